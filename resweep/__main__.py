@@ -1,0 +1,5 @@
+"""`python -m resweep`."""
+
+from resweep.cli import main
+
+main()

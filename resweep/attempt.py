@@ -1,0 +1,514 @@
+"""Run one attempt of one trial: its TOML, its environment, its record. Needs Python 3.8 and bash, nothing else.
+
+This file is copied into every sweep, and into every capsule's rerun.sh, so that a trial runs when the tool is long
+gone. So it imports nothing of the tool, and is the only launcher there is: here, on Slurm, by hand.
+
+    python attempt.py run CAPSULE            one attempt, recorded under model/generated/NAME/ID/TRIAL.attempts/N
+    python attempt.py rerun CAPSULE [DIR]    the capsule once more, into a fresh directory
+
+The exit status is that of train.sh; 75 (try again later) when another process has the trial, 2 for a mistake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from typing import Any, Dict
+
+Record = Dict[str, Any]
+
+FORMAT = 1
+RECORD = "record.json"
+LOG = "log.txt"
+OUTPUT = "output"
+FINISHED = "finished"
+HEARTBEAT = "heartbeat"
+ATTEMPTS_SUFFIX = ".attempts"
+MANIFEST = "manifest.json"
+CONFIG_ROOT = ("config", "generated")
+MODEL_ROOT = ("model", "generated")
+
+HEARTBEAT_SECONDS = 30.0  # between two signs of life of a running attempt
+STALE_SECONDS = 300.0  # without one for so long, an attempt on another host is lost
+GRACE_SECONDS = 10.0  # between TERM and KILL
+BUSY = 75  # sysexits' EX_TEMPFAIL
+
+# The numerical libraries read the thread count when they are loaded, and another count gives other weights.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class AttemptError(Exception):
+    """A mistake that a person can mend: one line, exit status 2."""
+
+
+class Place:
+    """Where a trial's files are: `capsule`, and for one that stands in a project its root, output and attempts."""
+
+    def __init__(self, capsule: str) -> None:
+        # abspath, not realpath: config/generated may be a symbolic link to another disk
+        self.capsule = os.path.abspath(capsule)
+        parts = self.capsule.split(os.sep)
+        self.in_project = len(parts) > 5 and tuple(parts[-5:-3]) == CONFIG_ROOT
+        if self.in_project:
+            self.root = os.sep.join(parts[:-5]) or os.sep
+            self.output = os.path.join(self.root, *MODEL_ROOT, *parts[-3:])
+            self.attempts = self.output + ATTEMPTS_SUFFIX
+
+    def attempt(self, number: int) -> str:
+        """The directory of attempt `number`, counted from 1."""
+        return os.path.join(self.attempts, str(number))
+
+    def last(self) -> int:
+        """The number of the latest attempt, 0 when there is none."""
+        try:
+            names = os.listdir(self.attempts)
+        except FileNotFoundError:
+            return 0
+        return max((int(name) for name in names if name.isdigit()), default=0)
+
+    def finished(self) -> bool:
+        """Whether an attempt of this trial has finished and counts."""
+        return os.path.exists(os.path.join(self.attempts, FINISHED))
+
+
+def state(place: Place) -> tuple[str, Record]:
+    """The trial's state and its latest record: queued, running, finished, failed, stopped or lost."""
+    if place.finished():
+        return "finished", read_json(os.path.join(place.attempts, FINISHED))
+    number = place.last()
+    if number == 0:
+        return "queued", {}
+    directory = place.attempt(number)
+    record = read_json(os.path.join(directory, RECORD))
+    if record.get("state", "running") != "running":
+        return record["state"], record
+    return ("running" if _alive(directory, record) else "lost"), record
+
+
+def run(capsule: str) -> int:
+    """Run one attempt of the trial at `capsule`, unless it has finished or runs; the exit status of train.sh."""
+    place = Place(capsule)
+    if not place.in_project:
+        raise AttemptError(
+            "%s: not a trial of a project (PROJECT/config/generated/NAME/ID/TRIAL); bash %s/rerun.sh runs it anywhere"
+            % (capsule, capsule)
+        )
+    manifest = read_manifest(place.capsule)
+    label = "/".join(place.capsule.split(os.sep)[-3:])
+    now, record = state(place)
+    if now == "finished":
+        _move_output(place, record["attempt"])
+        print("%s: finished already" % label)
+        return 0
+    if now == "running":
+        print("%s: runs already on %s (process %s)" % (label, record.get("host"), record.get("pid")))
+        return BUSY
+    if os.path.exists(place.output):
+        raise AttemptError(
+            "%s: exists, but no attempt of this trial has finished; move it away, and run again" % place.output
+        )
+    number = place.last() + 1
+    os.makedirs(place.attempts, exist_ok=True)
+    try:
+        os.mkdir(place.attempt(number))  # the claim: whoever makes the directory runs the attempt
+    except FileExistsError:
+        print("%s: another process has just started it" % label)
+        return BUSY
+    data = os.environ.get("RESWEEP_DATA") or place.root
+    record = execute(place.capsule, manifest, place.attempt(number), number, data)
+    if record["state"] == "finished" and not _count(place, number):
+        print("%s: finished, but another attempt had finished first; this one does not count" % label)
+        return 0
+    print("%s: %s" % (label, outcome(record, os.path.join(place.attempt(number), LOG))))
+    return _status(record)
+
+
+def rerun(capsule: str, directory: str | None = None) -> int:
+    """Run the capsule once more into `directory`, which must be new or empty; the exit status of train.sh."""
+    capsule = os.path.abspath(capsule)
+    manifest = read_manifest(capsule)
+    directory = _fresh(capsule, "rerun-%s-%s" % (manifest["id"], manifest["trial"]), directory)
+    place = Place(capsule)
+    data = os.environ.get("RESWEEP_DATA") or (place.root if place.in_project else os.getcwd())
+    print("runs %s again; output, log and record go to %s" % (capsule, directory), flush=True)
+    record = execute(capsule, manifest, directory, 1, data)
+    print(outcome(record, os.path.join(directory, LOG)))
+    return _status(record)
+
+
+def execute(capsule: str, manifest: Record, directory: str, number: int, data: str) -> Record:
+    """Run train.sh of `capsule`, with everything that it leaves in `directory`, and return the record.
+
+    The child gets a session of its own, so that whatever ends it ends all that it started.
+    """
+    toml = os.path.join(directory, manifest["id"] + ".toml")
+    _write(toml, attempt_toml(capsule, manifest["id"], toml, os.path.join(directory, OUTPUT)))
+    record = {
+        "format": FORMAT,
+        "id": manifest["id"],
+        "trial": manifest["trial"],
+        "attempt": number,
+        "state": "running",
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "pid": os.getpid(),
+        "pid_start": _start_time(os.getpid()),
+        "group": None,
+        "started": _now(),
+        "ended": None,
+        "seconds": None,
+        "exit_status": None,
+        "signal": None,
+        "peak_memory_bytes": None,
+        "slurm": {key: os.environ[key] for key in sorted(os.environ) if _SLURM_ID.match(key)},
+    }
+    path = os.path.join(directory, RECORD)
+    write_json(path, record)
+    begin = time.monotonic()
+    with open(os.path.join(directory, LOG), "ab") as log, _Signals() as signals:
+        try:
+            child = subprocess.Popen(
+                ["bash", os.path.join(capsule, "train.sh"), capsule, toml],
+                cwd=capsule,
+                env=environment(capsule, manifest, number, data),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            log.write(("the trial could not be started: %s\n" % error).encode())
+            status = 127
+        else:
+            record["group"] = child.pid
+            write_json(path, record)
+            status = _wait(child, signals, os.path.join(directory, HEARTBEAT))
+    record["ended"] = _now()
+    record["seconds"] = round(time.monotonic() - begin, 3)
+    record["exit_status"] = status if status >= 0 else None
+    record["signal"] = signal.Signals(-status).name if status < 0 else None
+    record["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    record["state"] = "stopped" if signals.received else "finished" if status == 0 else "failed"
+    if record["state"] == "finished":
+        os.makedirs(os.path.join(directory, OUTPUT), exist_ok=True)
+    write_json(path, record, sync=True)
+    _remove(os.path.join(directory, HEARTBEAT))
+    return record
+
+
+def environment(capsule: str, manifest: Record, number: int, data: str) -> dict[str, str]:
+    """The environment of train.sh: what was frozen comes first, and nothing is written into the capsule."""
+    env = dict(os.environ)
+    python = shutil.which(env.get("RESWEEP_PYTHON") or sys.executable) or sys.executable
+    folder = os.path.dirname(os.path.abspath(python))
+    if os.path.dirname(shutil.which("python") or "") != folder:
+        # a train.sh of 2020 says `python`, and must get the interpreter that the sweep names
+        env["PATH"] = folder + os.pathsep + env.get("PATH", os.defpath)
+    source = [capsule]
+    if os.path.isdir(os.path.join(capsule, "src")):  # [snapshot] from = "git" keeps a src/ layout
+        source.append(os.path.join(capsule, "src"))
+    if env.get("PYTHONPATH"):
+        source.append(env["PYTHONPATH"])
+    env["PYTHONPATH"] = os.pathsep.join(source)
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    env["PYTHONHASHSEED"] = "0"  # the order of sets of strings must not differ between two runs
+    env.pop("PYTHONSAFEPATH", None)
+    for name in THREAD_VARIABLES:
+        env[name] = str(manifest["threads"])
+    env["RESWEEP_PYTHON"] = os.path.abspath(python)
+    env["RESWEEP_DATA"] = os.path.abspath(data)
+    env["RESWEEP_ATTEMPT"] = str(number)
+    return env
+
+
+def attempt_toml(capsule: str, trial_id: str, conf_path: str, serialization_dir: str) -> str:
+    """The capsule's TOML with the four paths of its header made absolute for this attempt."""
+    paths = {
+        "conf_dir": capsule,
+        "conf_path": conf_path,
+        "allennlp_conf": os.path.join(capsule, trial_id + ".json"),
+        "serialization_dir": serialization_dir,
+    }
+    with open(os.path.join(capsule, trial_id + ".toml"), encoding="utf-8") as file:
+        text = file.read()
+    # The header ends at the first blank line; below it a person's own strings may look like these keys.
+    header, blank, body = text.partition("\n\n")
+    lines = header.split("\n")
+    for key, value in paths.items():
+        places = [number for number, line in enumerate(lines) if line.startswith(key + " = ")]
+        if len(places) != 1:
+            raise AttemptError("%s: %s.toml has no %s in its header" % (capsule, trial_id, key))
+        lines[places[0]] = "%s = %s" % (key, toml_string(value))
+    return "\n".join(lines) + blank + body
+
+
+def toml_string(value: str) -> str:
+    """`value` as a TOML basic string."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise AttemptError("%r: the path is not valid UTF-8, and TOML knows no other" % value) from None
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def outcome(record: Record, log: str) -> str:
+    """One line on how an attempt ended."""
+    took = "%.1f s" % record["seconds"]
+    if record["state"] == "finished":
+        return "finished in %s" % took
+    how = "exit status %s" % record["exit_status"] if record["signal"] is None else record["signal"]
+    return "%s after %s (%s), log: %s" % (record["state"], took, how, log)
+
+
+def read_manifest(capsule: str) -> Record:
+    """The capsule's manifest.json; an AttemptError when `capsule` holds none, or one of a newer format."""
+    try:
+        with open(os.path.join(capsule, MANIFEST), encoding="utf-8") as file:
+            manifest: Record = json.load(file)
+        if manifest["format"] != FORMAT:
+            raise AttemptError(
+                "%s: format %r, expected %d: made by another version" % (capsule, manifest["format"], FORMAT)
+            )
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AttemptError(
+            "%s: not a trial's directory, no readable %s in it (%s)" % (capsule, MANIFEST, error)
+        ) from None
+
+
+def read_json(path: str) -> Record:
+    """The JSON object at `path`; empty when it is missing or torn (a record is written by a rename, so it is not)."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            record: Record = json.load(file)
+        return record
+    except (OSError, ValueError):
+        return {}
+
+
+def write_json(path: str, value: Record, sync: bool = False) -> None:
+    """Write `value` whole or not at all, and with `sync` past the disk's cache."""
+    _write(path, json.dumps(value, indent=2, sort_keys=True) + "\n", sync)
+
+
+_SLURM_ID = re.compile(r"SLURM_(ARRAY_JOB_ID|ARRAY_TASK_ID|CLUSTER_NAME|JOB_ID|JOB_PARTITION|NODELIST|RESTART_COUNT)$")
+
+
+class _Signals:
+    """While it is open, the signals that end a process are noted and passed on instead of ending this one."""
+
+    CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __enter__(self) -> _Signals:
+        self.received: list[int] = []
+        self.reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._old: dict[int, Any] = {}
+        for number in self.CAUGHT:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
+                self._old[number] = signal.signal(number, self._receive)
+        return self
+
+    def _receive(self, number: int, _frame: object) -> None:
+        self.received.append(number)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._fd)
+        os.close(self.reader)
+        os.close(self._writer)
+
+
+def _wait(child: subprocess.Popen[bytes], signals: _Signals, heartbeat: str) -> int:
+    """Wait for `child`, giving a sign of life; after a signal TERM, later KILL, to all that it started."""
+    try:
+        pidfd = os.pidfd_open(child.pid)
+    except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3
+        pidfd = None
+    kill_at = None
+    try:
+        while True:
+            _touch(heartbeat)
+            if signals.received and kill_at is None:
+                kill_at = time.monotonic() + GRACE_SECONDS
+                _kill(child.pid, signal.SIGTERM)
+            timeout = HEARTBEAT_SECONDS if kill_at is None else max(0.05, kill_at - time.monotonic())
+            if pidfd is None:
+                timeout = min(timeout, 0.1)
+            watched = [signals.reader] if pidfd is None else [signals.reader, pidfd]
+            if signals.reader in select.select(watched, [], [], timeout)[0]:
+                os.read(signals.reader, 512)
+            if child.poll() is not None:
+                break
+            if kill_at is not None and time.monotonic() >= kill_at:
+                _kill(child.pid, signal.SIGKILL)
+    finally:
+        if pidfd is not None:
+            os.close(pidfd)
+        _kill(child.pid, signal.SIGKILL)  # what train.sh left running would keep its GPU
+    return child.returncode
+
+
+def _kill(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _count(place: Place, number: int) -> bool:
+    """Claim the finish of the trial for attempt `number`; False when another attempt had it first."""
+    finished = os.path.join(place.attempts, FINISHED)
+    record = os.path.join(place.attempt(number), RECORD)
+    try:
+        os.link(record, finished)
+    except OSError as error:
+        if error.errno == errno.EEXIST or place.finished():
+            # over NFS a link can succeed and still report that the name exists
+            if not os.path.samefile(record, finished):
+                return False
+        else:
+            with open(finished, "x", encoding="utf-8") as file:  # a file system without hard links
+                file.write(json.dumps(read_json(record), indent=2, sort_keys=True) + "\n")
+    _move_output(place, number)
+    return True
+
+
+def _move_output(place: Place, number: int) -> None:
+    """Put the output of the attempt that counts in the trial's own place, also when a crash came in between."""
+    source = os.path.join(place.attempt(number), OUTPUT)
+    if os.path.isdir(source) and not os.path.exists(place.output):
+        os.rename(source, place.output)
+
+
+def _alive(directory: str, record: Record) -> bool:
+    """Whether a running attempt still runs: its process on this host, its sign of life on another."""
+    if record and record.get("host") == socket.gethostname() and record.get("boot") == _boot():
+        started = _start_time(record["pid"])
+        return started is not None and started == record["pid_start"]
+    for name in (HEARTBEAT, RECORD, ""):
+        try:
+            beat = os.stat(os.path.join(directory, name)).st_mtime
+        except FileNotFoundError:
+            continue
+        return _server_time(directory) - beat < STALE_SECONDS
+    return False
+
+
+def _server_time(directory: str) -> float:
+    """Now, by the clock of the machine that keeps the files: hosts' own clocks differ."""
+    probe = os.path.join(directory, ".now-%s-%d" % (socket.gethostname(), os.getpid()))
+    try:
+        _touch(probe)
+        return os.stat(probe).st_mtime
+    except OSError:  # a reader without permission to write asks its own clock
+        return time.time()
+    finally:
+        _remove(probe)
+
+
+def _fresh(capsule: str, stem: str, directory: str | None) -> str:
+    """Make a directory for a re-run: `directory`, or the first free of STEM-1, STEM-2... here or beside the capsule."""
+    if directory is not None:
+        path = os.path.abspath(directory)
+        if _inside(path, capsule):
+            raise AttemptError("%s: lies in the trial's own directory, which stays as it is; name another" % directory)
+        try:
+            os.makedirs(path, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise AttemptError("%s: is a file, expected a new or empty directory" % directory) from None
+        if os.listdir(path):
+            raise AttemptError("%s: is not empty, expected a new or empty directory; name another" % directory)
+        return path
+    parent = os.path.dirname(capsule) if _inside(os.getcwd(), capsule) else os.getcwd()
+    number = 1
+    while True:
+        path = os.path.join(parent, "%s-%d" % (stem, number))
+        try:
+            os.mkdir(path)
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def _inside(path: str, folder: str) -> bool:
+    path, folder = os.path.realpath(path), os.path.realpath(folder)
+    return path == folder or path.startswith(folder + os.sep)
+
+
+def _write(path: str, text: str, sync: bool = False) -> None:
+    part = "%s.%d.part" % (path, os.getpid())
+    with open(part, "w", encoding="utf-8") as file:
+        file.write(text)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def _touch(path: str) -> None:
+    with open(path, "ab"):
+        os.utime(path)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.remove(path)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _boot() -> str | None:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def _start_time(pid: int) -> int | None:
+    """When process `pid` started, in clock ticks since boot; None when there is none: a pid alone can be reused."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (OSError, TypeError):
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def _status(record: Record) -> int:
+    if record["signal"] is not None:
+        return 128 + signal.Signals[record["signal"]].value
+    return record["exit_status"] or (0 if record["state"] == "finished" else 130)
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; the exit status."""
+    try:
+        if len(arguments) == 2 and arguments[0] == "run":
+            return run(arguments[1])
+        if len(arguments) in (2, 3) and arguments[0] == "rerun":
+            return rerun(*arguments[1:])
+    except AttemptError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print("usage: attempt.py run CAPSULE | rerun CAPSULE [DIR]", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,246 @@
+"""Write, read and check one capsule; the only writer of capsules.
+
+A capsule is written under a temporary name, flushed, and renamed into place; the disk is asked to flush once for
+all. Power loss, `kill -9`, a full disk and two writers at once leave nothing half.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from resweep import attempt, trial
+from resweep.errors import TrialError
+from resweep.snapshot import Snapshot, write_read_only
+from resweep.trial import TrialName
+
+TEMPORARY = ".new-"
+
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is a trial's own in its capsule: everything else it shares with the trials of its generation."""
+
+    name: TrialName
+    digest: str  # the full sha256 that the id abbreviates
+    toml: bytes
+    json: bytes
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the capsules of one generation share, as read-only files to link to: path in the capsule -> file."""
+
+    snapshot: Snapshot
+    source: Path
+    files: Mapping[str, Path]  # train.sh, rerun.sh, provenance.json
+
+
+def toml_bytes(config: Mapping[str, Any], sweep_name: str, name: TrialName) -> bytes:
+    """`{id}.toml`: a header of the tool's keys with paths relative to the capsule, a blank line, the configuration."""
+    parents = "../" * (len(attempt.CONFIG_ROOT) + 3)
+    header = {
+        "generated_id": name.id,
+        "name": sweep_name,
+        "trial": name.trial,
+        "conf_dir": ".",
+        "conf_path": f"{name.id}.toml",
+        "allennlp_conf": f"{name.id}.json",
+        "serialization_dir": f"{parents}{'/'.join(attempt.MODEL_ROOT)}/{sweep_name}/{name}",
+    }
+    return f"{tomli_w.dumps(header)}\n{tomli_w.dumps(_sorted(config))}".encode()
+
+
+def json_bytes(filled: object) -> bytes:
+    """`{id}.json`: the filled template, sorted and indented, the same bytes wherever it is written."""
+    return (trial.pretty(filled) + "\n").encode()
+
+
+def rerun_bytes() -> bytes:
+    """`rerun.sh`: bash that runs the launcher it carries, so that a capsule needs bash and Python alone."""
+    launcher = Path(attempt.__file__).read_text("utf-8")
+    return (_RERUN + launcher).encode()
+
+
+_MARK = "# --- the launcher, resweep/attempt.py ---"
+_RERUN = f"""\
+#!/usr/bin/env bash
+# Runs this trial again, from the files in this directory alone. Needs bash, Python and what the training imports.
+#
+#   bash rerun.sh [DIR]     DIR is new or empty; default: the next free rerun-ID-TRIAL-N in the current directory
+#
+# DIR gets output/ (what training writes), log.txt and record.json. Nothing here, and no earlier output, is touched.
+# RESWEEP_PYTHON names another interpreter; RESWEEP_DATA the directory that relative data paths start from.
+set -u
+here=$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd) || exit
+for python in "${{RESWEEP_PYTHON:-}}" python python3; do
+    [ -n "$python" ] && command -v "$python" >/dev/null && break
+done
+export RESWEEP_PYTHON=$python
+exec "$python" -B -c "$(sed '1,/^{_MARK}$/d' "$here/{trial.RERUN}")" rerun "$here" "$@"
+{_MARK}
+"""
+
+
+def write(
+    home: Path, shared: Shared, contents: Iterable[Content], progress: Callable[[int], None] = lambda _: None
+) -> None:
+    """Write capsules into the sweep directory `home`, so that they appear together at the end or not at all.
+
+    A capsule that is there already stays as it is; a TrialError when it is another trial's.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=home))
+    try:
+        writer = _Writer(home, temporary, shared)
+        for number, content in enumerate(contents, 1):
+            writer.write(content)
+            progress(number)
+        writer.commit()
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+class _Writer:
+    def __init__(self, home: Path, temporary: Path, shared: Shared) -> None:
+        self._home = home
+        self._temporary = temporary
+        self._written: list[tuple[TrialName, str]] = []
+        self._links = {path: str(source) for path, source in shared.files.items()}
+        self._links |= {file.path: str(shared.source / file.path) for file in shared.snapshot.files}
+        self._folders = sorted({str(p) for path in self._links for p in Path(path).parents} - {"."})
+        self._listing = shared.snapshot.listing()
+        self._digests = {
+            path: hashlib.sha256(source.read_bytes()).hexdigest()
+            for path, source in shared.files.items()
+            if path != trial.PROVENANCE
+        }
+
+    def write(self, content: Content) -> None:
+        folder = f"{self._temporary}/{len(self._written)}"
+        os.mkdir(folder)
+        for name in self._folders:
+            os.mkdir(f"{folder}/{name}")
+        for name, source in self._links.items():
+            self._link(name, source, f"{folder}/{name}")
+        own = {f"{content.name.id}.toml": content.toml, f"{content.name.id}.json": content.json}
+        for name, data in own.items():
+            write_read_only(f"{folder}/{name}", data)
+        write_read_only(f"{folder}/{trial.MANIFEST}", self._manifest(content, own))
+        self._written.append((content.name, content.digest))
+
+    def _link(self, name: str, source: str, target: str) -> None:
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            if error.errno == errno.EMLINK:
+                # ext4 stops at 65,000 links: a fresh copy takes the stored file's place and serves the next 65,000
+                _copy(source, part := f"{self._temporary}/relink")
+                os.replace(part, source)
+                os.link(source, target)
+            else:
+                _copy(source, target)
+
+    def _manifest(self, content: Content, own: Mapping[str, bytes]) -> bytes:
+        files = {name: hashlib.sha256(data).hexdigest() for name, data in own.items()}
+        manifest: dict[str, object] = {
+            "format": trial.FORMAT,
+            "id": content.name.id,
+            "digest": content.digest,
+            "trial": content.name.trial,
+            "seed": content.seed,
+            "threads": content.threads,
+            "files": self._digests | files,
+            "snapshot": self._listing,
+        }
+        return (trial.pretty(manifest | {"checksum": trial.digest(manifest)}) + "\n").encode()
+
+    def commit(self) -> None:
+        _flush(self._temporary)
+        for number, (name, digest) in enumerate(self._written):
+            target = self._home / name.id
+            target.mkdir(exist_ok=True)
+            try:
+                os.rename(f"{self._temporary}/{number}", target / str(name.trial))
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                check_digest(target / str(name.trial), digest)
+        _flush(self._home)
+
+
+def read_manifest(capsule: Path) -> dict[str, Any]:
+    """The manifest of the capsule at `capsule`; a TrialError when there is none that can be read."""
+    try:
+        manifest: dict[str, Any] = attempt.read_manifest(str(capsule))
+    except attempt.AttemptError as error:
+        raise TrialError(str(error)) from None
+    return manifest
+
+
+def check_digest(capsule: Path, digest: str) -> None:
+    """Refuse a capsule that has the same twelve letters as another trial's id and is not that trial."""
+    found = read_manifest(capsule)["digest"]
+    if found != digest:
+        raise TrialError(
+            f"{capsule}: holds the trial {found}, expected {digest}: two trials share an id, or one was changed; "
+            "nothing was overwritten. Choose another NAME"
+        )
+
+
+def remove_leftovers(home: Path) -> None:
+    """Remove what a generation that was killed left under temporary names; the caller holds the sweep's lock."""
+    for path in home.glob(TEMPORARY + "*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _copy(source: str, target: str) -> None:
+    shutil.copyfile(source, target)
+    os.chmod(target, os.stat(source).st_mode & 0o777)
+
+
+def _flush(folder: Path) -> None:
+    """Bring everything written to the folder's file system to the disk, at once: an fsync each costs far more."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if (syncfs := _syncfs()) is None:
+            os.sync()
+        elif syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
+
+
+@cache
+def _syncfs() -> Any:
+    try:
+        return ctypes.CDLL(None, use_errno=True).syncfs
+    except (OSError, AttributeError):  # not Linux
+        return None
+
+
+def _sorted(value: Any) -> Any:
+    """The same value with the keys of every table in order: two orders of writing are one configuration."""
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    return value

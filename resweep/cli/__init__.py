@@ -1,0 +1,73 @@
+"""The command line: the only room that prints or exits. A file per command, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from resweep import __version__
+from resweep.errors import ResweepError
+
+# In the order of the help screen. The short help stands here, so that `--help` imports no command.
+COMMANDS = {
+    "generate": "Write one directory per trial, and the script that runs them (the default).",
+    "run": "Run the trials of a sweep here.",
+    "results": "Show what each trial was given, and what came out.",
+}
+DEFAULT = "generate"
+
+
+class _Commands(click.Group):
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"resweep.cli.{name}"), name)
+        return command
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """`hyper.py CONFIG BASE NAME` generates: what is no command and no option of ours is its first argument."""
+        if args and args[0] not in COMMANDS and args[0] not in ("--help", "-h", "--version"):
+            args = [DEFAULT, *args]
+        return super().parse_args(context, args)
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    subcommand_metavar="[COMMAND] [ARGS]...",
+    epilog="resweep CONFIG BASE NAME is short for resweep generate CONFIG BASE NAME.",
+)
+@click.version_option(__version__, prog_name="resweep")
+def cli() -> None:
+    """Reproducible sweeps with nothing but files: one frozen directory per trial, one script that runs them all."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a trial failed, 2 a mistake of the user's, 130 interrupted."""
+    try:
+        status: Any = cli.main(args, standalone_mode=False)
+    except ResweepError as error:
+        click.echo(f"resweep: {error}", err=True)
+        if error.detail:
+            click.echo("\n".join(f"    {line}" for line in error.detail.splitlines()), err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("resweep: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone, `resweep results rnn | head`
+        sys.exit(0)
+    sys.exit(status or 0)

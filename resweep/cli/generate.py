@@ -1,0 +1,117 @@
+"""`resweep generate`: the words of the command, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from resweep.cli.progress import progress_bar
+from resweep.generate import Request
+from resweep.generate import generate as generate_sweep
+from resweep.index import Entry
+from resweep.plan import Plan, SourceChange
+
+SHOWN = 10  # trials that a dry run lists of each kind
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("base", type=click.Path(path_type=Path))
+@click.argument("name")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of CONFIG, as in params.debug=true."
+)
+@click.option("--n-trials", type=int, help="Trials per point, each with its own seed; the same as --set n_trials=N.")
+@click.option("--dry-run", is_flag=True, help="Say what would be new, kept and orphaned, and why; write nothing.")
+@click.option(
+    "--slurm-job/--no-slurm-job",
+    "slurm",
+    default=None,
+    help="The jobs script uses sbatch / runs here. Default: it decides.",
+)
+@click.option(
+    "--new-source", "source_change", flag_value="new-source", help="The source changed: run finished trials again."
+)
+@click.option(
+    "--keep-finished",
+    "source_change",
+    flag_value="keep-finished",
+    help="The source changed: keep trials that finished.",
+)
+def generate(
+    config: Path,
+    base: Path,
+    name: str,
+    overrides: tuple[str, ...],
+    n_trials: int | None,
+    dry_run: bool,
+    slurm: bool | None,
+    source_change: SourceChange | None,
+) -> None:
+    """Generate the sweep NAME: one directory per trial, and NAME-jobs.sh, which runs them.
+
+    CONFIG is the TOML file that says what to try; BASE the jsonnet (or JSON) file that configures one run.
+    """
+    if n_trials is not None:
+        overrides = (*overrides, f"n_trials={n_trials}")
+    way = {None: "auto", True: "slurm", False: "here"}[slurm]
+    request = Request(config, base, name, overrides, source_change or "ask", way)  # type: ignore[arg-type]
+    with progress_bar() as progress:
+        plan = generate_sweep(request, dry_run, progress)
+    for note in plan.notes:
+        click.echo(f"resweep: {name}: {note}", err=True)
+    if dry_run:
+        _say_dry(plan)
+    else:
+        _say(plan)
+
+
+def _say(plan: Plan) -> None:
+    name = plan.paths.name
+    click.echo(f"{name}: {_counted(len(plan.new), 'new trial')}, {len(plan.kept)} kept, {len(plan.orphaned)} orphaned")
+    _say_why(plan)
+    if not plan.new and not plan.written:
+        click.echo("  nothing to write")
+        return
+    if plan.new:
+        click.echo(f"  written  {_short(plan.paths.directory)}/  ({_cost(plan)})")
+    click.echo(f"  run      bash {_short(plan.paths.jobs)}")
+
+
+def _say_dry(plan: Plan) -> None:
+    name = plan.paths.name
+    click.echo(
+        f"{name}: would write {_counted(len(plan.new), 'new trial')}, keep {len(plan.kept)}, "
+        f"orphan {len(plan.orphaned)}; nothing was written"
+    )
+    _say_why(plan)
+    if plan.new:
+        click.echo(f"  disk     {_cost(plan)}")
+    _list("new", plan.new, lambda entry: f"{entry.name}  {entry.described()}")
+    _list("orphan", plan.orphaned, lambda entry: f"#{entry.number} {entry.name}  {entry.described()}")
+
+
+def _say_why(plan: Plan) -> None:
+    for number, why in enumerate(plan.why):
+        click.echo(f"  {'why' if number == 0 else '':<8} {why}")
+
+
+def _list(label: str, entries: list[Entry], line: Callable[[Entry], str]) -> None:
+    for number, entry in enumerate(entries[:SHOWN]):
+        click.echo(f"  {label if number == 0 else '':<8} {line(entry)}".rstrip())
+    if len(entries) > SHOWN:
+        click.echo(f"           and {len(entries) - SHOWN} more")
+
+
+def _cost(plan: Plan) -> str:
+    return f"{plan.files:,} files and directories, {plan.bytes / 1e6:.1f} MB"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,31 @@
+"""What every command that reads a sweep needs: the project it is called in, the sweep and its frozen definition."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from resweep import index, snapshot, sweep
+from resweep.errors import TrialError
+from resweep.generate import DEFINITION
+from resweep.plan import GENERATION
+from resweep.sweep import Sweep
+from resweep.trial import SweepPaths
+
+
+def root() -> Path:
+    """The root of the project that the command was called in."""
+    return snapshot.find_root(Path.cwd())
+
+
+def definition(paths: SweepPaths) -> Sweep:
+    """The sweep's definition as its last generation froze it."""
+    folder = paths.generations / str(index.read(paths).generation)
+    try:
+        record = json.loads((folder / GENERATION).read_text("utf-8"))
+        text = (folder / DEFINITION).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise TrialError(
+            f"{folder}: the sweep's definition cannot be read ({error}); generate the sweep again"
+        ) from None
+    return sweep.parse(text, str(folder / DEFINITION), tuple(record["overrides"]))

@@ -1,0 +1,190 @@
+"""The writing of a sweep. Calls the rooms of the writing branch in order.
+
+Nothing is written before everything is known to be right; what is written appears at once, at the end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from resweep import attempt, capsule, definition, index, jobs, snapshot, space, sweep, trial
+from resweep.definition import Definition
+from resweep.environment import Capture
+from resweep.errors import disk_errors
+from resweep.index import Index
+from resweep.plan import GENERATION, Plan, SourceChange, last_generation, plan
+from resweep.snapshot import Build
+from resweep.template import Template
+from resweep.trial import SweepPaths
+
+Progress = Callable[[str, int, int], None]
+DEFINITION = "sweep.toml"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for: the words of one `generate`."""
+
+    config: Path
+    base: Path
+    name: str
+    overrides: tuple[str, ...] = ()
+    source_change: SourceChange = "ask"
+    way: jobs.Way = "auto"
+
+
+def generate(request: Request, dry_run: bool = False, progress: Progress = lambda *_: None) -> Plan:
+    """Generate a sweep: work out what is new, and unless `dry_run` write it.
+
+    Raises a ResweepError for every mistake a person can make, and has written nothing then.
+    """
+    trial.check_name(request.name)
+    paths = SweepPaths(snapshot.find_root(Path.cwd()), request.name)
+    asked = sweep.load(request.config, request.overrides)
+    python = snapshot.find_python(asked.python, asked.where)
+    train = definition.read_train(paths.root)
+    with ExitStack() as stack:
+        stack.enter_context(disk_errors(paths.root))
+        build = stack.enter_context(Build(paths.root, asked.snapshot, python))
+        capture = stack.enter_context(Capture(paths.root, python))
+        template = Template(request.base)
+        points = space.points(asked)
+        space.check_keys(asked)
+        progress("filling", 0, len(points))
+        filled = definition.fill(asked, template, points)
+        frozen = definition.freeze(paths, asked, template, build.snapshot(), train)
+        wanted = definition.identify(frozen, filled)
+        if dry_run:
+            return plan(paths, request.source_change, frozen, wanted)
+        with _locked(paths):
+            planned = plan(paths, request.source_change, frozen, wanted)
+            return _write(planned, request, frozen, capture, progress)
+
+
+def _write(planned: Plan, request: Request, frozen: Definition, capture: Capture, progress: Progress) -> Plan:
+    """Write everything that is new: capsules first, what refers to them last."""
+    paths = planned.paths
+    old = index.read(paths)
+    changed = planned.new or planned.orphaned or not frozen.same_as(last_generation(paths, old))
+    updated = index.updated(old, old.generation + 1 if changed else old.generation, planned.entries)
+    provenance = capture.provenance() if changed else {}
+    with ExitStack() as undo:
+        staged = _stage(undo, _texts(paths, request, frozen, updated))
+        if changed:
+            folder = _write_generation(undo, planned, frozen, updated.generation, provenance)
+            _write_capsules(planned, frozen, folder, progress)
+        undo.pop_all()
+    for final, part in staged.items():
+        os.replace(part, final)
+    return replace(planned, written=list(staged))
+
+
+def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Index) -> dict[Path, tuple[str, int]]:
+    """The files beside the capsules, each with its mode."""
+    asked = frozen.sweep
+    # swept, but one value each: points that differ only in slurm.* were refused
+    swept = {key: values[0] for key, values in asked.hyper.items() if key.startswith("slurm.")}
+    slurm = sweep.fill({"slurm": asked.slurm}, swept)["slurm"]
+    script = jobs.script(paths.name, updated.current(), slurm, request.way, asked.python)
+    return {
+        paths.launcher: (Path(attempt.__file__).read_text("utf-8"), 0o644),
+        paths.index: (updated.text(), 0o644),
+        paths.jobs: (script, 0o755),
+    }
+
+
+def _stage(undo: ExitStack, texts: dict[Path, tuple[str, int]]) -> dict[Path, Path]:
+    """Write, under other names, the files whose bytes change."""
+    staged = {}
+    for final, (text, mode) in texts.items():
+        if final.is_file() and final.read_bytes() == text.encode():
+            continue
+        part = final.with_name(f".{final.name}.{os.getpid()}.part")
+        undo.callback(part.unlink, missing_ok=True)
+        part.write_text(text, "utf-8")
+        part.chmod(mode)
+        staged[final] = part
+    return staged
+
+
+def _write_generation(
+    undo: ExitStack, planned: Plan, frozen: Definition, number: int, provenance: dict[str, Any]
+) -> Path:
+    """Freeze the definition as generation `number`; the snapshot goes to the store."""
+    paths = planned.paths
+    if not (paths.snapshots / frozen.snapshot.digest).is_dir():
+        undo.callback(shutil.rmtree, paths.snapshots / frozen.snapshot.digest, ignore_errors=True)
+    snapshot.store(frozen.snapshot, paths.snapshots)
+    paths.generations.mkdir(exist_ok=True)
+    final = paths.generations / str(number)
+    if final.exists():  # of a run that was killed before its index: nothing refers to it
+        shutil.rmtree(final)
+    temporary = Path(tempfile.mkdtemp(prefix=capsule.TEMPORARY, dir=paths.generations))
+    undo.callback(shutil.rmtree, temporary, ignore_errors=True)
+    counts = {"new": len(planned.new), "kept": len(planned.kept), "orphaned": len(planned.orphaned), "why": planned.why}
+    files = {
+        GENERATION: _json({**frozen.record, "generation": number, "plan": counts}),
+        DEFINITION: frozen.sweep.text.encode(),
+        trial.PROVENANCE: _json(provenance),
+        trial.TRAIN: frozen.train,
+        trial.RERUN: capsule.rerun_bytes(),
+        **{f"{definition.BASE}/{name}": data for name, data in definition.sources(frozen.template).items()},
+    }
+    for name, data in files.items():
+        (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+        snapshot.write_read_only(temporary / name, data, executable=name in (trial.TRAIN, trial.RERUN))
+    temporary.chmod(0o755)
+    undo.callback(shutil.rmtree, final, ignore_errors=True)
+    temporary.rename(final)
+    return final
+
+
+def _write_capsules(planned: Plan, frozen: Definition, generation: Path, progress: Progress) -> None:
+    paths = planned.paths
+    shared = capsule.Shared(
+        frozen.snapshot,
+        paths.snapshots / frozen.snapshot.digest / "files",
+        {name: generation / name for name in (trial.TRAIN, trial.RERUN, trial.PROVENANCE)},
+    )
+    capsule.write(
+        paths.directory, shared, planned.contents, lambda done: progress("writing", done, len(planned.contents))
+    )
+
+
+@contextmanager
+def _locked(paths: SweepPaths) -> Iterator[None]:
+    """One generation of a sweep at a time; another waits. The system frees the lock when its holder dies."""
+    made = [folder for folder in (paths.directory, *paths.directory.parents) if not folder.exists()]
+    paths.directory.mkdir(parents=True, exist_ok=True)
+    with open(paths.lock, "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            capsule.remove_leftovers(paths.directory)
+            capsule.remove_leftovers(paths.generations)
+            yield
+        except BaseException:
+            if made:  # nothing was written: leave no empty sweep behind
+                _remove_empty(paths, made)
+            raise
+
+
+def _remove_empty(paths: SweepPaths, made: list[Path]) -> None:
+    paths.lock.unlink(missing_ok=True)
+    for folder in (paths.generations, paths.snapshots, *made):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str) + "\n").encode()

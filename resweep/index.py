@@ -1,0 +1,148 @@
+"""The sweep's list of trials, and how people name one of them.
+
+`index.jsonl` has a header line and one line per trial, ordered by number. A trial keeps its number for good: one that
+is no longer in the sweep stays as an orphan, and new ones get the next numbers, so `rnn#17` never means another trial.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from resweep import trial
+from resweep.errors import TrialError
+from resweep.trial import SweepPaths, TrialName
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One trial of a sweep. `point` identifies its configuration without the source, `source` the source alone."""
+
+    number: int
+    id: str
+    trial: int
+    digest: str
+    point: str
+    source: str
+    swept: dict[str, Any]
+    generation: int
+    current: bool = True
+
+    @property
+    def name(self) -> TrialName:
+        """What names the trial's directories."""
+        return TrialName(self.id, self.trial)
+
+    def described(self) -> str:
+        """The swept values, as people see them beside the id."""
+        return " ".join(f"{key}={trial.jsonnable(value)}" for key, value in self.swept.items())
+
+
+@dataclass(frozen=True)
+class Index:
+    """The trials of a sweep, and the generation that listed them last (0: none yet)."""
+
+    sweep: str
+    generation: int = 0
+    entries: tuple[Entry, ...] = ()
+
+    def current(self) -> list[Entry]:
+        """The trials that the sweep consists of now."""
+        return [entry for entry in self.entries if entry.current]
+
+    def text(self) -> str:
+        """The file's content."""
+        header = {"format": trial.FORMAT, "sweep": self.sweep, "generation": self.generation}
+        lines = [header, *({k: v for k, v in vars(e).items() if k != "current" or not v} for e in self.entries)]
+        encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+        return "".join([encode(line) + "\n" for line in lines])
+
+
+def read(paths: SweepPaths) -> Index:
+    """The index of a sweep; an empty one when there is none. A TrialError when it is of another format."""
+    try:
+        lines = paths.index.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return Index(paths.name)
+    try:
+        header, *entries = map(json.loads, lines)
+        if header["format"] != trial.FORMAT:
+            raise TrialError(
+                f"{paths.index}: format {header['format']}, expected {trial.FORMAT}: made by another version"
+            )
+        return Index(paths.name, header["generation"], tuple(Entry(**entry) for entry in entries))
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrialError(
+            f"{paths.index}: cannot be read ({error}); generate the sweep again after moving it away"
+        ) from None
+
+
+def updated(old: Index, generation: int, wanted: list[Entry]) -> Index:
+    """The index in which exactly the trials of `wanted` are current; known ones keep number and generation."""
+    known = {entry.name: entry for entry in old.entries}
+    number = max((entry.number for entry in old.entries), default=0)
+    result = {entry.number: replace(entry, current=False) for entry in old.entries}
+    for entry in wanted:
+        if entry.name in known:
+            former = known[entry.name]
+            result[former.number] = replace(entry, number=former.number, generation=former.generation)
+        else:
+            number += 1
+            result[number] = replace(entry, number=number, generation=generation)
+    return Index(old.sweep, generation, tuple(result[number] for number in sorted(result)))
+
+
+def find(root: Path, text: str, sweep: str | None = None) -> tuple[SweepPaths, list[Entry]]:
+    """The trials that `text` names: `rnn` (all), `rnn#17`, a path, or an id, an id/trial or the beginning of one.
+
+    An id without a trial names all its repeats. Raises TrialError when nothing or more than one point fits.
+    """
+    name, hash_, number = text.partition("#")
+    if hash_:
+        paths = _sweep(root, name)
+        wanted = [e for e in read(paths).entries if str(e.number) == number]
+        if not wanted:
+            raise TrialError(f"{text}: the sweep {name} has no trial number {number}")
+        return paths, wanted
+    if sweep is None and SweepPaths(root, text).index.is_file() and "/" not in text:
+        paths = SweepPaths(root, text)
+        return paths, read(paths).current()
+    return _by_id(root, text, sweep)
+
+
+def _by_id(root: Path, text: str, sweep: str | None) -> tuple[SweepPaths, list[Entry]]:
+    *folders, last = Path(text).parts or ("",)
+    # ID, ID/TRIAL, or a path that ends in NAME/ID[/TRIAL]
+    ids = {last: None} | ({folders[-1]: last} if folders and last.isdigit() else {})
+    found: list[tuple[SweepPaths, Entry]] = []
+    for paths in [_sweep(root, sweep)] if sweep else sweeps(root):
+        for entry in read(paths).entries:
+            for prefix, number in ids.items():
+                if prefix and entry.id.startswith(prefix) and number in (None, str(entry.trial)):
+                    found.append((paths, entry))
+    points = {(paths.name, entry.id) for paths, entry in found}
+    if not found:
+        raise TrialError(
+            f"{text}: found no such sweep or trial, expected NAME, NAME#NUMBER, an id, or a trial's directory"
+        )
+    if len({point_id for _, point_id in points}) > 1:
+        shown = ", ".join(sorted({point_id for _, point_id in points})[:4])
+        raise TrialError(f"{text}: could be any of {len(points)} ({shown}...), expected more letters of the id")
+    paths = next((p for p, _ in found if p.name in Path(text).parts), found[0][0])
+    return paths, [entry for p, entry in found if p.name == paths.name]
+
+
+def sweeps(root: Path) -> list[SweepPaths]:
+    """Every sweep of the project, by name."""
+    home = SweepPaths(root, "").generated
+    return [SweepPaths(root, path.parent.name) for path in sorted(home.glob("[!.]*/index.jsonl"))]
+
+
+def _sweep(root: Path, name: str) -> SweepPaths:
+    paths = SweepPaths(root, name)
+    if not name or not paths.index.is_file():
+        names = ", ".join(each.name for each in sweeps(root)) or "none yet"
+        raise TrialError(f"{name}: found no such sweep in {paths.generated}, expected one of: {names}")
+    return paths

@@ -1,0 +1,122 @@
+"""Trials -> the text of the jobs script: readable, one line a trial, every one with its values."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from resweep import attempt
+from resweep.index import Entry
+
+Way = Literal["auto", "here", "slurm"]
+
+LINE_WIDTH = 24  # of "id/trial" and the number, before the values
+
+
+def script(name: str, entries: Iterable[Entry], slurm: Mapping[str, Any], way: Way, python: str | None) -> str:
+    """The whole script. `way` fixes where it runs, `python` the interpreter where resweep is not installed."""
+    fields = {
+        "NAME": name,
+        "GENERATED": "/".join(attempt.CONFIG_ROOT),
+        "WAY": way,
+        "PYTHON": shlex.quote(python or ""),
+        "OPTIONS": " ".join(sbatch_options(slurm)),
+        "TRIALS": "\n".join(_line(entry) for entry in entries),
+    }
+    return re.sub("@([A-Z]+)@", lambda match: fields[match[1]], _SCRIPT)
+
+
+def sbatch_options(slurm: Mapping[str, Any]) -> list[str]:
+    """`[slurm]` as options of sbatch, quoted for bash: true is a bare option, false none."""
+    options = []
+    for key, value in slurm.items():
+        option = "--" + key.replace("_", "-")
+        if value is not False:
+            options.append(option if value is True else shlex.quote(f"{option}={value}"))
+    return options
+
+
+def _line(entry: Entry) -> str:
+    return f"{f'{entry.name}':<{LINE_WIDTH - 8}} #{entry.number:<6} {entry.described()}".rstrip()
+
+
+# A value stands in a quoted here-document and in JSON, which has no line breaks: bash never looks at it.
+_SCRIPT = r"""#!/usr/bin/env bash
+# Runs the trials of the sweep @NAME@, whatever directory it is called from. Finished trials are not run again.
+#
+#   bash @NAME@-jobs.sh                 through Slurm where sbatch is on PATH, else here
+#   bash @NAME@-jobs.sh --here          here, whether or not there is a Slurm
+#   bash @NAME@-jobs.sh --slurm         one sbatch per trial
+#
+# Other arguments go to `resweep run` or sbatch. To leave a trial out, put a # before its line below.
+# `generate` writes this file again when the sweep changes.
+
+name=@NAME@
+way=@WAY@
+python=@PYTHON@
+sbatch_options=(@OPTIONS@)
+
+trials() {
+    grep -v -e '^[[:space:]]*#' -e '^[[:space:]]*$' <<'TRIALS'
+@TRIALS@
+TRIALS
+}
+
+case ${1:-} in
+    --here | --slurm) way=${1#--} && shift ;;
+esac
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit
+root=$PWD
+sweep=$root/@GENERATED@/$name
+if [ "$way" = auto ]; then
+    if command -v sbatch >/dev/null; then way=slurm; else way=here; fi
+fi
+
+through_slurm() {
+    command -v sbatch >/dev/null || { echo "$name: sbatch is not on PATH; --here runs the trials here" >&2 && exit 2; }
+    [ -f slurm-allennlp.sh ] || { echo "$root: no slurm-allennlp.sh, which sbatch starts" >&2 && exit 2; }
+    echo "$name: submits $(trials | wc -l) trials to Slurm, one job each${sbatch_options[*]:+ (${sbatch_options[*]})}"
+    local trial rest failed=0
+    while read -r trial rest; do
+        sbatch --job-name="$name-${trial%/*}-${trial#*/}" "${sbatch_options[@]}" "$@" \
+            slurm-allennlp.sh "$sweep/$trial" "$sweep/$trial/${trial%/*}.toml" </dev/null \
+            || { failed=$((failed + 1)) && echo "$name: $trial was not submitted" >&2; }
+    done < <(trials)
+    [ "$failed" = 0 ] || { echo "$name: $failed trials were not submitted; see above" >&2 && exit 1; }
+}
+
+with_resweep() {
+    trials | resweep run "$name" --only - "$@"
+}
+
+one_after_another() {
+    for candidate in "${RESWEEP_PYTHON:-}" "$python" python python3; do
+        [ -n "$candidate" ] && command -v "$candidate" >/dev/null && break
+    done
+    export RESWEEP_PYTHON=$candidate
+    echo "$name: runs $(trials | wc -l) trials here, one after another with $candidate (resweep is not on PATH)"
+    local trial rest failed=()
+    while read -r trial rest; do
+        "$candidate" -B "$sweep/attempt.py" run "$sweep/$trial" </dev/null || failed+=("$trial")
+    done < <(trials)
+    if [ ${#failed[@]} -gt 0 ]; then
+        echo "$name: ${#failed[@]} trials did not finish:" >&2
+        for trial in "${failed[@]}"; do
+            last=$(ls "model/generated/$name/$trial.attempts" 2>/dev/null | grep -x '[0-9]*' | sort -n | tail -n 1)
+            echo "  $trial  log: $root/model/generated/$name/$trial.attempts/$last/log.txt" >&2
+        done
+        exit 1
+    fi
+    echo "$name: all trials have finished"
+}
+
+if [ "$way" = slurm ]; then
+    through_slurm "$@"
+elif command -v resweep >/dev/null; then
+    with_resweep "$@"
+else
+    one_after_another
+fi
+"""

@@ -1,0 +1,177 @@
+"""What is new, kept and orphaned, and why; writes nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from resweep import capsule, index, snapshot, trial
+from resweep.definition import Definition, Wanted
+from resweep.errors import SourceChangedError
+from resweep.index import Entry, Index
+from resweep.trial import SweepPaths
+
+SourceChange = Literal["ask", "new-source", "keep-finished"]
+GENERATION = "generation.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a generation does, or, in a dry run, would do."""
+
+    paths: SweepPaths
+    new: list[Entry]
+    kept: list[Entry]
+    orphaned: list[Entry]
+    why: list[str]
+    notes: list[str]
+    files: int  # that the disk's quota counts: files and directories
+    bytes: int
+    entries: list[Entry] = field(repr=False)  # new and kept, in the order of the grid
+    contents: list[capsule.Content] = field(repr=False)  # of the new ones
+    written: list[Path] = field(default_factory=list)  # beside the capsules
+
+
+def plan(paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: list[Wanted]) -> Plan:
+    """Compare what is wanted with what is there. Raises SourceChangedError where a person has to choose first."""
+    old = index.read(paths)
+    last = last_generation(paths, old)
+    changed = _source_changes(paths, frozen, last)
+    known = {entry.name: entry for entry in old.entries}
+    final, notes = _settle_source(paths, choice, [each.entry for each in wanted], old, changed)
+    new, kept = [], []
+    for entry in final:
+        folder = paths.capsule(entry.name)
+        if not folder.is_dir():
+            new.append(entry)
+            continue
+        if entry.name in known and known[entry.name].digest == entry.digest:
+            kept.append(replace(known[entry.name], swept=entry.swept))
+        else:
+            capsule.check_digest(folder, entry.digest)
+            kept.append(entry)
+    names = {entry.name for entry in final}
+    orphaned = [entry for entry in old.current() if entry.name not in names]
+    why = _why(frozen, last, changed) if new or orphaned else []
+    notes = [*frozen.snapshot.warnings, *notes]
+    contents = _contents(paths, new, wanted)
+    files, size = _cost(paths, frozen, contents)
+    return Plan(paths, new, kept, orphaned, why, notes, files, size, final, contents)
+
+
+def last_generation(paths: SweepPaths, old: Index) -> dict[str, Any] | None:
+    """The record of the generation that listed the trials last; None before the first."""
+    try:
+        text = (paths.generations / str(old.generation) / GENERATION).read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    record: dict[str, Any] = json.loads(text)
+    return record
+
+
+def _source_changes(paths: SweepPaths, frozen: Definition, last: dict[str, Any] | None) -> list[str]:
+    """The source files that differ from the last generation's, train.sh among them, by name."""
+    if last is None:
+        return []
+    changes = [trial.TRAIN] if last["train"] != frozen.record["train"] else []
+    if last["snapshot"] != frozen.snapshot.digest:
+        before = snapshot.stored_files(paths.snapshots, last["snapshot"])
+        now = {file.path: file.sha256 for file in frozen.snapshot.files}
+        for path in sorted(before.keys() | now.keys()):
+            if before.get(path) != now.get(path):
+                changes.append(path + (" (new)" if path not in before else " (gone)" if path not in now else ""))
+        changes = changes or ["the mode of a file"]
+    return changes
+
+
+def _settle_source(
+    paths: SweepPaths, choice: SourceChange, wanted: list[Entry], old: Index, changed: list[str]
+) -> tuple[list[Entry], list[str]]:
+    """Decide what happens to finished trials of the same points that ran another source.
+
+    Raises SourceChangedError when the source has changed since the last generation and the person has not chosen;
+    an earlier choice to keep them holds until the source changes again.
+    """
+    same = {(e.point, e.trial): e for e in old.current() if e.name not in {w.name for w in wanted}}
+    earlier = {w.name: same[w.point, w.trial] for w in wanted if (w.point, w.trial) in same}
+    earlier = {name: e for name, e in earlier.items() if paths.place(e.name).finished()}
+    if not earlier:
+        return wanted, [f"source changed: {_some(changed)}; no trial had finished"] if changed and same else []
+    if choice == "new-source":
+        return wanted, [f"{len(earlier)} finished trials of an earlier source stay where they are, and run again"]
+    if choice == "keep-finished" or not changed:
+        kept = [earlier.get(w.name, w) for w in wanted]
+        return kept, [f"{len(earlier)} finished trials of an earlier source are kept as they are"]
+    raise SourceChangedError(
+        f"{paths.name}: the source changed ({_some(changed)}), and {len(earlier)} trials of the same points have "
+        "finished with the old one; nothing was written. Choose: --new-source runs them again with the new source, "
+        "--keep-finished keeps them and runs the others with it"
+    )
+
+
+def _why(frozen: Definition, last: dict[str, Any] | None, changed: list[str]) -> list[str]:
+    """Why there are new trials or orphans, by name."""
+    if last is None:
+        return []
+    why = []
+    before, now = last["hyper"], frozen.record["hyper"]
+    for key in sorted(before.keys() | now.keys()):
+        added = [v for v in now.get(key, []) if v not in before.get(key, [])]
+        gone = [v for v in before.get(key, []) if v not in now.get(key, [])]
+        why += [f"{key}: {_some(list(map(trial.jsonnable, added)))} added"] if added else []
+        why += [f"{key}: {_some(list(map(trial.jsonnable, gone)))} taken out"] if gone else []
+    old, new = _flat(last["settings"]), _flat(frozen.record["settings"])
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            why.append(f"{key}: {old.get(key, 'nothing')} is now {new.get(key, 'nothing')}")
+    sources, were = frozen.record["sources"], last["sources"]
+    files = [name for name in sorted(sources.keys() | were.keys()) if sources.get(name) != were.get(name)]
+    why += [f"template changed: {_some(files)}"] if files else []
+    why += [f"source changed: {_some(changed)}"] if changed else []
+    return why
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: trial.jsonnable(value)}
+    return flat
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _contents(paths: SweepPaths, new: list[Entry], wanted: list[Wanted]) -> list[capsule.Content]:
+    """What is to be written for each new trial."""
+    names = {entry.name for entry in new}
+    return [
+        capsule.Content(
+            name=each.entry.name,
+            digest=each.entry.digest,
+            toml=capsule.toml_bytes(each.config, paths.name, each.entry.name),
+            json=capsule.json_bytes(each.filled),
+            seed=each.seed,
+            threads=each.threads,
+        )
+        for each in wanted
+        if each.entry.name in names
+    ]
+
+
+def _cost(paths: SweepPaths, frozen: Definition, contents: list[capsule.Content]) -> tuple[int, int]:
+    """How many files and directories, and how many bytes of files, new capsules take; links cost neither."""
+    if not contents:
+        return 0, 0
+    source = frozen.snapshot
+    folders = {str(p) for file in source.files for p in Path(file.path).parents} - {"."}
+    manifest = len(trial.pretty(source.listing())) + 700
+    own_files = 3 + 1 + len(folders)  # TOML, JSON, manifest; the capsule; the source's folders
+    files = own_files * len(contents) + len({content.name.id for content in contents})
+    size = sum(len(content.toml) + len(content.json) + manifest for content in contents)
+    if not (paths.snapshots / source.digest).is_dir():
+        files += len(source.files) + len(folders) + 3
+        size += sum(file.size for file in source.files) + manifest
+    return files, size

@@ -1,0 +1,323 @@
+"""TOML text -> Sweep: what to try, validated and typed; every mistake names file, key, found and expected.
+
+The tool reads its own tables and a few keys; everything else is the researcher's configuration, and travels whole
+into every trial.
+
+    n_trials = 3                          repeats of each point, trial 0, 1, 2 (default 1)
+    seed = 0                              trial t gets seed + t (default 0)
+    threads = 1                           of the numerical libraries (default 1)
+    seed_params = ["random_seed", ...]    the arguments of the template that take the seed
+    [hyper]       dotted key -> list of values; every combination is a point
+    [params]      arguments of the template (part of the configuration)
+    [slurm]       options of sbatch
+    [run]         python = "..."          the interpreter that builds the snapshot and trains
+    [snapshot]    include, exclude, from
+    [results]     metric, mode
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from resweep.errors import ConfigError
+
+TOOL_TABLES = ("hyper", "search", "slurm", "run", "results", "snapshot", "data")
+# What a generated {id}.toml says of itself: feeding it to `generate` again gives the same point, not another one.
+TRIAL_KEYS = ("generated_id", "name", "trial", "conf_dir", "conf_path", "allennlp_conf", "serialization_dir")
+SEED_PARAMS = ("random_seed", "numpy_seed", "pytorch_seed")  # AllenNLP's three
+LARGEST_EXACT_INTEGER = 2**53  # jsonnet's numbers are doubles
+
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SnapshotOptions:
+    """`[snapshot]`: globs of files to add and leave out, relative to the project, and where the source comes from."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    source: str = "build"
+
+
+@dataclass(frozen=True)
+class ResultsOptions:
+    """`[results]`: the metric that says which trial is best, and whether high (`max`) or low (`min`) is good."""
+
+    metric: str | None = None
+    mode: str = "max"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep's definition. `where` names the file in messages; `text` is its bytes as they were read."""
+
+    where: str
+    text: str
+    overrides: tuple[str, ...] = ()
+    hyper: Mapping[str, list[Any]] = field(default_factory=dict)
+    config: Table = field(default_factory=dict)
+    slurm: Table = field(default_factory=dict)
+    snapshot: SnapshotOptions = SnapshotOptions()
+    results: ResultsOptions = ResultsOptions()
+    python: str | None = None
+    n_trials: int = 1
+    seed: int = 0
+    threads: int = 1
+    seed_params: tuple[str, ...] = SEED_PARAMS
+
+    @property
+    def params(self) -> Table:
+        """`[params]`: the arguments of the template, before any point fills them."""
+        table: Table = self.config.get("params", {})
+        return table
+
+
+def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
+    """Read a sweep's TOML file and apply `overrides` of the form KEY=VALUE.
+
+    Raises ConfigError for every mistake: unreadable file, TOML syntax, unknown keys of the tool's tables, wrong types.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file, expected the TOML file of a sweep") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}), expected the TOML file of a sweep") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8, expected a TOML file") from None
+    return parse(text, str(path), overrides)
+
+
+def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
+    """Read a sweep from TOML `text`; as `load`, for text that is at hand."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not valid TOML: {error}") from None
+    for override in overrides:
+        _override(table, override)
+    reader = _Reader(where, table)
+    hyper = _hyper(where, table.get("hyper", {}))
+    for unbuilt in ("search", "data"):
+        if unbuilt in table:
+            raise ConfigError(f"{where}: [{unbuilt}]: this version knows no such table; take it out")
+    snapshot = reader.table("snapshot", "include", "exclude", "from")
+    results = reader.table("results", "metric", "mode")
+    run = reader.table("run", "python")
+    params = reader.table("params")
+    _check_slurm(where, reader.table("slurm"))
+    _check_numbers(where, "params", params)
+    source = reader.text(snapshot, "snapshot.from", "build", ("build", "git"))
+    config = {key: value for key, value in table.items() if key not in (*TOOL_TABLES, *TRIAL_KEYS, "n_trials")}
+    return Sweep(
+        where=where,
+        text=text,
+        overrides=overrides,
+        hyper=hyper,
+        config=config,
+        slurm=table.get("slurm", {}),
+        snapshot=SnapshotOptions(
+            include=reader.texts(snapshot, "snapshot.include", ()),
+            exclude=reader.texts(snapshot, "snapshot.exclude", ()),
+            source=source or "build",
+        ),
+        results=ResultsOptions(
+            metric=reader.text(results, "results.metric", None),
+            mode=reader.text(results, "results.mode", "max", ("max", "min")) or "max",
+        ),
+        python=reader.text(run, "run.python", None),
+        n_trials=reader.integer("n_trials", 1, at_least=1),
+        seed=reader.integer("seed", 0, at_least=0),
+        threads=reader.integer("threads", 1, at_least=1),
+        seed_params=reader.texts(table, "seed_params", SEED_PARAMS),
+    )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Typed reading of one parsed file; each mistake is a ConfigError with its place."""
+
+    where: str
+    root: Table
+
+    def table(self, key: str, *known: str) -> Table:
+        value = self.root.get(key, {})
+        if not isinstance(value, dict):
+            raise self._wrong(key, value, f"a table, [{key}]")
+        for name in value:
+            if known and name not in known:
+                raise ConfigError(f"{self.where}: {key}.{name}: unknown key, expected one of {', '.join(known)}")
+        return value
+
+    def text(self, table: Table, key: str, default: str | None, choices: tuple[str, ...] = ()) -> str | None:
+        value = table.get(key.rpartition(".")[2], default)
+        if value is default:
+            return default
+        if not isinstance(value, str) or not value or (choices and value not in choices):
+            raise self._wrong(key, value, " or ".join(f'"{choice}"' for choice in choices) or "a text")
+        return value
+
+    def texts(self, table: Table, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        value = table.get(key.rpartition(".")[2], None)
+        if value is None:
+            return default
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise self._wrong(key, value, 'a list of texts, such as ["one", "two"]')
+        return tuple(value)
+
+    def integer(self, key: str, default: int, at_least: int) -> int:
+        value = self.root.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value < 2**31:
+            raise self._wrong(key, value, f"a whole number, {at_least} or more")
+        return value
+
+    def _wrong(self, key: str, value: object, expected: str) -> ConfigError:
+        return ConfigError(f"{self.where}: {key}: found {_show(value)}, expected {expected}")
+
+
+def _hyper(where: str, table: object) -> dict[str, list[Any]]:
+    """`[hyper]` as dotted key -> values; `params.lr = [...]` and `"params.lr" = [...]` are the same."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where}: hyper: found {_show(table)}, expected one table, [hyper]")
+    hyper: dict[str, list[Any]] = {}
+    for key, values in _leaves(table):
+        if key in hyper:
+            raise ConfigError(f"{where}: hyper.{key}: stands there twice, quoted and unquoted; keep one")
+        if not isinstance(values, list):
+            raise ConfigError(f"{where}: hyper.{key}: found {_show(values)}, expected a list of values, [...]")
+        if not values:
+            raise ConfigError(f"{where}: hyper.{key}: found an empty list, expected at least one value")
+        if key.partition(".")[0] in (*(set(TOOL_TABLES) - {"slurm"}), *TRIAL_KEYS, "n_trials", "seed_params"):
+            raise ConfigError(
+                f"{where}: hyper.{key}: this is the tool's own setting, not the trial's; expected a key of the trial's "
+                "configuration, such as params.lr"
+            )
+        _check_numbers(where, f"hyper.{key}", values)
+        hyper[key] = values
+    for key in hyper:
+        longer = next((other for other in hyper if other.startswith(key + ".")), None)
+        if longer:
+            raise ConfigError(f"{where}: hyper.{longer}: lies inside hyper.{key}, expected keys that do not overlap")
+    return hyper
+
+
+def _leaves(table: Table, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _check_slurm(where: str, table: Table) -> None:
+    for key, value in table.items():
+        if not isinstance(value, str | int | float):
+            raise ConfigError(f"{where}: slurm.{key}: found {_show(value)}, expected a text, a number, true or false")
+        if not key.replace("-", "").replace("_", "").isalnum() or not key.isascii() or key.startswith(("-", "_")):
+            raise ConfigError(f"{where}: slurm.{key}: expected the name of a long option of sbatch, such as partition")
+        if "\0" in str(value) or "\n" in str(value):
+            raise ConfigError(f"{where}: slurm.{key}: found {_show(value)}, expected one line")
+
+
+def _check_numbers(where: str, key: str, value: object) -> None:
+    """Refuse what jsonnet cannot hold: its numbers are finite doubles, and it has no dates."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_numbers(where, f"{key}.{name}", item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_numbers(where, key, item)
+    elif isinstance(value, bool | str):
+        return
+    elif isinstance(value, int):
+        if abs(value) > LARGEST_EXACT_INTEGER:
+            raise ConfigError(f"{where}: {key}: found {value}, expected at most 2^53; jsonnet would round it")
+    elif not isinstance(value, float) or value != value or value in (float("inf"), float("-inf")):
+        raise ConfigError(
+            f"{where}: {key}: found {_show(value)}, expected a value that jsonnet has (no dates, inf or nan)"
+        )
+
+
+def _override(table: Table, override: str) -> None:
+    """Apply one --set KEY=VALUE to a parsed file; VALUE is TOML, or else a text."""
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override}: expected KEY=VALUE, such as params.debug=true")
+    try:
+        parsed = tomllib.loads(f"{key} = {value}")
+    except tomllib.TOMLDecodeError:
+        try:
+            parsed = tomllib.loads(f"{key} = ''")
+        except tomllib.TOMLDecodeError:
+            raise ConfigError(
+                f"--set {override}: {key.strip()!r} is not a key, expected one such as params.lr"
+            ) from None
+        if value.strip()[:1] in ("[", "{", '"', "'"):
+            raise ConfigError(f"--set {override}: {value.strip()} is not a value of TOML") from None
+        _replace_leaf(parsed, value.strip())
+    hyper = table.get("hyper")
+    for path, new in list(_leaves(parsed)):
+        name = path.partition(".")[2]
+        if path.startswith("hyper.") and isinstance(hyper, dict):
+            _drop(hyper, name)
+            hyper[name] = new
+            continue
+        if isinstance(hyper, dict) and path in dict(_leaves(hyper)):
+            raise ConfigError(f"--set {override}: {path} is swept by [hyper]; say --set hyper.{path}=[...]")
+        _set(table, path.split("."), new, override)
+
+
+def _replace_leaf(table: Table, value: str) -> None:
+    for key, inner in table.items():
+        if isinstance(inner, dict):
+            _replace_leaf(inner, value)
+        else:
+            table[key] = value
+
+
+def _drop(hyper: Table, key: str) -> None:
+    """Take the swept key `key` out of `[hyper]`, quoted or not."""
+    hyper.pop(key, None)
+    head, _, rest = key.partition(".")
+    if rest and isinstance(hyper.get(head), dict):
+        _drop(hyper[head], rest)
+
+
+def _set(table: Table, path: list[str], value: object, override: str) -> None:
+    for part in path[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override}: {part} is no table")
+    table[path[-1]] = value
+
+
+def fill(tables: Table, point: Mapping[str, Any]) -> Table:
+    """A copy of `tables` with each dotted key of `point` set, at any depth; a missing table is made."""
+    filled = deepcopy(tables)
+    for key, value in point.items():
+        *parents, last = key.split(".")
+        table = filled
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[last] = deepcopy(value)
+    return filled
+
+
+def names_something(tables: Table, key: str) -> bool:
+    """Whether the dotted `key` stands in `tables`."""
+    value: object = tables
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return True
+
+
+def _show(value: object) -> str:
+    text = "a table" if isinstance(value, dict) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

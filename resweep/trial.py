@@ -1,0 +1,163 @@
+"""What a trial is called and where its files are: every name on disk is spelled here, or in `attempt` for a run's.
+
+PROJECT/config/generated/NAME/ID/TRIAL/    a capsule
+PROJECT/config/generated/NAME/             the sweep: index, generations, launcher
+PROJECT/config/generated/.snapshots/       the sources, each stored once by its content
+PROJECT/model/generated/NAME/ID/TRIAL/     what training wrote; its attempts beside it
+PROJECT/NAME-jobs.sh                       runs them all
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+from resweep import attempt
+from resweep.errors import ConfigError
+
+FORMAT = attempt.FORMAT
+ID_LENGTH = 12
+TRAIN = "train.sh"
+RERUN = "rerun.sh"
+MANIFEST = attempt.MANIFEST
+PROVENANCE = "provenance.json"
+# what a capsule holds beside the source and the two files named after its id
+CAPSULE_FILES = frozenset({TRAIN, RERUN, MANIFEST, PROVENANCE})
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can name a sweep; a ConfigError says what is wrong with it otherwise.
+
+    A name becomes a directory, a script and a word on command lines, so it is one plain word.
+    """
+    if not _NAME.fullmatch(name) or ".." in name or len(name) > 100:
+        raise ConfigError(
+            f"NAME: found {name!r}, expected letters, digits, '_', '-', '+' or '.', beginning with a letter, digit "
+            "or '_', without '..', at most 100 characters"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class SweepPaths:
+    """Where the files of the sweep `name` of the project at `root` are."""
+
+    root: Path
+    name: str
+
+    @property
+    def generated(self) -> Path:
+        """Home of all sweeps of the project."""
+        return self.root.joinpath(*attempt.CONFIG_ROOT)
+
+    @property
+    def directory(self) -> Path:
+        """Home of this sweep's capsules, index and generations."""
+        return self.generated / self.name
+
+    @property
+    def index(self) -> Path:
+        """The list of trials, one JSON object a line."""
+        return self.directory / "index.jsonl"
+
+    @property
+    def generations(self) -> Path:
+        """Home of what each run of `generate` planned, and of the definition it froze."""
+        return self.directory / "generations"
+
+    @property
+    def launcher(self) -> Path:
+        """The copy of attempt.py that runs this sweep's trials."""
+        return self.directory / "attempt.py"
+
+    @property
+    def lock(self) -> Path:
+        """Held while capsules are written; trials run without it."""
+        return self.directory / ".lock"
+
+    @property
+    def snapshots(self) -> Path:
+        """Home of the stored sources; shared by the sweeps of a project, since they mostly share their source."""
+        return self.generated / ".snapshots"
+
+    @property
+    def jobs(self) -> Path:
+        """The script that runs every trial."""
+        return self.root / f"{self.name}-jobs.sh"
+
+    def capsule(self, trial: TrialName) -> Path:
+        """The directory of one trial."""
+        return self.directory / trial.id / str(trial.trial)
+
+    def place(self, trial: TrialName) -> attempt.Place:
+        """The same trial as the launcher sees it: its capsule, output and attempts."""
+        return attempt.Place(str(self.capsule(trial)))
+
+
+@dataclass(frozen=True, order=True)
+class TrialName:
+    """One trial of a sweep: the id of its point, and which repeat it is, from 0."""
+
+    id: str
+    trial: int
+
+    def __str__(self) -> str:
+        """`ID/TRIAL`."""
+        return f"{self.id}/{self.trial}"
+
+
+def short_id(digest: str) -> str:
+    """The id that people see: the first 60 bits of a hex sha256 as lower-case base32 (RFC 4648)."""
+    return base64.b32encode(bytes.fromhex(digest)).decode("ascii")[:ID_LENGTH].lower()
+
+
+def digest(value: Any) -> str:
+    """The hex sha256 of a plain value (tables, lists, strings, numbers, dates), whatever the order of its keys."""
+    return hashlib.sha256(canonical(value).encode("utf-8")).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """`value` as JSON that is the same text wherever it is written: sorted keys, no spaces, 1 and 1.0 distinct."""
+    return _canonical(value)
+
+
+def pretty(value: Any, indent: str = "") -> str:
+    """`value` as JSON for people: sorted keys, two spaces a level, the same text wherever it is written.
+
+    The standard library's indenting encoder is written in Python, and took most of the time of a big sweep.
+    """
+    if isinstance(value, dict) and value:
+        inner = indent + "  "
+        lines = [f"{inner}{_quoted(key)}: {pretty(value[key], inner)}" for key in sorted(value)]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and value:
+        inner = indent + "  "
+        return "[\n" + ",\n".join([inner + pretty(item, inner) for item in value]) + f"\n{indent}]"
+    return _quoted(value) if type(value) is str else _leaf(value)
+
+
+_quoted = json.encoder.encode_basestring
+_leaf = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def _dated(value: object) -> Mapping[str, str]:
+    if isinstance(value, date | time):  # datetime is a date; TOML has all three
+        return {"$toml": f"{type(value).__name__} {value.isoformat()}"}
+    raise TypeError(f"{type(value).__name__} is no value of TOML")
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_dated).encode
+
+
+def jsonnable(value: object) -> str:
+    """`value` as people see it beside an id: JSON, dates as in TOML."""
+    return json.dumps(value, ensure_ascii=False, default=str)

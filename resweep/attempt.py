@@ -387,10 +387,16 @@ def _count(place: Place, number: int) -> bool:
 
 
 def _move_output(place: Place, number: int) -> None:
-    """Put the output of the attempt that counts in the trial's own place, also when a crash came in between."""
+    """Put the output of the attempt that counts in the trial's own place, also when a crash came in between.
+
+    A link stays behind: training may have written its own path into its files, and the attempt's TOML names it.
+    """
     source = os.path.join(place.attempt(number), OUTPUT)
     if os.path.isdir(source) and not os.path.exists(place.output):
         os.rename(source, place.output)
+    if os.path.isdir(place.output) and not os.path.lexists(source):
+        with contextlib.suppress(OSError):  # a file system without symbolic links: a comfort less
+            os.symlink(os.path.join("..", "..", os.path.basename(place.output)), source)
 
 
 def _alive(directory: str, record: Record) -> bool:

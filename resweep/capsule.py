@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -97,29 +97,16 @@ exec "$python" -B -c "$(sed '1,/^{_MARK}$/d' "$here/{trial.RERUN}")" rerun "$her
 """
 
 
-def write(
-    home: Path, shared: Shared, contents: Iterable[Content], progress: Callable[[int], None] = lambda _: None
-) -> None:
-    """Write capsules into the sweep directory `home`, so that they appear together at the end or not at all.
+class Writer:
+    """Writes capsules into the sweep directory `home`, so that `commit` makes them appear together, or none appears.
 
     A capsule that is there already stays as it is; a TrialError when it is another trial's.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=home))
-    try:
-        writer = _Writer(home, temporary, shared)
-        for number, content in enumerate(contents, 1):
-            writer.write(content)
-            progress(number)
-        writer.commit()
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
-
-class _Writer:
-    def __init__(self, home: Path, temporary: Path, shared: Shared) -> None:
+    def __init__(self, home: Path, shared: Shared) -> None:
+        home.mkdir(parents=True, exist_ok=True)
         self._home = home
-        self._temporary = temporary
+        self._temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=home))
         self._written: list[tuple[TrialName, str]] = []
         self._links = {path: str(source) for path, source in shared.files.items()}
         self._links |= {file.path: str(shared.source / file.path) for file in shared.snapshot.files}
@@ -131,7 +118,16 @@ class _Writer:
             if path != trial.PROVENANCE
         }
 
+    def __enter__(self) -> Writer:
+        """Nothing more: the temporary directory stands."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what was not committed."""
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
     def write(self, content: Content) -> None:
+        """Write one capsule under a temporary name."""
         folder = f"{self._temporary}/{len(self._written)}"
         os.mkdir(folder)
         for name in self._folders:
@@ -173,6 +169,7 @@ class _Writer:
         return (trial.pretty(manifest | {"checksum": trial.digest(manifest)}) + "\n").encode()
 
     def commit(self) -> None:
+        """Flush every capsule written so far to the disk, and rename them into place."""
         _flush(self._temporary)
         for number, (name, digest) in enumerate(self._written):
             target = self._home / name.id

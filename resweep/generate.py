@@ -23,6 +23,7 @@ from resweep.errors import disk_errors
 from resweep.index import Index
 from resweep.plan import GENERATION, Plan, SourceChange, last_generation, plan
 from resweep.snapshot import Build
+from resweep.space import Grid
 from resweep.template import Template
 from resweep.trial import SweepPaths
 
@@ -54,24 +55,34 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     train = definition.read_train(paths.root)
     with ExitStack() as stack:
         stack.enter_context(disk_errors(paths.root))
+        # three processes of their own, each slower than what happens here meanwhile
+        grid = stack.enter_context(Grid(asked))
         build = stack.enter_context(Build(paths.root, asked.snapshot, python))
         capture = stack.enter_context(Capture(paths.root, python))
         template = Template(request.base)
-        points = space.points(asked)
+        points = grid.points()
         space.check_keys(asked)
         progress("filling", 0, len(points))
         filled = definition.fill(asked, template, points)
         frozen = definition.freeze(paths, asked, template, build.snapshot(), train)
         wanted = definition.identify(frozen, filled)
         if dry_run:
+            grid.confirm()
             return plan(paths, request.source_change, frozen, wanted)
         with _locked(paths):
             planned = plan(paths, request.source_change, frozen, wanted)
-            return _write(planned, request, frozen, capture, progress)
+            return _write(planned, request, frozen, capture, grid.confirm, progress)
 
 
-def _write(planned: Plan, request: Request, frozen: Definition, capture: Capture, progress: Progress) -> Plan:
-    """Write everything that is new: capsules first, what refers to them last."""
+def _write(
+    planned: Plan,
+    request: Request,
+    frozen: Definition,
+    capture: Capture,
+    confirm: Callable[[], None],
+    progress: Progress,
+) -> Plan:
+    """Write everything that is new: capsules first, what refers to them last. `confirm` may still stop it."""
     paths = planned.paths
     old = index.read(paths)
     changed = planned.new or planned.orphaned or not frozen.same_as(last_generation(paths, old))
@@ -81,7 +92,9 @@ def _write(planned: Plan, request: Request, frozen: Definition, capture: Capture
         staged = _stage(undo, _texts(paths, request, frozen, updated))
         if changed:
             folder = _write_generation(undo, planned, frozen, updated.generation, provenance)
-            _write_capsules(planned, frozen, folder, progress)
+            _write_capsules(planned, frozen, folder, confirm, progress)
+        else:
+            confirm()
         undo.pop_all()
     for final, part in staged.items():
         os.replace(part, final)
@@ -148,16 +161,21 @@ def _write_generation(
     return final
 
 
-def _write_capsules(planned: Plan, frozen: Definition, generation: Path, progress: Progress) -> None:
+def _write_capsules(
+    planned: Plan, frozen: Definition, generation: Path, confirm: Callable[[], None], progress: Progress
+) -> None:
     paths = planned.paths
     shared = capsule.Shared(
         frozen.snapshot,
         paths.snapshots / frozen.snapshot.digest / "files",
         {name: generation / name for name in (trial.TRAIN, trial.RERUN, trial.PROVENANCE)},
     )
-    capsule.write(
-        paths.directory, shared, planned.contents, lambda done: progress("writing", done, len(planned.contents))
-    )
+    with capsule.Writer(paths.directory, shared) as writer:
+        for number, content in enumerate(planned.contents, 1):
+            writer.write(content)
+            progress("writing", number, len(planned.contents))
+        confirm()
+        writer.commit()
 
 
 @contextmanager

@@ -1,0 +1,52 @@
+# make demo   sets everything up and runs the main job: a small sweep of the real example, with its results
+# make test   sets everything up and passes the tests
+# make bench  the benchmarks, side by side in one run
+#
+# PYTHON names the Python (3.11 or newer) that .venv is made with. Both targets work on a fresh machine, each by itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test bench lint clean
+
+demo: $(VENV)/.demo-ready
+	@echo "--- generate: one directory per trial, each with its configuration and a copy of the source"
+	$(BIN)/python hyper.py config/demo.toml rnn_model.jsonnet demo --keep-finished
+	@echo "--- run them here, one after another (a minute or two)"
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash demo-jobs.sh --here
+	@echo "--- what came out"
+	$(BIN)/resweep results demo
+	@echo "--- one of them again, from its own directory alone, into a fresh one: bash config/generated/demo/ID/0/rerun.sh"
+
+test: $(VENV)/.test-ready lint
+	@bash tests/announce.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+
+lint: $(VENV)/.test-ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.demo-ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/generate.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/start_up.py
+
+# The example's packages first, exactly pinned and without their declared dependencies (requirements.lock says why); then
+# the tool, which finds most of its own there.
+$(VENV)/.demo-ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than Python 3.11; name another: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@echo "installs AllenNLP and what it needs into $(VENV): a minute or two, 1.7 GB"
+	$(PIP) --no-deps -r requirements.lock
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test-ready: $(VENV)/.demo-ready
+	$(PIP) --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist

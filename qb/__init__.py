@@ -1,0 +1,1 @@
+"""A quizbowl guesser: reads a question, names the Wikipedia page of its answer."""

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import re
-import resource
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime, timezone
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 Record = Dict[str, Any]
 
@@ -35,6 +36,7 @@ LOG = "log.txt"
 OUTPUT = "output"
 FINISHED = "finished"
 HEARTBEAT = "heartbeat"
+RUN_OPTIONS = "run.json"
 ATTEMPTS_SUFFIX = ".attempts"
 MANIFEST = "manifest.json"
 CONFIG_ROOT = ("config", "generated")
@@ -66,6 +68,11 @@ class Place:
             self.output = os.path.join(self.root, *MODEL_ROOT, *parts[-3:])
             self.attempts = self.output + ATTEMPTS_SUFFIX
 
+    @property
+    def label(self) -> str:
+        """NAME/ID/TRIAL, for messages."""
+        return "/".join(self.capsule.split(os.sep)[-3:])
+
     def attempt(self, number: int) -> str:
         """The directory of attempt `number`, counted from 1."""
         return os.path.join(self.attempts, str(number))
@@ -94,7 +101,20 @@ def state(place: Place) -> tuple[str, Record]:
     record = read_json(os.path.join(directory, RECORD))
     if record.get("state", "running") != "running":
         return record["state"], record
+    record.update(read_json(os.path.join(directory, HEARTBEAT)))
     return ("running" if _alive(directory, record) else "lost"), record
+
+
+def settle(place: Place) -> bool:
+    """Whether the trial has finished; completes what a crash left undone between its last record and its place."""
+    now, record = state(place)
+    if now != "finished":
+        return False
+    if place.finished():
+        _move_output(place, record.get("attempt") or _finished_attempt(place))
+    else:
+        _count(place, record["attempt"])
+    return True
 
 
 def run(capsule: str) -> int:
@@ -106,116 +126,171 @@ def run(capsule: str) -> int:
             % (capsule, capsule)
         )
     manifest = read_manifest(place.capsule)
-    label = "/".join(place.capsule.split(os.sep)[-3:])
-    now, record = state(place)
-    if now == "finished":
-        _move_output(place, record["attempt"])
-        print("%s: finished already" % label)
+    now_, record = begin(place, manifest)
+    if now_ == "finished":
+        print("%s: finished already" % place.label)
         return 0
-    if now == "running":
-        print("%s: runs already on %s (process %s)" % (label, record.get("host"), record.get("pid")))
+    if now_ == "running":
+        print("%s: runs already on %s (%s)" % (place.label, record.get("host"), _process(record)))
         return BUSY
-    if os.path.exists(place.output):
+    return conduct(place, manifest, record)
+
+
+def begin(place: Place, manifest: Record) -> tuple[str, Record]:
+    """Claim the next attempt of a trial for this process: "claimed" and its new record.
+
+    "finished" or "running" and the latest record when there is nothing to claim, or another process was quicker.
+    """
+    number = place.last() + 1  # before the state is read: who starts an attempt from now on makes the claim fail
+    found, record = state(place)
+    if found == "finished":
+        settle(place)
+    if found in ("finished", "running"):
+        return found, record
+    if os.path.exists(place.output) and not place.finished():
         raise AttemptError(
             "%s: exists, but no attempt of this trial has finished; move it away, and run again" % place.output
         )
-    number = place.last() + 1
-    os.makedirs(place.attempts, exist_ok=True)
-    try:
-        os.mkdir(place.attempt(number))  # the claim: whoever makes the directory runs the attempt
-    except FileExistsError:
-        print("%s: another process has just started it" % label)
+    check(place.capsule, manifest, place.attempts)
+    record = new_record(manifest, number)
+    if not _claim(place, record):
+        return "running", read_json(os.path.join(place.attempt(number), RECORD))
+    return "claimed", record
+
+
+def conduct(place: Place, manifest: Record, record: Record) -> int:
+    """Run the attempt that `begin` claimed, perhaps for a parent of this process; the exit status of train.sh."""
+    claimant = record["pid"]
+    number = record["attempt"]
+    directory = place.attempt(number)
+    record.update(this_process())
+    _note_processes(os.path.join(directory, HEARTBEAT), record)
+    if os.getpid() != claimant != os.getppid():
+        # whoever claimed it has died before it was noted that we go on: by now the trial may be another's
+        print("%s: given up, since its runner died while it was started" % place.label)
         return BUSY
+    record["resumed"] = _resume(place, number)
     data = os.environ.get("RESWEEP_DATA") or place.root
-    record = execute(place.capsule, manifest, place.attempt(number), number, data)
+    record = execute(place.capsule, manifest, directory, record, data)
     if record["state"] == "finished" and not _count(place, number):
-        print("%s: finished, but another attempt had finished first; this one does not count" % label)
+        print("%s: finished, but another attempt had finished first; this one does not count" % place.label)
         return 0
-    print("%s: %s" % (label, outcome(record, os.path.join(place.attempt(number), LOG))))
+    print("%s: %s" % (place.label, outcome(record, os.path.join(directory, LOG))))
     return _status(record)
+
+
+def _resume(place: Place, number: int) -> int | None:
+    """Where the sweep says so, let attempt `number` go on with the output of the last one; the number of that."""
+    if read_json(os.path.join(place.capsule, "..", "..", RUN_OPTIONS)).get("on_retry") != "resume":
+        return None
+    for earlier in range(number - 1, 0, -1):
+        source = os.path.join(place.attempt(earlier), OUTPUT)
+        if os.path.isdir(source) and not os.path.islink(source):
+            os.rename(source, os.path.join(place.attempt(number), OUTPUT))
+            return earlier
+    return None
 
 
 def rerun(capsule: str, directory: str | None = None) -> int:
     """Run the capsule once more into `directory`, which must be new or empty; the exit status of train.sh."""
     capsule = os.path.abspath(capsule)
     manifest = read_manifest(capsule)
+    check(capsule, manifest, directory or os.getcwd())
     directory = _fresh(capsule, "rerun-%s-%s" % (manifest["id"], manifest["trial"]), directory)
     place = Place(capsule)
     data = os.environ.get("RESWEEP_DATA") or (place.root if place.in_project else os.getcwd())
     print("runs %s again; output, log and record go to %s" % (capsule, directory), flush=True)
-    record = execute(capsule, manifest, directory, 1, data)
+    record = execute(capsule, manifest, directory, new_record(manifest, 1), data)
     print(outcome(record, os.path.join(directory, LOG)))
     return _status(record)
 
 
-def execute(capsule: str, manifest: Record, directory: str, number: int, data: str) -> Record:
+def new_record(manifest: Record, number: int) -> Record:
+    """The record of attempt `number`, which this process is about to start."""
+    return {
+        "format": FORMAT,
+        "id": manifest["id"],
+        "trial": manifest["trial"],
+        "attempt": number,
+        "state": "running",
+        "resumed": None,
+        **this_process(),
+        "group": None,
+        "group_start": None,
+        "started": now(),
+        "ended": None,
+        "seconds": None,
+        "exit_status": None,
+        "signal": None,
+        "peak_memory_bytes": None,
+        "gpus": [],
+        "slurm": {key: os.environ[key] for key in sorted(os.environ) if _SLURM_ID.match(key)},
+    }
+
+
+def this_process() -> Record:
+    """What tells this process from every other: host, start of the machine, pid, start of the process."""
+    return {
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "pid": os.getpid(),
+        "pid_start": start_time(os.getpid()),
+    }
+
+
+def execute(capsule: str, manifest: Record, directory: str, record: Record, data: str) -> Record:
     """Run train.sh of `capsule`, with everything that it leaves in `directory`, and return the record.
 
     The child gets a session of its own, so that whatever ends it ends all that it started.
     """
     toml = os.path.join(directory, manifest["id"] + ".toml")
     _write(toml, attempt_toml(capsule, manifest["id"], toml, os.path.join(directory, OUTPUT)))
-    record = {
-        "format": FORMAT,
-        "id": manifest["id"],
-        "trial": manifest["trial"],
-        "attempt": number,
-        "state": "running",
-        "host": socket.gethostname(),
-        "boot": _boot(),
-        "pid": os.getpid(),
-        "pid_start": _start_time(os.getpid()),
-        "group": None,
-        "started": _now(),
-        "ended": None,
-        "seconds": None,
-        "exit_status": None,
-        "signal": None,
-        "peak_memory_bytes": None,
-        "slurm": {key: os.environ[key] for key in sorted(os.environ) if _SLURM_ID.match(key)},
-    }
+    env = environment(capsule, manifest, directory, record["attempt"], data)
+    if record["resumed"]:
+        env["RESWEEP_RESUMED"] = str(record["resumed"])
     path = os.path.join(directory, RECORD)
-    write_json(path, record)
+    heartbeat = os.path.join(directory, HEARTBEAT)
     begin = time.monotonic()
     with open(os.path.join(directory, LOG), "ab") as log, _Signals() as signals:
         try:
             child = subprocess.Popen(
-                ["bash", os.path.join(capsule, "train.sh"), capsule, toml],
+                ["sh", "-c", _GATE, "sh", os.path.join(capsule, "train.sh"), capsule, toml],
                 cwd=capsule,
-                env=environment(capsule, manifest, number, data),
-                stdin=subprocess.DEVNULL,
+                env=env,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        except OSError as error:
+            assert child.stdin
+        except (OSError, subprocess.SubprocessError) as error:
             log.write(("the trial could not be started: %s\n" % error).encode())
-            status = 127
+            status, stopped, memory = 127, False, None
         else:
-            record["group"] = child.pid
-            write_json(path, record)
-            status = _wait(child, signals, os.path.join(directory, HEARTBEAT))
-    record["ended"] = _now()
-    record["seconds"] = round(time.monotonic() - begin, 3)
-    record["exit_status"] = status if status >= 0 else None
-    record["signal"] = signal.Signals(-status).name if status < 0 else None
-    record["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    record["state"] = "stopped" if signals.received else "finished" if status == 0 else "failed"
-    if record["state"] == "finished":
-        os.makedirs(os.path.join(directory, OUTPUT), exist_ok=True)
-    write_json(path, record, sync=True)
-    _remove(os.path.join(directory, HEARTBEAT))
+            record.update(group=child.pid, group_start=start_time(child.pid))
+            _note_processes(heartbeat, record)
+            with contextlib.suppress(BrokenPipeError):  # it was killed already
+                child.stdin.write(b"go\n")
+                child.stdin.close()
+            status, stopped, memory = _wait(child, signals, heartbeat)
+        record["ended"] = now()
+        record["seconds"] = round(time.monotonic() - begin, 3)
+        record["exit_status"] = status if status >= 0 else None
+        record["signal"] = signal.Signals(-status).name if status < 0 else None
+        record["peak_memory_bytes"] = memory
+        record["state"] = "stopped" if stopped else "finished" if status == 0 else "failed"
+        if record["state"] == "finished":
+            os.makedirs(os.path.join(directory, OUTPUT), exist_ok=True)
+        write_json(path, record, sync=True)
+        _remove(heartbeat)
     return record
 
 
-def environment(capsule: str, manifest: Record, number: int, data: str) -> dict[str, str]:
+def environment(capsule: str, manifest: Record, directory: str, number: int, data: str) -> dict[str, str]:
     """The environment of train.sh: what was frozen comes first, and nothing is written into the capsule."""
     env = dict(os.environ)
-    python = shutil.which(env.get("RESWEEP_PYTHON") or sys.executable) or sys.executable
-    folder = os.path.dirname(os.path.abspath(python))
-    if os.path.dirname(shutil.which("python") or "") != folder:
-        # a train.sh of 2020 says `python`, and must get the interpreter that the sweep names
-        env["PATH"] = folder + os.pathsep + env.get("PATH", os.defpath)
+    python = _python()
+    _put_first(env, python, os.path.join(directory, "bin"))
     source = [capsule]
     if os.path.isdir(os.path.join(capsule, "src")):  # [snapshot] from = "git" keeps a src/ layout
         source.append(os.path.join(capsule, "src"))
@@ -227,10 +302,41 @@ def environment(capsule: str, manifest: Record, number: int, data: str) -> dict[
     env.pop("PYTHONSAFEPATH", None)
     for name in THREAD_VARIABLES:
         env[name] = str(manifest["threads"])
-    env["RESWEEP_PYTHON"] = os.path.abspath(python)
+    env["RESWEEP_PYTHON"] = python
     env["RESWEEP_DATA"] = os.path.abspath(data)
     env["RESWEEP_ATTEMPT"] = str(number)
     return env
+
+
+def check(capsule: str, manifest: Record, directory: str) -> None:
+    """Refuse what would stop an attempt in `directory`, before anything of it is written: an AttemptError."""
+    if os.pathsep in capsule:
+        raise AttemptError("%s: has a %r in it, which no PYTHONPATH can hold; move it" % (capsule, os.pathsep))
+    _python()
+    attempt_toml(capsule, manifest["id"], directory, directory)
+
+
+def _python() -> str:
+    """The path of the interpreter that trains."""
+    name = os.environ.get("RESWEEP_PYTHON") or sys.executable
+    found = shutil.which(name)
+    if found is None:
+        raise AttemptError("RESWEEP_PYTHON: found %r, expected a Python interpreter on PATH or its path" % name)
+    return os.path.abspath(found)
+
+
+def _put_first(env: dict[str, str], python: str, shims: str) -> None:
+    """Let `python`, which a train.sh of 2020 says, be the interpreter that the sweep names."""
+    folder = os.path.dirname(python)
+    if os.path.dirname(shutil.which("python") or "") != folder:
+        env["PATH"] = folder + os.pathsep + env.get("PATH", os.defpath)
+    same = os.path.join(folder, "python")
+    if not os.path.exists(same) or not os.path.samefile(same, python):
+        # A script, not a link: an interpreter finds its virtual environment by its own path.
+        os.makedirs(shims, exist_ok=True)
+        _write(os.path.join(shims, "python"), '#!/bin/sh\nexec %s "$@"\n' % shlex.quote(python))
+        os.chmod(os.path.join(shims, "python"), 0o755)
+        env["PATH"] = shims + os.pathsep + env["PATH"]
 
 
 def attempt_toml(capsule: str, trial_id: str, conf_path: str, serialization_dir: str) -> str:
@@ -292,16 +398,20 @@ def read_json(path: str) -> Record:
     """The JSON object at `path`; empty when it is missing or torn (a record is written by a rename, so it is not)."""
     try:
         with open(path, encoding="utf-8") as file:
-            record: Record = json.load(file)
-        return record
+            record = json.load(file)
     except (OSError, ValueError):
         return {}
+    return record if isinstance(record, dict) else {}
 
 
 def write_json(path: str, value: Record, sync: bool = False) -> None:
     """Write `value` whole or not at all, and with `sync` past the disk's cache."""
     _write(path, json.dumps(value, indent=2, sort_keys=True) + "\n", sync)
 
+
+# No training lives that no file names: it waits for a word, which it gets when its process group is written down, and
+# which never comes when the launcher dies before.
+_GATE = 'read -r go && exec bash "$@" </dev/null; exit 127'
 
 _SLURM_ID = re.compile(r"SLURM_(ARRAY_JOB_ID|ARRAY_TASK_ID|CLUSTER_NAME|JOB_ID|JOB_PARTITION|NODELIST|RESTART_COUNT)$")
 
@@ -333,16 +443,20 @@ class _Signals:
         os.close(self._writer)
 
 
-def _wait(child: subprocess.Popen[bytes], signals: _Signals, heartbeat: str) -> int:
-    """Wait for `child`, giving a sign of life; after a signal TERM, later KILL, to all that it started."""
+def _wait(child: subprocess.Popen[bytes], signals: _Signals, heartbeat: str) -> tuple[int, bool, int | None]:
+    """Wait for `child`, giving a sign of life; after a signal TERM, later KILL, to all that it started.
+
+    Returns the status as Popen has it, whether the child was told to stop, and its peak memory in bytes.
+    """
     try:
         pidfd = os.pidfd_open(child.pid)
     except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3
         pidfd = None
-    kill_at = None
+    kill_at = memory = None
     try:
         while True:
-            _touch(heartbeat)
+            with contextlib.suppress(OSError):  # a disk that is full for a moment is no reason to end the training
+                _touch(heartbeat)
             if signals.received and kill_at is None:
                 kill_at = time.monotonic() + GRACE_SECONDS
                 _kill(child.pid, signal.SIGTERM)
@@ -352,20 +466,69 @@ def _wait(child: subprocess.Popen[bytes], signals: _Signals, heartbeat: str) -> 
             watched = [signals.reader] if pidfd is None else [signals.reader, pidfd]
             if signals.reader in select.select(watched, [], [], timeout)[0]:
                 os.read(signals.reader, 512)
-            if child.poll() is not None:
-                break
-            if kill_at is not None and time.monotonic() >= kill_at:
+            late = kill_at is not None and time.monotonic() >= kill_at
+            if memory is None:
+                memory = _reap(child)
+            if memory is not None:
+                if kill_at is None or late or not _members(child.pid):
+                    break
+                time.sleep(0.05)  # bash ends at once; what it ran may be writing a last checkpoint
+            elif late:
                 _kill(child.pid, signal.SIGKILL)
     finally:
         if pidfd is not None:
             os.close(pidfd)
         _kill(child.pid, signal.SIGKILL)  # what train.sh left running would keep its GPU
-    return child.returncode
+    return child.returncode, kill_at is not None, memory
+
+
+def _reap(child: subprocess.Popen[bytes]) -> int | None:
+    """The peak memory in bytes of the largest process of a child that has ended, whose status Popen then knows."""
+    pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+    if not pid:
+        return None
+    child.returncode = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    return usage.ru_maxrss * 1024
+
+
+def _note_processes(heartbeat: str, record: Record) -> None:
+    """Write which processes run the attempt, in place: always as many bytes, in one write, so that it is never torn.
+
+    Renaming a new file over the old one would be the usual way, and makes ext4 wait for the disk.
+    """
+    processes = {key: record[key] for key in ("host", "boot", "pid", "pid_start", "group", "group_start")}
+    descriptor = os.open(heartbeat, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, (json.dumps(processes).ljust(511) + "\n").encode())
+    finally:
+        os.close(descriptor)
 
 
 def _kill(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
+
+
+def _claim(place: Place, record: Record) -> bool:
+    """Make the directory of the attempt in `record`, its record in it; False when another process had it first.
+
+    A directory with something in it is never replaced by a rename, so exactly one of several claims succeeds, and
+    at no moment is there an attempt without a record.
+    """
+    os.makedirs(place.attempts, exist_ok=True)
+    part = os.path.join(place.attempts, ".new-%s-%d-%d" % (record["host"], record["pid"], time.time_ns()))
+    os.mkdir(part)
+    try:
+        write_json(os.path.join(part, RECORD), record)
+        os.rename(part, place.attempt(record["attempt"]))
+    except OSError as error:
+        if not os.path.isdir(part):  # over NFS a rename can succeed and still report a failure
+            return True
+        shutil.rmtree(part, ignore_errors=True)
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return False
+    return True
 
 
 def _count(place: Place, number: int) -> bool:
@@ -374,16 +537,22 @@ def _count(place: Place, number: int) -> bool:
     record = os.path.join(place.attempt(number), RECORD)
     try:
         os.link(record, finished)
-    except OSError as error:
-        if error.errno == errno.EEXIST or place.finished():
-            # over NFS a link can succeed and still report that the name exists
-            if not os.path.samefile(record, finished):
-                return False
-        else:
+    except OSError:
+        try:
             with open(finished, "x", encoding="utf-8") as file:  # a file system without hard links
                 file.write(json.dumps(read_json(record), indent=2, sort_keys=True) + "\n")
+        except FileExistsError:
+            # over NFS a link can succeed and still report that the name exists
+            if read_json(finished).get("attempt") != number:
+                return False
     _move_output(place, number)
     return True
+
+
+def _finished_attempt(place: Place) -> int:
+    """The attempt that counts, where the file that says so is torn: the first whose record has finished."""
+    records = ((n, read_json(os.path.join(place.attempt(n), RECORD))) for n in range(1, place.last() + 1))
+    return next((number for number, record in records if record.get("state") == "finished"), 0)
 
 
 def _move_output(place: Place, number: int) -> None:
@@ -393,17 +562,17 @@ def _move_output(place: Place, number: int) -> None:
     """
     source = os.path.join(place.attempt(number), OUTPUT)
     if os.path.isdir(source) and not os.path.exists(place.output):
-        os.rename(source, place.output)
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            os.rename(source, place.output)
     if os.path.isdir(place.output) and not os.path.lexists(source):
         with contextlib.suppress(OSError):  # a file system without symbolic links: a comfort less
             os.symlink(os.path.join("..", "..", os.path.basename(place.output)), source)
 
 
 def _alive(directory: str, record: Record) -> bool:
-    """Whether a running attempt still runs: its process on this host, its sign of life on another."""
-    if record and record.get("host") == socket.gethostname() and record.get("boot") == _boot():
-        started = _start_time(record["pid"])
-        return started is not None and started == record["pid_start"]
+    """Whether a running attempt still runs: its processes on this host, its sign of life on another."""
+    if of_this_boot(record):
+        return processes_live(record)
     for name in (HEARTBEAT, RECORD, ""):
         try:
             beat = os.stat(os.path.join(directory, name)).st_mtime
@@ -411,6 +580,56 @@ def _alive(directory: str, record: Record) -> bool:
             continue
         return _server_time(directory) - beat < STALE_SECONDS
     return False
+
+
+def of_this_boot(record: Record) -> bool:
+    """Whether the record's process numbers mean something here: this host, since its last start."""
+    return bool(record.get("boot")) and (record["host"], record["boot"]) == (socket.gethostname(), _boot())
+
+
+def processes_live(record: Record) -> bool:
+    """Whether the launcher of an attempt of this host lives, or any process of its training.
+
+    Training outlives a launcher that was killed, and must not be started beside itself.
+    """
+    return same_process(record["pid"], record["pid_start"]) or _lives(record["group"], record["group_start"])
+
+
+def _process(record: Record) -> str:
+    """Which process runs an attempt, for a person who wants to look or to stop it."""
+    if (
+        record.get("group")
+        and not same_process(record["pid"], record["pid_start"])
+        and _lives(record["group"], record["group_start"])
+    ):
+        return "process group %d, whose launcher is gone" % record["group"]
+    return "process %s" % record.get("pid")
+
+
+def same_process(pid: int, started: int) -> bool:
+    """Whether process `pid` is the one that `started` then: a pid alone can be reused."""
+    return started is not None and start_time(pid) == started
+
+
+def _lives(group: int | None, started: int) -> bool:
+    """Whether a process of the group lives whose first process `started` then."""
+    if group is None:
+        return False
+    leader = start_time(group)
+    return leader == started if leader is not None else _members(group)
+
+
+def _members(group: int) -> bool:
+    """Whether any process of the group lives; those that nobody has waited for do not."""
+    try:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:  # not Linux
+        try:
+            os.killpg(group, 0)
+        except OSError:
+            return False
+        return True
+    return any((_stat(pid) or [b"", b"", b"0"])[2] == b"%d" % group for pid in pids)
 
 
 def _server_time(directory: str) -> float:
@@ -474,26 +693,35 @@ def _remove(path: str) -> None:
         os.remove(path)
 
 
-def _now() -> str:
+def now() -> str:
+    """The time in UTC, as records hold it."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
+@functools.lru_cache(maxsize=None)
 def _boot() -> str | None:
+    """Where and since when a pid means one process: this start of the machine, and of the container."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
+            return "%s %s" % (file.read().strip(), os.readlink("/proc/self/ns/pid"))
     except OSError:
         return None
 
 
-def _start_time(pid: int) -> int | None:
-    """When process `pid` started, in clock ticks since boot; None when there is none: a pid alone can be reused."""
+def start_time(pid: int) -> int | None:
+    """When process `pid` started, in clock ticks since boot; None when there is none."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[19])
+
+
+def _stat(pid: int) -> list[bytes] | None:
+    """The fields of /proc/PID/stat from the state on; None when the process is gone or a zombie."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
-    except (OSError, TypeError):
+    except OSError:
         return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    return fields if fields and fields[0] not in (b"Z", b"X") else None
 
 
 def _status(record: Record) -> int:
@@ -504,16 +732,26 @@ def _status(record: Record) -> int:
 
 def main(arguments: list[str]) -> int:
     """The command line; the exit status."""
+    if len(arguments) == 2 and arguments[0] == "run":
+        return guarded(lambda: run(arguments[1]))
+    if len(arguments) in (2, 3) and arguments[0] == "rerun":
+        return guarded(lambda: rerun(*arguments[1:]))
+    print("usage: attempt.py run CAPSULE | rerun CAPSULE [DIR]", file=sys.stderr)
+    return 2
+
+
+def guarded(launch: Callable[[], int]) -> int:
+    """Launch, and turn what a person or a disk did wrong into a line and an exit status."""
     try:
-        if len(arguments) == 2 and arguments[0] == "run":
-            return run(arguments[1])
-        if len(arguments) in (2, 3) and arguments[0] == "rerun":
-            return rerun(*arguments[1:])
+        return launch()
     except AttemptError as error:
         print(error, file=sys.stderr)
         return 2
-    print("usage: attempt.py run CAPSULE | rerun CAPSULE [DIR]", file=sys.stderr)
-    return 2
+    except OSError as error:  # the disk is full, read-only, gone, or says no
+        print("%s: %s" % (error.filename2 or error.filename or "the disk", error.strerror), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:  # before the training started or after its end; the next run puts right what is left
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

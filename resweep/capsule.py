@@ -77,7 +77,7 @@ def rerun_bytes() -> bytes:
     return (_RERUN + launcher).encode()
 
 
-_MARK = "# --- the launcher, resweep/attempt.py ---"
+_MARK = "# --- the launcher: attempt.py of resweep ---"
 _RERUN = f"""\
 #!/usr/bin/env bash
 # Runs this trial again, from the files in this directory alone. Needs bash, Python and what the training imports.
@@ -87,12 +87,11 @@ _RERUN = f"""\
 # DIR gets output/ (what training writes), log.txt and record.json. Nothing here, and no earlier output, is touched.
 # RESWEEP_PYTHON names another interpreter; RESWEEP_DATA the directory that relative data paths start from.
 set -u
-here=$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd) || exit
-for python in "${{RESWEEP_PYTHON:-}}" python python3; do
-    [ -n "$python" ] && command -v "$python" >/dev/null && break
-done
+here=$(CDPATH='' cd -- "$(dirname -- "${{BASH_SOURCE[0]}}")" && pwd) || exit
+python=${{RESWEEP_PYTHON:-$(command -v python || command -v python3)}}
+command -v "$python" >/dev/null || {{ echo "found no ${{python:-python}}; RESWEEP_PYTHON names a Python" >&2; exit 2; }}
 export RESWEEP_PYTHON=$python
-exec "$python" -B -c "$(sed '1,/^{_MARK}$/d' "$here/{trial.RERUN}")" rerun "$here" "$@"
+exec "$python" -ISB -c "$(sed '1,/^{_MARK}$/d' "$here/{trial.RERUN}")" rerun "$here" "$@"
 {_MARK}
 """
 

@@ -152,6 +152,10 @@ def read_train(root: Path) -> bytes:
         raise ProjectError(
             f"{root / trial.TRAIN}: no such file, expected the script that runs a trial, called with CONF_DIR CONF_PATH"
         ) from None
+    except OSError as error:
+        raise ProjectError(
+            f"{root / trial.TRAIN}: cannot be read ({error.strerror}), expected the script that runs a trial"
+        ) from None
 
 
 def freeze(paths: SweepPaths, definition: Sweep, template: Template, source: Snapshot, train: bytes) -> Definition:

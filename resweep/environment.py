@@ -34,7 +34,11 @@ class Capture:
     def __init__(self, root: Path, python: str) -> None:
         self._root = root
         self._process = subprocess.Popen(
-            [python, "-B", "-c", _PACKAGES], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+            [python, "-B", "-c", _PACKAGES],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
         )
 
     def provenance(self) -> dict[str, Any]:

@@ -11,15 +11,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from resweep import attempt, capsule, definition, index, jobs, snapshot, space, sweep, trial
 from resweep.definition import Definition
 from resweep.environment import Capture
-from resweep.errors import disk_errors
+from resweep.errors import DiskError, disk_errors
 from resweep.index import Index
 from resweep.plan import GENERATION, Plan, SourceChange, last_generation, plan
 from resweep.snapshot import Build
@@ -29,6 +29,7 @@ from resweep.trial import SweepPaths
 
 Progress = Callable[[str, int, int], None]
 DEFINITION = "sweep.toml"
+PART = ".part"  # ends the name of a file that is not whole yet
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,11 @@ def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Ind
     # swept, but one value each: points that differ only in slurm.* were refused
     swept = {key: values[0] for key, values in asked.hyper.items() if key.startswith("slurm.")}
     slurm = sweep.fill({"slurm": asked.slurm}, swept)["slurm"]
+    options = {"format": trial.FORMAT, "on_retry": "resume" if asked.resume else "clean"}
     script = jobs.script(paths.name, updated.current(), slurm, request.way, asked.python)
     return {
         paths.launcher: (Path(attempt.__file__).read_text("utf-8"), 0o644),
+        paths.run_options: (trial.pretty(options) + "\n", 0o644),
         paths.index: (updated.text(), 0o644),
         paths.jobs: (script, 0o755),
     }
@@ -119,9 +122,11 @@ def _stage(undo: ExitStack, texts: dict[Path, tuple[str, int]]) -> dict[Path, Pa
     """Write, under other names, the files whose bytes change."""
     staged = {}
     for final, (text, mode) in texts.items():
+        if final.is_dir():
+            raise DiskError(f"{final}: is a directory, expected a file that may be replaced, or nothing")
         if final.is_file() and final.read_bytes() == text.encode():
             continue
-        part = final.with_name(f".{final.name}.{os.getpid()}.part")
+        part = final.with_name(f".{final.name}.{os.getpid()}{PART}")
         undo.callback(part.unlink, missing_ok=True)
         part.write_text(text, "utf-8")
         part.chmod(mode)
@@ -180,14 +185,15 @@ def _write_capsules(
 
 @contextmanager
 def _locked(paths: SweepPaths) -> Iterator[None]:
-    """One generation of a sweep at a time; another waits. The system frees the lock when its holder dies."""
-    made = [folder for folder in (paths.directory, *paths.directory.parents) if not folder.exists()]
-    paths.directory.mkdir(parents=True, exist_ok=True)
-    with open(paths.lock, "w", encoding="utf-8") as lock:
+    """One generation of the project at a time; another waits. The system frees the lock when its holder dies."""
+    made = [path for path in (paths.lock, paths.directory, *paths.directory.parents) if not path.exists()]
+    with _open_lock(paths):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            capsule.remove_leftovers(paths.directory)
-            capsule.remove_leftovers(paths.generations)
+            for home in (paths.snapshots, paths.directory, paths.generations):
+                capsule.remove_leftovers(home)
+            for final in paths.replaced:
+                for part in final.parent.glob(f".{final.name}.*{PART}"):
+                    part.unlink()
             yield
         except BaseException:
             if made:  # nothing was written: leave no empty sweep behind
@@ -195,13 +201,29 @@ def _locked(paths: SweepPaths) -> Iterator[None]:
             raise
 
 
-def _remove_empty(paths: SweepPaths, made: list[Path]) -> None:
-    paths.lock.unlink(missing_ok=True)
-    for folder in (paths.generations, paths.snapshots, *made):
+def _open_lock(paths: SweepPaths) -> IO[str]:
+    """The lock, held; the sweep's directory stands then."""
+    while True:
         try:
+            paths.directory.mkdir(parents=True, exist_ok=True)
+            lock = open(paths.lock, "a", encoding="utf-8")  # noqa: SIM115
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(paths.lock)) and paths.directory.is_dir():
+                return lock
+            lock.close()
+        except FileExistsError as error:
+            where = error.filename
+            raise DiskError(f"{where}: a file, or a link to nothing, stands where a directory should be") from None
+        except FileNotFoundError:  # another generation that failed took away what it had made, the lock's file too
+            continue
+
+
+def _remove_empty(paths: SweepPaths, made: list[Path]) -> None:
+    if paths.lock in made:
+        paths.lock.unlink(missing_ok=True)
+    for folder in (paths.generations, paths.snapshots, *made):
+        with suppress(OSError):
             folder.rmdir()
-        except OSError:
-            return
 
 
 def _json(value: object) -> bytes:

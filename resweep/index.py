@@ -7,7 +7,7 @@ is no longer in the sweep stays as an orphan, and new ones get the next numbers,
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Entry:
     digest: str
     point: str
     source: str
-    swept: dict[str, Any]
+    swept: dict[str, Any] = field(hash=False)
     generation: int
     current: bool = True
 
@@ -63,7 +63,8 @@ class Index:
 def read(paths: SweepPaths) -> Index:
     """The index of a sweep; an empty one when there is none. A TrialError when it is of another format."""
     try:
-        lines = paths.index.read_text("utf-8").splitlines()
+        # not splitlines, which also breaks at characters that a value may have, such as U+2028
+        lines = paths.index.read_text("utf-8").rstrip("\n").split("\n")
     except FileNotFoundError:
         return Index(paths.name)
     try:
@@ -95,33 +96,45 @@ def updated(old: Index, generation: int, wanted: list[Entry]) -> Index:
 
 
 def find(root: Path, text: str, sweep: str | None = None) -> tuple[SweepPaths, list[Entry]]:
-    """The trials that `text` names: `rnn` (all), `rnn#17`, a path, or an id, an id/trial or the beginning of one.
+    """The trials that `text` names: `rnn`, `rnn#17`, `rnn#3-9,12`, a path, an id, an id/trial or the start of one.
 
     An id without a trial names all its repeats. Raises TrialError when nothing or more than one point fits.
     """
     name, hash_, number = text.partition("#")
     if hash_:
         paths = _sweep(root, name)
-        wanted = [e for e in read(paths).entries if str(e.number) == number]
-        if not wanted:
-            raise TrialError(f"{text}: the sweep {name} has no trial number {number}")
-        return paths, wanted
+        return paths, _numbered(text, name, number, read(paths).entries)
     if sweep is None and SweepPaths(root, text).index.is_file() and "/" not in text:
         paths = SweepPaths(root, text)
         return paths, read(paths).current()
     return _by_id(root, text, sweep)
 
 
+def _numbered(text: str, name: str, numbers: str, entries: tuple[Entry, ...]) -> list[Entry]:
+    """The trials that `3-9,12` names. A range leaves orphans out, which nobody can count; a number alone names one."""
+    wanted = []
+    for part in numbers.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise TrialError(f"{text}: found {part!r} after #, expected a number or a range, such as {name}#3-9,12")
+        if dash:
+            found = [e for e in entries if e.current and int(first) <= e.number <= int(last)]
+        else:
+            found = [e for e in entries if e.number == int(first)]
+        if not found:
+            raise TrialError(f"{text}: the sweep {name} has no trial number {part}")
+        wanted += found
+    return list({entry.number: entry for entry in wanted}.values())
+
+
 def _by_id(root: Path, text: str, sweep: str | None) -> tuple[SweepPaths, list[Entry]]:
     *folders, last = Path(text).parts or ("",)
-    # ID, ID/TRIAL, or a path that ends in NAME/ID[/TRIAL]
-    ids = {last: None} | ({folders[-1]: last} if folders and last.isdigit() else {})
-    found: list[tuple[SweepPaths, Entry]] = []
-    for paths in [_sweep(root, sweep)] if sweep else sweeps(root):
-        for entry in read(paths).entries:
-            for prefix, number in ids.items():
-                if prefix and entry.id.startswith(prefix) and number in (None, str(entry.trial)):
-                    found.append((paths, entry))
+    known = [(paths, e) for paths in ([_sweep(root, sweep)] if sweep else sweeps(root)) for e in read(paths).entries]
+    # ID, ID/TRIAL, or a path that ends in NAME/ID[/TRIAL]; an id may begin with a digit, too
+    found = []
+    if folders and last.isdigit():
+        found = [(p, e) for p, e in known if e.id.startswith(folders[-1]) and str(e.trial) == last]
+    found = found or [(p, e) for p, e in known if last and e.id.startswith(last)]
     points = {(paths.name, entry.id) for paths, entry in found}
     if not found:
         raise TrialError(

@@ -39,10 +39,11 @@ def sbatch_options(slurm: Mapping[str, Any]) -> list[str]:
 
 
 def _line(entry: Entry) -> str:
-    return f"{f'{entry.name}':<{LINE_WIDTH - 8}} #{entry.number:<6} {entry.described()}".rstrip()
+    line = f"{f'{entry.name}':<{LINE_WIDTH - 8}} #{entry.number:<6} {entry.described()}".rstrip()
+    return re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], line)
 
 
-# A value stands in a quoted here-document and in JSON, which has no line breaks: bash never looks at it.
+# A value stands in a quoted here-document, on one line: bash never looks at it.
 _SCRIPT = r"""#!/usr/bin/env bash
 # Runs the trials of the sweep @NAME@, whatever directory it is called from. Finished trials are not run again.
 #
@@ -57,9 +58,10 @@ name=@NAME@
 way=@WAY@
 python=@PYTHON@
 sbatch_options=(@OPTIONS@)
+case $python in \~/*) python=$HOME/${python:2} ;; esac
 
 trials() {
-    grep -v -e '^[[:space:]]*#' -e '^[[:space:]]*$' <<'TRIALS'
+    LC_ALL=C grep -a -v -e '^[[:space:]]*#' -e '^[[:space:]]*$' <<'TRIALS'
 @TRIALS@
 TRIALS
 }
@@ -67,7 +69,7 @@ TRIALS
 case ${1:-} in
     --here | --slurm) way=${1#--} && shift ;;
 esac
-cd "$(dirname "${BASH_SOURCE[0]}")" || exit
+CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit
 root=$PWD
 sweep=$root/@GENERATED@/$name
 if [ "$way" = auto ]; then
@@ -78,6 +80,8 @@ through_slurm() {
     command -v sbatch >/dev/null || { echo "$name: sbatch is not on PATH; --here runs the trials here" >&2 && exit 2; }
     [ -f slurm-allennlp.sh ] || { echo "$root: no slurm-allennlp.sh, which sbatch starts" >&2 && exit 2; }
     echo "$name: submits $(trials | wc -l) trials to Slurm, one job each${sbatch_options[*]:+ (${sbatch_options[*]})}"
+    # the interpreter of [run] python, for slurm-allennlp.sh
+    [ -z "$python" ] || export RESWEEP_PYTHON="${RESWEEP_PYTHON:-$python}"
     local trial rest failed=0
     while read -r trial rest; do
         sbatch --job-name="$name-${trial%/*}-${trial#*/}" "${sbatch_options[@]}" "$@" \
@@ -88,27 +92,42 @@ through_slurm() {
 }
 
 with_resweep() {
-    trials | resweep run "$name" --only - "$@"
+    exec resweep run "$name" --only - "$@" < <(trials)
 }
 
 one_after_another() {
-    for candidate in "${RESWEEP_PYTHON:-}" "$python" python python3; do
-        [ -n "$candidate" ] && command -v "$candidate" >/dev/null && break
-    done
+    [ $# = 0 ] || { echo "$name: found $*, which only resweep understands, and it is not on PATH" >&2; exit 2; }
+    local candidate=${RESWEEP_PYTHON:-$python}
+    candidate=${candidate:-$(command -v python || command -v python3)}
+    command -v "$candidate" >/dev/null \
+        || { echo "$name: found no ${candidate:-python}; RESWEEP_PYTHON names a Python" >&2; exit 2; }
     export RESWEEP_PYTHON=$candidate
     echo "$name: runs $(trials | wc -l) trials here, one after another with $candidate (resweep is not on PATH)"
-    local trial rest failed=()
-    while read -r trial rest; do
-        "$candidate" -B "$sweep/attempt.py" run "$sweep/$trial" </dev/null || failed+=("$trial")
+    # in the background, and waited for: so a signal that reaches this script alone stops the trial, too
+    local trial rest status launcher='' stopped='' failed=()
+    trap 'stopped=yes; [ -z "$launcher" ] || kill "$launcher" 2>/dev/null' INT TERM HUP
+    while [ -z "$stopped" ] && read -r trial rest; do
+        "$candidate" -ISB "$sweep/attempt.py" run "$sweep/$trial" </dev/null &
+        launcher=$!
+        [ -z "$stopped" ] || kill "$launcher"
+        wait "$launcher"
+        status=$?
+        while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; status=$?; done
+        launcher=''
+        [ "$status" = 0 ] || failed+=("$trial")
     done < <(trials)
+    trap - INT TERM HUP
+    [ -z "$stopped" ] || echo "$name: interrupted; run this again to go on" >&2
     if [ ${#failed[@]} -gt 0 ]; then
         echo "$name: ${#failed[@]} trials did not finish:" >&2
         for trial in "${failed[@]}"; do
-            last=$(ls "model/generated/$name/$trial.attempts" 2>/dev/null | grep -x '[0-9]*' | sort -n | tail -n 1)
-            echo "  $trial  log: $root/model/generated/$name/$trial.attempts/$last/log.txt" >&2
+            attempts=$root/model/generated/$name/$trial.attempts
+            last=$(shopt -s nullglob; cd "$attempts" 2>/dev/null && printf '%s\n' [0-9]* | sort -n | tail -n 1)
+            echo "  $trial  log: $attempts/${last:-1}/log.txt" >&2
         done
-        exit 1
     fi
+    [ -z "$stopped" ] || exit 130
+    [ ${#failed[@]} = 0 ] || exit 1
     echo "$name: all trials have finished"
 }
 
@@ -117,6 +136,6 @@ if [ "$way" = slurm ]; then
 elif command -v resweep >/dev/null; then
     with_resweep "$@"
 else
-    one_after_another
+    one_after_another "$@"
 fi
 """

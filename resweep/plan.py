@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from resweep import capsule, index, snapshot, trial
+from resweep import capsule, definition, index, snapshot, trial
 from resweep.definition import Definition, Wanted
 from resweep.errors import SourceChangedError
 from resweep.index import Entry, Index
@@ -15,6 +16,10 @@ from resweep.trial import SweepPaths
 
 SourceChange = Literal["ask", "new-source", "keep-finished"]
 GENERATION = "generation.json"
+# about how many bytes, beside what can be known beforehand
+_REST_OF_MANIFEST = 700
+_INDEX_LINE = 500
+_PROVENANCE = 3000
 
 
 @dataclass(frozen=True)
@@ -118,16 +123,17 @@ def _why(frozen: Definition, last: dict[str, Any] | None, changed: list[str]) ->
     why = []
     before, now = last["hyper"], frozen.record["hyper"]
     for key in sorted(before.keys() | now.keys()):
-        added = [v for v in now.get(key, []) if v not in before.get(key, [])]
-        gone = [v for v in before.get(key, []) if v not in now.get(key, [])]
-        why += [f"{key}: {_some(list(map(trial.jsonnable, added)))} added"] if added else []
-        why += [f"{key}: {_some(list(map(trial.jsonnable, gone)))} taken out"] if gone else []
-    old, new = _flat(last["settings"]), _flat(frozen.record["settings"])
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            why.append(f"{key}: {old.get(key, 'nothing')} is now {new.get(key, 'nothing')}")
-    sources, were = frozen.record["sources"], last["sources"]
-    files = [name for name in sorted(sources.keys() | were.keys()) if sources.get(name) != were.get(name)]
+        # as text: 1, 1.0 and true are equal in Python, and three points
+        new, old = ([trial.jsonnable(v) for v in values.get(key, [])] for values in (now, before))
+        added, gone = [v for v in new if v not in old], [v for v in old if v not in new]
+        why += [f"{key}: {_some(added)} added"] if added else []
+        why += [f"{key}: {_some(gone)} taken out"] if gone else []
+    were, are = _flat(last["settings"]), _flat(frozen.record["settings"])
+    for key in sorted(were.keys() | are.keys()):
+        if were.get(key) != are.get(key):
+            why.append(f"{key}: {were.get(key, 'nothing')} is now {are.get(key, 'nothing')}")
+    sources, earlier = frozen.record["sources"], last["sources"]
+    files = [name for name in sorted(sources.keys() | earlier.keys()) if sources.get(name) != earlier.get(name)]
     why += [f"template changed: {_some(files)}"] if files else []
     why += [f"source changed: {_some(changed)}"] if changed else []
     return why
@@ -162,16 +168,35 @@ def _contents(paths: SweepPaths, new: list[Entry], wanted: list[Wanted]) -> list
 
 
 def _cost(paths: SweepPaths, frozen: Definition, contents: list[capsule.Content]) -> tuple[int, int]:
-    """How many files and directories, and how many bytes of files, new capsules take; links cost neither."""
+    """How many files and directories this generation takes, and about how many bytes; links cost neither."""
     if not contents:
         return 0, 0
     source = frozen.snapshot
-    folders = {str(p) for file in source.files for p in Path(file.path).parents} - {"."}
-    manifest = len(trial.pretty(source.listing())) + 700
-    own_files = 3 + 1 + len(folders)  # TOML, JSON, manifest; the capsule; the source's folders
-    files = own_files * len(contents) + len({content.name.id for content in contents})
-    size = sum(len(content.toml) + len(content.json) + manifest for content in contents)
+    folders = _folders(file.path for file in source.files)
+    manifest = len(trial.pretty({"snapshot": source.listing()})) + _REST_OF_MANIFEST
+    own_files = 3 + 1 + folders  # TOML, JSON, manifest; the capsule; the source's folders
+    files = own_files * len(contents)
+    files += len({c.name.id for c in contents if not (paths.directory / c.name.id).is_dir()})
+    size = sum(len(content.toml) + len(content.json) + manifest + _INDEX_LINE for content in contents)
     if not (paths.snapshots / source.digest).is_dir():
-        files += len(source.files) + len(folders) + 3
+        files += len(source.files) + folders + 3
         size += sum(file.size for file in source.files) + manifest
+    frozen_files = definition.sources(frozen.template)
+    files += 5 + 1 + len(frozen_files) + _folders(f"{definition.BASE}/{name}" for name in frozen_files)
+    size += (
+        len(json.dumps(frozen.record, indent=2))
+        + len(frozen.sweep.text)
+        + len(frozen.train)
+        + len(capsule.rerun_bytes())
+    )
+    size += sum(map(len, frozen_files.values())) + _PROVENANCE
+    beside = {*paths.replaced, paths.lock, paths.snapshots, paths.generations}
+    beside |= {folder for path in beside for folder in path.parents}
+    files += sum(not path.exists() for path in beside)
+    size += 0 if paths.launcher.exists() else len(capsule.rerun_bytes())
     return files, size
+
+
+def _folders(paths: Iterable[str]) -> int:
+    """How many folders hold the files at relative `paths`."""
+    return len({str(parent) for path in paths for parent in Path(path).parents} - {"."})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,20 @@ def _row(paths: SweepPaths, entry: Entry) -> Row:
     metrics: dict[str, Any] = {}
     problem = ""
     if state == "finished":
-        file = Path(place.output, METRICS)
+        # a crash can leave the output with its attempt; the next run moves it
+        output = (
+            place.output
+            if os.path.isdir(place.output)
+            else os.path.join(place.attempt(record.get("attempt", 0)), attempt.OUTPUT)
+        )
         try:
-            metrics = json.loads(file.read_text("utf-8"))
+            found = json.loads(Path(output, METRICS).read_text("utf-8"))
+            if isinstance(found, dict):
+                metrics = found
+            else:
+                problem = f"{METRICS} holds no table of metrics"
         except FileNotFoundError:
             problem = f"no {METRICS}"
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             problem = f"{METRICS} cannot be read ({error})"
     return Row(entry, state, record.get("seconds"), metrics, problem)

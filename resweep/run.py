@@ -1,48 +1,342 @@
-"""Many attempts, here: one after another, each through the launcher that the sweep carries."""
+"""Many attempts, here: several at a time, each through the launcher, in a process of its own that keeps its own record.
+
+Any number of runners may drain one sweep together, on one machine or on several that share its files: who makes the
+directory of an attempt runs it. Nothing here is remembered that the records do not say, so a runner can be killed and
+started again at any time.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import select
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
 
-from resweep import attempt
+from resweep import attempt, gpus, status
+from resweep.gpus import Card, Pool
 from resweep.index import Entry
+from resweep.runners import registered
+from resweep.status import Status
 from resweep.trial import SweepPaths
+from resweep.worker import Environment, Worker
+
+TICK = 0.5  # seconds between two looks at what has no signal: cards, trials that run elsewhere, the view
+ELSEWHERE = 1.0  # seconds between two looks at a trial that another process runs
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: so many trials at a time, on so many cards each (0: not pinned; a fraction shares one)."""
+
+    jobs: int = 1
+    gpus: float = 0.0
+    hide_gpus: bool = False  # [run] gpus = 0: the trials see no card
+    max_attempts: int = 0  # failed attempts of a trial in all; 0: one in each run
+    max_trials: int = 0  # that this runner starts; 0: all
+    canary: bool = False  # the first alone, the others only when it succeeds
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one trial ended: the launcher's exit status (0: it has finished) and its last attempt's log."""
+    """How the last attempt of a trial ended. `said` is the launcher's line; `here` whether this runner ran it."""
 
-    entry: Entry
-    status: int
+    status: Status
     said: str
-    log: Path
+    here: bool = True
+
+    @property
+    def entry(self) -> Entry:
+        """The trial."""
+        return self.status.entry
 
     @property
     def finished(self) -> bool:
         """Whether the trial has finished, now or earlier."""
-        return self.status == 0
+        return self.status.state == "finished"
 
 
-def run(
-    paths: SweepPaths, entries: Iterable[Entry], python: str, started: Callable[[Entry], None] = lambda _: None
-) -> Iterable[Outcome]:
-    """Run each trial that has not finished, one after another, and tell how each ended.
+@dataclass
+class Running:
+    """A trial that this runner runs, the worker that conducts it, and its cards."""
 
-    The launcher is a process of its own and keeps its own record, so that a runner that dies takes nothing with it.
-    """
-    environment = {**os.environ, "RESWEEP_PYTHON": python}
-    for entry in entries:
-        place = paths.place(entry.name)
-        if place.finished():
-            continue
-        started(entry)
-        command = [sys.executable, "-B", str(paths.launcher), "run", place.capsule]
-        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        said = (done.stdout + done.stderr).decode(errors="replace").strip()
-        yield Outcome(entry, done.returncode, said, Path(place.attempt(max(place.last(), 1)), attempt.LOG))
+    entry: Entry
+    place: attempt.Place
+    number: int
+    worker: Worker
+    cards: list[Card]
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def log(self) -> Path:
+        """The attempt's log."""
+        return Path(self.place.attempt(self.number), attempt.LOG)
+
+
+class Watcher(Protocol):
+    """Whoever is told what happens: the command line."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """A trial's last attempt has ended, here or elsewhere."""
+
+    def tick(self, runner: Runner) -> None:
+        """Some time has passed."""
+
+    def told(self, message: str) -> None:
+        """Something that a person should know."""
+
+
+class Runner:
+    """Runs the trials of one sweep that have not finished. `run` returns when there is nothing left to do here."""
+
+    def __init__(self, paths: SweepPaths, entries: Sequence[Entry], options: Options, watcher: Watcher) -> None:
+        self.paths = paths
+        self.options = options
+        self.watcher = watcher
+        self.queue = deque(entries)
+        self.running: dict[int, Running] = {}  # by the descriptor that tells of the end
+        self.elsewhere: dict[Entry, float] = {}  # trial -> when to look again
+        self.outcomes: dict[Entry, Outcome] = {}
+        self.started = 0
+        self.interrupts = 0
+        self.canary = options.canary  # still to sing
+        self._pool = Pool(options.gpus) if options.gpus else None
+        self._idle: list[Worker] = []
+        self._busy_cards: frozenset[str] = frozenset()
+        self._began = 0.0
+        self._next_look = 0.0
+
+    @property
+    def left(self) -> int:
+        """How many trials have neither ended nor been given up."""
+        return len(self.queue) + len(self.running) + len(self.elsewhere)
+
+    def run(self) -> list[Outcome]:
+        """Run everything, and return how each trial ended, in the order in which they did."""
+        with registered(self.paths) as began, _Interrupts(self) as interrupts:
+            self._began = began
+            gc.collect()
+            gc.freeze()  # a forked launcher would otherwise copy every page that its collector looks at
+            while True:
+                self._start()
+                self._look_elsewhere()
+                if not self.running and (self._stops or not (self.queue or self.elsewhere)):
+                    break
+                self.watcher.tick(self)
+                self._collect(interrupts.wait(self.running, TICK))
+            for worker in self._idle:
+                worker.close()
+        return list(self.outcomes.values())
+
+    # --- starting -------------------------------------------------------------------------------------------------
+
+    @property
+    def _stops(self) -> bool:
+        """Whether no further trial is to be started."""
+        exhausted = 0 < self.options.max_trials <= self.started
+        return self.interrupts > 0 or exhausted
+
+    def _start(self) -> None:
+        while self.queue and len(self.running) < (1 if self.canary else self.options.jobs) and not self._stops:
+            if self._pool is not None and time.monotonic() < self._next_look:
+                return
+            entry = self.queue[0]
+            place = self.paths.place(entry.name)
+            if self._settled(entry, place):
+                self.queue.popleft()
+                continue
+            cards = self._take_cards()
+            if cards is None:
+                self._next_look = time.monotonic() + TICK
+                return
+            self.queue.popleft()
+            try:
+                state, record = attempt.begin(place, attempt.read_manifest(place.capsule))
+            except attempt.AttemptError as error:
+                self._give_back(cards)
+                self._end(Outcome(Status(entry, "failed", {}, Path(place.attempts)), str(error)))
+                continue
+            if state != "claimed":
+                self._give_back(cards)
+                if state == "running":
+                    self.elsewhere[entry] = time.monotonic() + ELSEWHERE
+                else:
+                    self._settled(entry, place)
+                continue
+            self._launch(entry, place, record, cards)
+
+    def _settled(self, entry: Entry, place: attempt.Place) -> bool:
+        """Whether there is nothing to start for this trial, now that it is its turn; remembers why."""
+        now, record = attempt.state(place)
+        if now == "queued":
+            return False
+        if now == "finished":
+            attempt.settle(place)
+            self._end(Outcome(status.status(self.paths, entry), "finished already", here=False), quietly=True)
+            return True
+        if now == "running":
+            self.elsewhere[entry] = time.monotonic() + ELSEWHERE
+            return True
+        if now == "failed" and not self._may_retry(place, record):
+            self._end(Outcome(status.status(self.paths, entry), "failed", here=False))
+            return True
+        return False
+
+    def _may_retry(self, place: attempt.Place, record: attempt.Record) -> bool:
+        """Whether a trial whose last attempt failed is run again by this runner."""
+        if self.options.max_attempts:
+            return failed_attempts(place) < self.options.max_attempts
+        # once in each run: another runner's try since we began is ours, too
+        path = os.path.join(place.attempt(record["attempt"]), attempt.RECORD)
+        return os.stat(path).st_mtime < self._began
+
+    def _take_cards(self) -> list[Card] | None:
+        if self._pool is None:
+            return []
+        taken = self._pool.take()
+        busy = frozenset(self._pool.left_alone)
+        if busy - self._busy_cards:
+            shown = ", ".join(self._pool.left_alone[uuid].described() for uuid in sorted(busy))
+            self.watcher.told(f"left to others: {shown}")
+        self._busy_cards = busy
+        return taken
+
+    def _give_back(self, cards: list[Card]) -> None:
+        if self._pool is not None and cards:
+            self._pool.give_back(cards, os.getpid())
+
+    def _launch(self, entry: Entry, place: attempt.Place, record: attempt.Record, cards: list[Card]) -> None:
+        """Let a worker conduct the attempt that was claimed."""
+        worker = self._idle.pop() if self._idle else self._new_worker()
+        record["gpus"] = gpus.described(cards)
+        if self._pool is not None and cards:
+            self._pool.hand_over(cards, worker.pid)
+        worker.conduct(place.capsule, record, self._environment(cards))
+        self.started += 1
+        self.running[worker.output] = Running(entry, place, record["attempt"], worker, cards)
+
+    def _new_worker(self) -> Worker:
+        workers = [*self._idle, *(running.worker for running in self.running.values())]
+        return Worker([descriptor for worker in workers for descriptor in worker.descriptors])
+
+    def _environment(self, cards: list[Card]) -> Environment:
+        if cards:
+            return {**gpus.environment(cards)}
+        return {gpus.VISIBLE: ""} if self.options.hide_gpus else {}
+
+    # --- ending ---------------------------------------------------------------------------------------------------
+
+    def _collect(self, ended: Iterable[int]) -> None:
+        """Take note of every attempt that has ended."""
+        for descriptor in ended:
+            running = self.running.pop(descriptor)
+            said = running.worker.result()
+            if said is None:
+                running.worker.close()
+            else:
+                self._idle.append(running.worker)
+            if self._pool is not None and running.cards:
+                self._pool.give_back(running.cards, running.worker.pid)
+            now = status.status(self.paths, running.entry)
+            if now.state == "running":  # the worker was killed, and the training lives on
+                self.elsewhere[running.entry] = time.monotonic() + ELSEWHERE
+                continue
+            self._ended(Outcome(now, (said or f"{now.state}: its launcher was killed").partition(": ")[2]))
+
+    def _look_elsewhere(self) -> None:
+        """Look at the trials that other processes run: they are waited for, and taken over when they are lost."""
+        for entry, when in list(self.elsewhere.items()):
+            if when > time.monotonic():
+                continue
+            now = status.status(self.paths, entry)
+            if now.state == "running":
+                self.elsewhere[entry] = time.monotonic() + ELSEWHERE
+                continue
+            del self.elsewhere[entry]
+            if now.state in ("lost", "queued"):
+                self.queue.append(entry)
+            else:
+                self._ended(Outcome(now, f"{now.state}, run by another process", here=False))
+
+    def _ended(self, outcome: Outcome) -> None:
+        """An attempt has ended: perhaps the trial gets another."""
+        place = self.paths.place(outcome.entry.name)
+        retry = outcome.status.state == "lost" or (
+            outcome.status.state == "failed" and failed_attempts(place) < self.options.max_attempts
+        )
+        if self.canary and outcome.here and not retry:
+            self.canary = False
+            if not outcome.finished:
+                self.interrupts = max(self.interrupts, 1)
+                self.watcher.told("the canary did not finish; no other trial is started")
+        if retry and not self._stops:
+            self.watcher.told(f"{outcome.entry.name}: {outcome.said}; another attempt follows")
+            self.queue.append(outcome.entry)
+            return
+        self._end(outcome)
+
+    def _end(self, outcome: Outcome, quietly: bool = False) -> None:
+        self.outcomes[outcome.entry] = outcome
+        if not quietly:
+            self.watcher.ended(outcome)
+
+    def interrupt(self, number: int) -> None:
+        """Ctrl-C: the first stops starting, the second stops the trials; TERM and HUP are both at once."""
+        self.interrupts += 1 if number == signal.SIGINT else 2
+        if self.interrupts == 1:
+            self.watcher.told(
+                f"interrupted: starts no other trial, waits for {len(self.running)}; once more stops them"
+            )
+            return
+        if self.running:
+            self.watcher.told(f"stops {len(self.running)} trials")
+        for running in self.running.values():
+            os.kill(running.worker.pid, signal.SIGTERM)
+
+
+def failed_attempts(place: attempt.Place) -> int:
+    """How many attempts of a trial have failed."""
+    records = (attempt.read_json(os.path.join(place.attempt(n), attempt.RECORD)) for n in range(1, place.last() + 1))
+    return sum(record.get("state") == "failed" for record in records)
+
+
+class _Interrupts:
+    """While it is open, signals wake the runner: children that ended, and people who want it to."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def __enter__(self) -> _Interrupts:
+        self._reader, self._writer = os.pipe()
+        for descriptor in (self._reader, self._writer):
+            os.set_blocking(descriptor, False)
+        self._fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._old: dict[int, Any] = {}
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
+                self._old[number] = signal.signal(number, self._receive)
+        return self
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self._runner.interrupt(number)
+
+    def wait(self, descriptors: Iterable[int], seconds: float) -> list[int]:
+        """Until one of the descriptors can be read, a signal arrives, or the time is over; those that can be read."""
+        ready = select.select([self._reader, *descriptors], [], [], seconds)[0]
+        if self._reader in ready:
+            os.read(self._reader, 4096)
+            ready.remove(self._reader)
+        return ready
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._fd)
+        os.close(self._reader)
+        os.close(self._writer)

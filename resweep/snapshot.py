@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ PYPROJECT = "pyproject.toml"
 NO_BACKEND = 3  # exit status of the build when the backend cannot be imported
 
 _NEVER = ("__pycache__", "*.pyc", "*.pyo")
+# what the tool itself writes, and git: a pattern that matched it would make every generation another source
+_NOT_SOURCE = ("config/generated/", "model/generated/", ".git/")
 
 # Run in the interpreter that trains. argv: backend, object, folder for the wheel, backend-path...
 _BUILD_WHEEL = """
@@ -90,7 +93,10 @@ def find_python(python: str | None, where: str) -> str:
     """The interpreter that builds and trains: `[run] python`, or the tool's own."""
     if python is None:
         return sys.executable
-    found = shutil.which(os.path.expanduser(python))
+    path = os.path.expanduser(python)
+    if os.sep in path:  # relative to the project, as for the jobs script, wherever the command is called
+        path = os.path.join(find_root(Path.cwd()), path)
+    found = shutil.which(path)
     if found is None:
         raise ConfigError(f"{where}: run.python: found {python!r}, expected a Python interpreter on PATH or its path")
     return found
@@ -122,6 +128,7 @@ class Build:
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
+                process_group=0,  # Ctrl-C is for us alone; whatever the build has started ends with it
             )
 
     def __enter__(self) -> Build:
@@ -131,7 +138,7 @@ class Build:
     def __exit__(self, *_: object) -> None:
         """End the build and remove what it made."""
         if self._process is not None and self._process.poll() is None:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._output.close()
         self._temporary.cleanup()
@@ -201,21 +208,25 @@ class Build:
             raise ProjectError(f'{self._root}: [snapshot] from = "git", but this is no git checkout')
         ours = {trial.TRAIN, trial.RERUN}
         for name in tracked:
-            if name not in ours and not name.startswith(("config/generated/", "model/generated/")):
+            if name not in ours and not name.startswith(_NOT_SOURCE):
                 self._copy(self._root / name, name)
 
     def _include(self) -> None:
         for pattern in self._options.include:
-            parts = Path(pattern).parts
-            if Path(pattern).is_absolute() or ".." in parts:
-                raise ConfigError(f"snapshot.include: found {pattern!r}, expected a path inside the project")
-            found = [path for path in sorted(self._root.glob(pattern)) if path.exists()]
-            if not found:
-                raise ConfigError(f"snapshot.include: found {pattern!r}, which matches no file of {self._root}")
-            for path in found:
-                for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                    if file.is_file():
-                        self._copy(file, file.relative_to(self._root).as_posix())
+            wrong = f"{self._options.where}: snapshot.include: found {pattern!r}, "
+            if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+                raise ConfigError(f"{wrong}expected a path inside the project")
+            try:
+                found = sorted(self._root.glob(pattern))
+            except (ValueError, IndexError) as error:  # "**.py", "."
+                raise ConfigError(f"{wrong}expected a pattern such as scripts/*.py ({error})") from None
+            files = [file for path in found for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+            names = [file.relative_to(self._root).as_posix() for file in files if file.is_file()]
+            names = [name for name in names if not name.startswith(_NOT_SOURCE)]
+            if not names:
+                raise ConfigError(f"{wrong}which matches no file of {self._root}")
+            for name in names:
+                self._copy(self._root / name, name)
 
     def _copy(self, source: Path, name: str) -> None:
         if source.is_file():  # git also lists what was deleted since, and submodules
@@ -231,7 +242,7 @@ class Build:
                 path = file.relative_to(self._lib).as_posix()
                 if _matches(path, self._options.exclude) or any(_matches(part, _NEVER) for part in path.split("/")):
                     continue
-                _check_path(path)
+                _check_path(path, self._options.where)
                 data = file.read_bytes()
                 executable = bool(file.stat().st_mode & 0o111)
                 yield SourceFile(path, hashlib.sha256(data).hexdigest(), len(data), executable)
@@ -257,25 +268,18 @@ def store(snapshot: Snapshot, home: Path) -> Path:
     """Put the snapshot's files into the store at `home`, once by content, and return their directory.
 
     A stored snapshot is written whole or not at all, is read-only, and is read and compared before it is used again.
+    The caller holds the lock of the project's sweeps.
     Raises TrialError when a stored file is not what its name says.
     """
     final = home / snapshot.digest
     if not final.is_dir():
         home.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=home))
-        for file in snapshot.files:
-            target = temporary / "files" / file.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_read_only(target, (snapshot.tree / file.path).read_bytes(), file.executable)
-        listing = json.dumps({"format": trial.FORMAT, **snapshot.listing()}, indent=1, sort_keys=True) + "\n"
-        write_read_only(temporary / "snapshot.json", listing.encode())
-        temporary.chmod(0o755)
         try:
+            _fill_store(snapshot, temporary)
             temporary.rename(final)
-        except OSError:  # another generation stored the same content meanwhile
-            if not final.is_dir():
-                raise
-            shutil.rmtree(temporary)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     for file in snapshot.files:
         path = final / "files" / file.path
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
@@ -284,6 +288,16 @@ def store(snapshot: Snapshot, home: Path) -> Path:
                 "Restore the file, or remove the sweep"
             )
     return final / "files"
+
+
+def _fill_store(snapshot: Snapshot, folder: Path) -> None:
+    for file in snapshot.files:
+        target = folder / "files" / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_read_only(target, (snapshot.tree / file.path).read_bytes(), file.executable)
+    listing = json.dumps({"format": trial.FORMAT, **snapshot.listing()}, indent=1, sort_keys=True) + "\n"
+    write_read_only(folder / "snapshot.json", listing.encode())
+    folder.chmod(0o755)
 
 
 def stored_files(home: Path, digest: str) -> dict[str, str]:
@@ -310,14 +324,17 @@ def _digest(files: tuple[SourceFile, ...]) -> str:
     return trial.digest([[file.path, file.sha256, file.executable] for file in files])
 
 
-def _check_path(path: str) -> None:
+def _check_path(path: str, where: str) -> None:
     if path in trial.CAPSULE_FILES:
-        raise ConfigError(f"snapshot: {path} is the name of a trial's own file; leave it out with [snapshot] exclude")
+        raise ConfigError(
+            f"{where}: snapshot: found {path}, expected no source file of this name, which is a trial's own; "
+            "leave it out with [snapshot] exclude"
+        )
     try:
         path.encode()
     except UnicodeEncodeError:
         raise ConfigError(
-            f"snapshot: {path!r} is not valid UTF-8; rename it, or leave it out with [snapshot] exclude"
+            f"{where}: snapshot: {path!r} is not valid UTF-8; rename it, or leave it out with [snapshot] exclude"
         ) from None
 
 

@@ -35,7 +35,7 @@ class Grid:
         self._process: subprocess.Popen[bytes] | None = None
         if self._hyper and "sklearn.model_selection" not in sys.modules:
             command = [sys.executable, "-B", "-c", _EXPAND]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
             assert self._process.stdin
             self._process.stdin.write(pickle.dumps(self._hyper))
             self._process.stdin.close()

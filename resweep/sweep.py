@@ -11,6 +11,8 @@ into every trial.
     [params]      arguments of the template (part of the configuration)
     [slurm]       options of sbatch
     [run]         python = "..."          the interpreter that builds the snapshot and trains
+                  gpus = 0.5              cards for each trial; a fraction shares one
+                  on_retry = "resume"     a new attempt goes on with the last one's output
     [snapshot]    include, exclude, from
     [results]     metric, mode
 """
@@ -31,6 +33,8 @@ TOOL_TABLES = ("hyper", "search", "slurm", "run", "results", "snapshot", "data")
 TRIAL_KEYS = ("generated_id", "name", "trial", "conf_dir", "conf_path", "allennlp_conf", "serialization_dir")
 SEED_PARAMS = ("random_seed", "numpy_seed", "pytorch_seed")  # AllenNLP's three
 LARGEST_EXACT_INTEGER = 2**53  # jsonnet's numbers are doubles
+# what --set may also add, because it means something without standing in the file
+_SETTABLE = (*TOOL_TABLES, "params", "n_trials", "seed", "threads", "seed_params")
 
 Table = dict[str, Any]
 
@@ -42,6 +46,7 @@ class SnapshotOptions:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     source: str = "build"
+    where: str = ""  # the file that says so, for messages
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Sweep:
     snapshot: SnapshotOptions = SnapshotOptions()
     results: ResultsOptions = ResultsOptions()
     python: str | None = None
+    gpus: float | None = None
+    resume: bool = False
     n_trials: int = 1
     seed: int = 0
     threads: int = 1
@@ -86,7 +93,7 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file, expected the TOML file of a sweep") from None
-    except (IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}), expected the TOML file of a sweep") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8, expected a TOML file") from None
@@ -108,7 +115,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
             raise ConfigError(f"{where}: [{unbuilt}]: this version knows no such table; take it out")
     snapshot = reader.table("snapshot", "include", "exclude", "from")
     results = reader.table("results", "metric", "mode")
-    run = reader.table("run", "python")
+    run = reader.table("run", "python", "gpus", "on_retry")
     params = reader.table("params")
     _check_slurm(where, reader.table("slurm"))
     _check_numbers(where, "params", params)
@@ -125,12 +132,15 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
             include=reader.texts(snapshot, "snapshot.include", ()),
             exclude=reader.texts(snapshot, "snapshot.exclude", ()),
             source=source or "build",
+            where=where,
         ),
         results=ResultsOptions(
             metric=reader.text(results, "results.metric", None),
             mode=reader.text(results, "results.mode", "max", ("max", "min")) or "max",
         ),
         python=reader.text(run, "run.python", None),
+        gpus=reader.cards(run, "run.gpus"),
+        resume=reader.text(run, "run.on_retry", "clean", ("clean", "resume")) == "resume",
         n_trials=reader.integer("n_trials", 1, at_least=1),
         seed=reader.integer("seed", 0, at_least=0),
         threads=reader.integer("threads", 1, at_least=1),
@@ -176,6 +186,14 @@ class _Reader:
             raise self._wrong(key, value, f"a whole number, {at_least} or more")
         return value
 
+    def cards(self, table: Table, key: str) -> float | None:
+        value = table.get(key.rpartition(".")[2])
+        if value is None:
+            return None
+        if not isinstance(value, int | float) or isinstance(value, bool) or not valid_cards(value):
+            raise self._wrong(key, value, "a number of cards: 0, 1, 2, ... or a fraction of one, such as 0.5")
+        return float(value)
+
     def _wrong(self, key: str, value: object, expected: str) -> ConfigError:
         return ConfigError(f"{self.where}: {key}: found {_show(value)}, expected {expected}")
 
@@ -192,6 +210,8 @@ def _hyper(where: str, table: object) -> dict[str, list[Any]]:
             raise ConfigError(f"{where}: hyper.{key}: found {_show(values)}, expected a list of values, [...]")
         if not values:
             raise ConfigError(f"{where}: hyper.{key}: found an empty list, expected at least one value")
+        if key in ("params", "slurm"):
+            raise ConfigError(f"{where}: hyper.{key}: is a whole table, expected a key in it, such as {key}.name")
         if key.partition(".")[0] in (*(set(TOOL_TABLES) - {"slurm"}), *TRIAL_KEYS, "n_trials", "seed_params"):
             raise ConfigError(
                 f"{where}: hyper.{key}: this is the tool's own setting, not the trial's; expected a key of the trial's "
@@ -269,6 +289,10 @@ def _override(table: Table, override: str) -> None:
             continue
         if isinstance(hyper, dict) and path in dict(_leaves(hyper)):
             raise ConfigError(f"--set {override}: {path} is swept by [hyper]; say --set hyper.{path}=[...]")
+        if path.partition(".")[0] not in _SETTABLE and not names_something(table, path):
+            raise ConfigError(
+                f"--set {override}: {path} names nothing, expected a key that stands in the file, or one of [params]"
+            )
         _set(table, path.split("."), new, override)
 
 
@@ -286,6 +310,8 @@ def _drop(hyper: Table, key: str) -> None:
     head, _, rest = key.partition(".")
     if rest and isinstance(hyper.get(head), dict):
         _drop(hyper[head], rest)
+        if not hyper[head]:
+            del hyper[head]
 
 
 def _set(table: Table, path: list[str], value: object, override: str) -> None:
@@ -294,6 +320,11 @@ def _set(table: Table, path: list[str], value: object, override: str) -> None:
         if not isinstance(table, dict):
             raise ConfigError(f"--set {override}: {part} is no table")
     table[path[-1]] = value
+
+
+def valid_cards(value: float) -> bool:
+    """Whether a trial can be given so many cards: none, a fraction of one, or whole ones."""
+    return 0 <= value < 1 or (value == value and value != float("inf") and value == int(value))
 
 
 def fill(tables: Table, point: Mapping[str, Any]) -> Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -125,11 +126,15 @@ class Template:
         import _jsonnet
 
         program = f"local template = import {json.dumps(str(self.path.resolve()))};\n{expression}"
+        # Ctrl-C waits: inside the engine it would be taken for a file that cannot be read
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             text: str = _jsonnet.evaluate_snippet("<resweep>", program, import_callback=self._read)
         except RuntimeError as error:
             trace = str(error).strip()
             raise TemplateError(f"{self.path}: {_first_line(trace)}", trace) from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return text
 
     def _read(self, folder: str, name: str) -> tuple[str, bytes]:

@@ -80,9 +80,14 @@ class SweepPaths:
         return self.directory / "attempt.py"
 
     @property
+    def run_options(self) -> Path:
+        """What `[run]` says and the launcher must know; only where it says something."""
+        return self.directory / attempt.RUN_OPTIONS
+
+    @property
     def lock(self) -> Path:
-        """Held while capsules are written; trials run without it."""
-        return self.directory / ".lock"
+        """Held while a sweep of the project is written, for they share stored sources; trials run without it."""
+        return self.generated / ".lock"
 
     @property
     def snapshots(self) -> Path:
@@ -90,9 +95,19 @@ class SweepPaths:
         return self.generated / ".snapshots"
 
     @property
+    def runners(self) -> Path:
+        """Home of the notes of those that run this sweep's trials now."""
+        return self.root.joinpath(*attempt.MODEL_ROOT) / self.name / ".runners"
+
+    @property
     def jobs(self) -> Path:
         """The script that runs every trial."""
         return self.root / f"{self.name}-jobs.sh"
+
+    @property
+    def replaced(self) -> tuple[Path, ...]:
+        """The files beside the capsules that `generate` writes anew when they change."""
+        return (self.launcher, self.run_options, self.index, self.jobs)
 
     def capsule(self, trial: TrialName) -> Path:
         """The directory of one trial."""

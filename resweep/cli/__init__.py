@@ -14,7 +14,10 @@ from resweep.errors import ResweepError
 # In the order of the help screen. The short help stands here, so that `--help` imports no command.
 COMMANDS = {
     "generate": "Write one directory per trial, and the script that runs them (the default).",
-    "run": "Run the trials of a sweep here.",
+    "run": "Run the trials of a sweep here, several at a time.",
+    "status": "Show what has finished, runs, failed and waits, and why.",
+    "logs": "Print the log of a trial, once or as it grows.",
+    "stop": "End what this machine runs of a sweep.",
     "results": "Show what each trial was given, and what came out.",
 }
 DEFAULT = "generate"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from resweep.cli import project
 from resweep.cli.progress import progress_bar
 from resweep.generate import Request
 from resweep.generate import generate as generate_sweep
@@ -76,8 +77,8 @@ def _say(plan: Plan) -> None:
         click.echo("  nothing to write")
         return
     if plan.new:
-        click.echo(f"  written  {_short(plan.paths.directory)}/  ({_cost(plan)})")
-    click.echo(f"  run      bash {_short(plan.paths.jobs)}")
+        click.echo(f"  written  {project.short(plan.paths.directory)}/  ({_cost(plan)})")
+    click.echo(f"  run      bash {project.short(plan.paths.jobs)}")
 
 
 def _say_dry(plan: Plan) -> None:
@@ -106,12 +107,9 @@ def _list(label: str, entries: list[Entry], line: Callable[[Entry], str]) -> Non
 
 
 def _cost(plan: Plan) -> str:
-    return f"{plan.files:,} files and directories, {plan.bytes / 1e6:.1f} MB"
+    size = f"{plan.bytes / 1e6:.1f} MB" if plan.bytes >= 1e5 else f"{plan.bytes / 1e3:.0f} kB"
+    return f"{plan.files:,} files and directories, about {size}"
 
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

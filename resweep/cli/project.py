@@ -29,3 +29,8 @@ def definition(paths: SweepPaths) -> Sweep:
             f"{folder}: the sweep's definition cannot be read ({error}); generate the sweep again"
         ) from None
     return sweep.parse(text, str(folder / DEFINITION), tuple(record["overrides"]))
+
+
+def short(path: Path) -> Path:
+    """The path as people like it: relative, where it lies below the current directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,73 +1,158 @@
-"""`resweep run`: the words of the command, and a line for every trial."""
+"""`resweep run`: the words of the command; a live view on a terminal, a line for every trial elsewhere."""
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 from typing import TextIO
 
 import click
 
-from resweep import index, snapshot
+from resweep import attempt, gpus, index, snapshot, status
 from resweep import run as runner
-from resweep.cli import project
-from resweep.errors import TrialError
+from resweep.cli import project, select
+from resweep.cli.view import watcher
+from resweep.errors import ConfigError, TrialError, disk_errors
 from resweep.index import Entry
+from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("name")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1),
+    help="Trials at a time. Default: as many as idle GPUs allow, else as cores do.",
+)
+@click.option(
+    "--gpus",
+    "cards",
+    type=click.FloatRange(0),
+    help="Cards for each trial; 0.5: two share one. Default: [run] gpus, or 1 where there are cards.",
+)
+@select.options
 @click.option(
     "--only",
     type=click.File("r"),
     metavar="FILE",
     help="Run the trials listed in FILE, ID/TRIAL first on a line; - is stdin.",
 )
-def run(name: str, only: TextIO | None) -> None:
-    """Run the trials of the sweep NAME here that have not finished. A trial that fails does not stop the others.
+@click.option("--max-trials", type=click.IntRange(1), default=None, help="Start at most so many.")
+@click.option(
+    "--max-attempts",
+    type=click.IntRange(1),
+    default=None,
+    help="Run a failed trial again, up to so many failures in all. Default: once in each run.",
+)
+@click.option("--canary", is_flag=True, help="Run the first trial alone, and go on only when it succeeds.")
+def run(
+    names: tuple[str, ...],
+    jobs: int | None,
+    cards: float | None,
+    where: tuple[str, ...],
+    states: tuple[str, ...],
+    only: TextIO | None,
+    max_trials: int | None,
+    max_attempts: int | None,
+    canary: bool,
+) -> None:
+    """Run the trials of the sweep NAME here that have not finished, several at a time; one that fails stops no other.
 
-    NAME may also be one trial: NAME#NUMBER, an id, or its directory. Exit status 1: some trials did not finish.
+    NAME may also be one trial or some: NAME#3-9, an id, a trial's directory. Several may be named, of one sweep.
+
+    Start it again when it was stopped: what has finished is not run again, what runs elsewhere is waited for. Ctrl-C
+    stops starting trials, a second one stops those that run. Exit status 1: some trials did not finish.
     """
-    paths, entries = index.find(project.root(), name)
+    paths, entries = select.trials(project.root(), names, where, states)
     if only is not None:
-        entries = _listed(
-            paths, [line.split()[0] for line in only if line.strip() and not line.lstrip().startswith("#")]
-        )
-    python = snapshot.find_python(project.definition(paths).python, name)
-    done = sum(paths.place(entry.name).finished() for entry in entries)
-    left = len(entries) - done
-    click.echo(
-        f"{paths.name}: {left} of {len(entries)} trials to run, {done} finished already; here, one after another"
+        entries = _listed(paths, entries, only)
+    definition = project.definition(paths)
+    os.environ["RESWEEP_PYTHON"] = _python(paths, definition)
+    options = _options(definition, jobs, cards, max_trials or 0, max_attempts or 0, canary)
+    with disk_errors(paths.root):
+        left = [entry for entry in entries if not attempt.settle(paths.place(entry.name))]
+        click.echo(f"{paths.name}: {_opening(len(left), len(entries), options)}")
+        with watcher(paths, left, definition) as watching:
+            work = runner.Runner(paths, left, options, watching)
+            outcomes = work.run()
+    sys.exit(_summary(paths, work, outcomes, len(left)))
+
+
+def _options(
+    definition: Sweep,
+    jobs: int | None,
+    cards: float | None,
+    max_trials: int,
+    max_attempts: int,
+    canary: bool,
+) -> runner.Options:
+    asked = definition.gpus if cards is None else cards
+    there = gpus.cards() if asked is None or asked > 0 else []
+    if asked is not None and asked > len(there):
+        names = f"{len(there)} of them" if there else "none (by nvidia-smi and CUDA_VISIBLE_DEVICES)"
+        key = "run.gpus" if cards is None else "--gpus"
+        raise ConfigError(f"{key}: found {asked:g}, expected at most the cards of this machine: {names}")
+    if asked is not None and asked > 1 and asked != round(asked):
+        raise ConfigError(f"--gpus: found {asked:g}, expected a whole number of cards, or a fraction of one")
+    each = (1.0 if there else 0.0) if asked is None else asked
+    if jobs is None:
+        jobs = max(1, gpus.Pool(each).places()) if each else max(1, _cores() // definition.threads)
+    return runner.Options(
+        jobs=jobs,
+        gpus=each,
+        hide_gpus=asked == 0,
+        max_attempts=max_attempts,
+        max_trials=max_trials,
+        canary=canary,
     )
-    failed: list[runner.Outcome] = []
-    for count, outcome in enumerate(runner.run(paths, entries, python), 1):
-        said = outcome.said.partition(": ")[2] or outcome.said
-        click.echo(f"[{count}/{left}] #{outcome.entry.number} {outcome.entry.name} {outcome.entry.described()}: {said}")
-        if not outcome.finished:
-            failed.append(outcome)
-        if outcome.status in (128 + 2, 128 + 15):
-            break
-    sys.exit(_summary(paths, failed, left))
 
 
-def _summary(paths: SweepPaths, failed: list[runner.Outcome], left: int) -> int:
-    if not failed:
+def _python(paths: SweepPaths, definition: Sweep) -> str:
+    """The interpreter that trains: the environment's word counts most, then the sweep's."""
+    named = os.environ.get("RESWEEP_PYTHON")
+    return snapshot.find_python(named or definition.python, "RESWEEP_PYTHON" if named else paths.name)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _opening(left: int, count: int, options: runner.Options) -> str:
+    cards = f", {options.gpus:g} GPU each" if options.gpus else ""
+    at_a_time = "one at a time" if options.jobs == 1 else f"{options.jobs} at a time"
+    return f"{left} of {count} trials to run, {count - left} finished already; here, {at_a_time}{cards}"
+
+
+def _summary(paths: SweepPaths, work: runner.Runner, outcomes: list[runner.Outcome], left: int) -> int:
+    unfinished = [outcome for outcome in outcomes if not outcome.finished]
+    not_started = left - len(outcomes)
+    if unfinished:
+        click.echo(f"{paths.name}: {len(unfinished)} of {left} trials did not finish:", err=True)
+        for failure in status.failures(outcome.status for outcome in unfinished):
+            click.echo(f"  {len(failure.trials)} failed: {failure.cause}", err=True)
+        for outcome in unfinished:
+            log = f"log: {project.short(outcome.status.log)}" if outcome.status.log.is_file() else outcome.said
+            click.echo(f"  #{outcome.entry.number} {outcome.entry.name}  {log}", err=True)
+    if work.interrupts:
+        click.echo(
+            f"{paths.name}: interrupted; {not_started} trials were not started; run this again to go on", err=True
+        )
+        return 130
+    if not unfinished and not_started:
+        click.echo(f"{paths.name}: {work.started} trials started, as --max-trials says; {not_started} are left")
+    elif not unfinished:
         click.echo(f"{paths.name}: all trials have finished" if left else f"{paths.name}: nothing to run")
-        return 0
-    click.echo(f"{paths.name}: {len(failed)} of {left} trials did not finish:", err=True)
-    for outcome in failed:
-        click.echo(f"  #{outcome.entry.number} {outcome.entry.name}  log: {_short(outcome.log)}", err=True)
-    return 1
+    return 1 if unfinished else 0
 
 
-def _listed(paths: SweepPaths, names: list[str]) -> list[Entry]:
+def _listed(paths: SweepPaths, entries: list[Entry], only: TextIO) -> list[Entry]:
+    """The trials of a list, one a line, in its order."""
+    names = [line.split()[0] for line in only if line.strip() and not line.lstrip().startswith("#")]
     known = {str(entry.name): entry for entry in index.read(paths).entries}
     for name in names:
         if name not in known:
             raise TrialError(f"{paths.name}: no trial {name}; was the jobs script edited, or is it another sweep's?")
-    return [known[name] for name in names]
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    chosen = {entry.name for entry in entries}
+    return [known[n] for n in dict.fromkeys(names) if known[n].name in chosen or not known[n].current]

@@ -1,0 +1,78 @@
+"""The trials that a command is about: names, and conditions on values and states."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from resweep import index, status
+from resweep.errors import TrialError
+from resweep.index import Entry
+from resweep.trial import SweepPaths
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def options(command: Command) -> Command:
+    """Add --where and --state to a command."""
+    where = click.option(
+        "--where", multiple=True, metavar="KEY=VALUE", help="Only trials with this swept value, as in params.lr=0.001."
+    )
+    state = click.option(
+        "--state",
+        "states",
+        multiple=True,
+        type=click.Choice(status.STATES),
+        help="Only trials in this state; may be given twice.",
+    )
+    return where(state(command))
+
+
+def trials(
+    root: Path, names: Sequence[str], where: Sequence[str] = (), states: Sequence[str] = ()
+) -> tuple[SweepPaths, list[Entry]]:
+    """The trials of one sweep that all of this is true of, each once, in the order named."""
+    found: dict[Entry, None] = {}
+    sweep: SweepPaths | None = None
+    for name in names:
+        paths, entries = index.find(root, name)
+        if sweep is not None and paths.name != sweep.name:
+            raise TrialError(f"{name}: belongs to the sweep {paths.name}, expected trials of one sweep, {sweep.name}")
+        sweep = paths
+        found |= dict.fromkeys(entries)
+    assert sweep is not None, "click asks for at least one name"
+    chosen = [entry for entry in found if all(_holds(entry, condition) for condition in where)]
+    _check_keys(sweep, list(found), where)
+    if states:
+        chosen = [each.entry for each in status.survey(sweep, chosen) if each.state in states]
+    return sweep, chosen
+
+
+def _holds(entry: Entry, condition: str) -> bool:
+    key, _, text = condition.partition("=")
+    key = key.strip()
+    if key not in entry.swept:
+        return False
+    value, expected = entry.swept[key], _value(text.strip())
+    # true is 1 in Python, and not for a person
+    return bool(value == expected) and isinstance(value, bool) == isinstance(expected, bool)
+
+
+def _check_keys(sweep: SweepPaths, entries: list[Entry], where: Sequence[str]) -> None:
+    swept = dict.fromkeys(key for entry in entries for key in entry.swept)
+    for condition in where:
+        key, equals, _ = condition.partition("=")
+        if not equals or key.strip() not in swept:
+            expected = ", ".join(f"{key}=..." for key in swept) or "nothing: this sweep varies no value"
+            raise TrialError(f"--where {condition}: expected one of {sweep.name}'s swept keys: {expected}")
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

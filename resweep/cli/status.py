@@ -1,0 +1,100 @@
+"""`resweep status`: what every trial of a sweep is doing, at any time, from any process."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+
+import click
+
+from resweep import status as survey
+from resweep.cli import project, select
+from resweep.status import Status
+from resweep.trial import SweepPaths
+
+MOST = 20  # running trials, and causes of failure, that are listed
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@select.options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: counts, and every trial with its record.")
+def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...], as_json: bool) -> None:
+    """Show how many trials of the sweep NAME have finished, run, failed and wait; what runs, and why some failed."""
+    paths, entries = select.trials(project.root(), names, where, states)
+    statuses = survey.survey(paths, entries)
+    if as_json:
+        click.echo(json.dumps(_as_json(paths, statuses), indent=2, default=str))
+        return
+    counts = {state: count for state, count in survey.counts(statuses).items() if count}
+    shown = ", ".join(f"{count} {state}" for state, count in counts.items())
+    click.echo(f"{paths.name}: {len(statuses)} trials" + (f": {shown}" if shown else "") + _pace(paths, statuses))
+    running = [each for each in statuses if each.state == "running"]
+    for each in running[:MOST]:
+        click.echo(f"  running  {_trial(each)}  {_where(each)}")
+        if metric := survey.latest_metric(each.log):
+            click.echo(f"           {metric[:160]}")
+    if len(running) > MOST:
+        click.echo(f"           and {len(running) - MOST} more")
+    for each in [each for each in statuses if each.state in ("lost", "stopped")][:MOST]:
+        click.echo(f"  {each.state:<8} {_trial(each)}  on {each.record.get('host', 'an unknown host')}")
+    failures = survey.failures(statuses)
+    for failure in failures[:MOST]:
+        count = len(failure.trials)
+        click.echo(f"  failed   {count} trial{'' if count == 1 else 's'}: {failure.cause}")
+        click.echo(f"           for example {_trial(failure.trials[0])}  log: {project.short(failure.trials[0].log)}")
+    if len(failures) > MOST:
+        click.echo(f"           and {len(failures) - MOST} other causes")
+
+
+def _trial(each: Status) -> str:
+    return f"#{each.entry.number} {each.entry.name} {each.entry.described()}".rstrip()
+
+
+def _where(each: Status) -> str:
+    record = each.record
+    parts = [f"on {record.get('host', 'an unknown host')}"]
+    if record.get("gpus"):
+        parts.append("GPU " + ",".join(str(card["index"]) for card in record["gpus"]))
+    if started := record.get("started"):
+        since = (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds()
+        parts.append(f"for {survey.duration(max(0.0, since))}")
+    if each.attempts > 1:
+        parts.append(f"attempt {each.attempts}")
+    return ", ".join(parts)
+
+
+def _pace(paths: SweepPaths, statuses: list[Status]) -> str:
+    left = sum(each.state != "finished" for each in statuses)
+    if not left or not any(each.state == "running" for each in statuses):
+        return ""
+    rate = survey.rate(paths, statuses)
+    if not rate:
+        return ""
+    return f"; {rate * 3600:.0f} an hour, about {survey.duration(left / rate)} to go"
+
+
+def _as_json(paths: SweepPaths, statuses: list[Status]) -> dict[str, object]:
+    return {
+        "format": 1,
+        "sweep": paths.name,
+        "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
+        "counts": survey.counts(statuses),
+        "failures": [
+            {"cause": failure.cause, "trials": [str(each.entry.name) for each in failure.trials]}
+            for failure in survey.failures(statuses)
+        ],
+        "trials": [
+            {
+                "number": each.entry.number,
+                "id": each.entry.id,
+                "trial": each.entry.trial,
+                "swept": each.entry.swept,
+                "state": each.state,
+                "log": str(each.log) if each.attempts else None,
+                "record": each.record or None,
+            }
+            for each in statuses
+        ],
+    }

@@ -1,0 +1,36 @@
+"""`resweep stop`: end what this machine runs of a sweep, and check that it has ended."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from resweep import stop as stopping
+from resweep.cli import project, select
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", metavar="NAME|TRIAL...", nargs=-1, required=True)
+@select.options
+def stop(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...]) -> None:
+    """Stop the running trials of the sweep NAME, or one TRIAL, wherever this machine runs them, and wait for their end.
+
+    Stopping a whole sweep also ends its runners here, so that no other trial starts. Stopped trials run again when the
+    sweep is run again. Exit status 1: something still runs, here or on another machine.
+    """
+    root = project.root()
+    paths, entries = select.trials(root, names, where, states)
+    whole = not where and not states and any(name == paths.name for name in names)
+    done = stopping.stop(paths, entries, whole)
+    if done.runners:
+        click.echo(f"{paths.name}: {done.runners} runner{'' if done.runners == 1 else 's'} ended")
+    for each in done.stopped:
+        click.echo(f"stopped  #{each.entry.number} {each.entry.name} {each.entry.described()}".rstrip())
+    for each in done.elsewhere:
+        host = each.record.get("host", "another machine")
+        click.echo(f"not here #{each.entry.number} {each.entry.name}: runs on {host}; stop it there", err=True)
+    for each in done.left:
+        click.echo(f"runs on  #{each.entry.number} {each.entry.name}: could not be ended", err=True)
+    click.echo(f"{paths.name}: {len(done.stopped)} stopped, {len(done.left)} left")
+    sys.exit(1 if done.left or done.elsewhere else 0)

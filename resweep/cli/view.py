@@ -1,0 +1,126 @@
+"""What `resweep run` shows while it runs: a live table on a terminal, a plain line per trial that ended elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from resweep import status
+from resweep.index import Entry
+from resweep.run import Outcome, Runner
+from resweep.sweep import Sweep
+from resweep.trial import SweepPaths
+
+REFRESH = 0.5  # seconds
+ROWS = 20  # running trials that are shown
+
+
+@contextmanager
+def watcher(paths: SweepPaths, entries: Sequence[Entry], definition: Sweep) -> Iterator[Lines]:
+    """Whoever shows what the runner does, as fits where it is shown."""
+    if sys.stdout.isatty():
+        with Live(paths, entries).open() as live:
+            yield live
+    else:
+        yield Lines(paths, entries)
+
+
+class Lines:
+    """A line for each trial that ended."""
+
+    def __init__(self, paths: SweepPaths, entries: Sequence[Entry]) -> None:
+        self.paths = paths
+        self.count = len(entries)
+        self.done = 0
+        self.failed = 0
+
+    def ended(self, outcome: Outcome) -> None:
+        """A trial's last attempt has ended."""
+        self.done += 1
+        self.failed += not outcome.finished
+        entry = outcome.entry
+        self.say(f"[{self.done}/{self.count}] #{entry.number} {entry.name} {entry.described()}: {outcome.said}")
+
+    def tick(self, runner: Runner) -> None:
+        """Nothing: whoever reads this wants lines."""
+
+    def told(self, message: str) -> None:
+        """Something that a person should know."""
+        click.echo(f"{self.paths.name}: {message}", err=True)
+
+    def say(self, line: str) -> None:
+        """One line."""
+        click.echo(line)
+
+
+class Live(Lines):
+    """The running trials with their latest metric line, and how far everything is, drawn anew twice a second.
+
+    Drawn by the runner's own loop: a thread that draws could hold a lock while the runner forks.
+    """
+
+    def __init__(self, paths: SweepPaths, entries: Sequence[Entry]) -> None:
+        super().__init__(paths, entries)
+        self._began = time.monotonic()
+        self._drawn = 0.0
+        self._live: Any = None
+
+    @contextmanager
+    def open(self) -> Iterator[Live]:
+        """While it is open, the view stands at the bottom of the terminal."""
+        from rich.live import Live as RichLive
+
+        with RichLive(auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False) as live:
+            self._live = live
+            yield self
+
+    def say(self, line: str) -> None:
+        """A line above the view."""
+        self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def told(self, message: str) -> None:
+        """A line above the view."""
+        self.say(f"{self.paths.name}: {message}")
+
+    def tick(self, runner: Runner) -> None:
+        """Draw the view, if it is time."""
+        if time.monotonic() - self._drawn >= REFRESH:
+            self._drawn = time.monotonic()
+            self._live.update(self._table(runner), refresh=True)
+
+    def _table(self, runner: Runner) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2), expand=True)
+        for ratio in (None, None, None, 1):
+            table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
+        running = list(runner.running.values())
+        for each in running[:ROWS]:
+            cards = " ".join(f"GPU {card.index}" for card in each.cards)
+            table.add_row(
+                Text(f"#{each.entry.number} {each.entry.described()}"),
+                Text(status.duration(time.monotonic() - each.since)),
+                Text(cards),
+                Text(status.latest_metric(each.log), style="dim"),
+            )
+        if len(running) > ROWS:
+            table.add_row(Text(f"and {len(running) - ROWS} more"))
+        table.add_row(Text(self._progress(runner), style="bold"))
+        return table
+
+    def _progress(self, runner: Runner) -> str:
+        parts = [f"{self.done - self.failed} done", f"{self.failed} failed", f"{len(runner.running)} running"]
+        if runner.elsewhere:
+            parts.append(f"{len(runner.elsewhere)} elsewhere")
+        parts.append(f"{len(runner.queue)} left")
+        if self.done:
+            pace = self.done / (time.monotonic() - self._began)
+            parts.append(f"{pace * 3600:.0f} an hour")
+            parts.append(f"about {status.duration(runner.left / pace)} to go")
+        return f"{self.paths.name}: " + ", ".join(parts)

@@ -1,0 +1,156 @@
+"""Records -> what each trial is doing, what the failed ones failed of, and how long the rest will take."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resweep import attempt
+from resweep.index import Entry
+from resweep.trial import SweepPaths
+
+STATES = ("finished", "running", "failed", "stopped", "lost", "queued")
+TAIL = 64 * 1024  # bytes of a log's end that are looked at
+RECENT = 20  # finished trials that the rate is taken from
+
+_TRACEBACK = "Traceback (most recent call last):"
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(: .*)?$")
+_VARIES = re.compile(r"0x[0-9a-fA-F]+|\d+(\.\d+)?([eE][-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What one trial is doing: its state, and the record of its last attempt (of the one that counts, if finished)."""
+
+    entry: Entry
+    state: str
+    record: dict[str, Any]
+    log: Path
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts there were, this one included."""
+        return int(self.record.get("attempt", 0))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Failed trials of one cause: the last line of the traceback, with one example of a log."""
+
+    cause: str
+    trials: list[Status]
+
+
+def survey(paths: SweepPaths, entries: Iterable[Entry]) -> list[Status]:
+    """The status of each trial, in order."""
+    return [status(paths, entry) for entry in entries]
+
+
+def status(paths: SweepPaths, entry: Entry) -> Status:
+    """The status of one trial."""
+    place = paths.place(entry.name)
+    state, record = attempt.state(place)
+    number = record.get("attempt") or place.last() or 1 if state != "queued" else 1
+    return Status(entry, state, record, Path(place.attempt(number), attempt.LOG))
+
+
+def counts(statuses: Iterable[Status]) -> dict[str, int]:
+    """How many trials are in each state, in the order of STATES, none left out."""
+    found = Counter(each.state for each in statuses)
+    return {state: found[state] for state in STATES}
+
+
+def failures(statuses: Iterable[Status]) -> list[Failure]:
+    """The failed trials by cause, the most frequent first."""
+    groups: dict[str, list[Status]] = {}
+    shown: dict[str, str] = {}
+    for each in statuses:
+        if each.state == "failed":
+            why = cause(each)
+            key = _VARIES.sub("#", why)
+            shown.setdefault(key, why)
+            groups.setdefault(key, []).append(each)
+    return [Failure(shown[key], trials) for key, trials in sorted(groups.items(), key=lambda item: -len(item[1]))]
+
+
+def cause(failed: Status) -> str:
+    """Why a trial failed, in one line: the exception of the last traceback, else a signal, else the log's last line."""
+    lines = last_lines(failed.log)
+    exception = _exception(lines)
+    if exception:
+        return exception
+    if failed.record.get("signal"):
+        hint = ", out of memory?" if failed.record["signal"] == "SIGKILL" else ""
+        return f"killed by {failed.record['signal']}{hint}"
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return said or f"exit status {failed.record.get('exit_status')}, and nothing in the log"
+
+
+def _exception(lines: Sequence[str]) -> str | None:
+    """The line that names the exception of the last traceback."""
+    start = next((n for n in range(len(lines) - 1, -1, -1) if lines[n].strip() == _TRACEBACK), None)
+    if start is None:
+        return None
+    indent = len(lines[start]) - len(lines[start].lstrip())
+    for line in lines[start + 1 :]:
+        if line.strip() and len(line) - len(line.lstrip()) <= indent and _EXCEPTION.match(line.strip()):
+            return line.strip()
+    return None
+
+
+def last_lines(log: Path) -> list[str]:
+    """The lines at the end of a log; empty when there is none."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+            # a progress bar redraws its line: what stands there in the end is what counts
+            text = file.read().decode(errors="replace").replace("\r\n", "\n")
+    except OSError:
+        return []
+    return [line.rsplit("\r", 1)[-1] for line in text.split("\n")]
+
+
+_NUMBER = re.compile(r"\d")
+_METRIC = re.compile(r"loss|acc|f1|auc|bleu|rouge|perplexity|ppl|reward|error|metric|score|epoch|step", re.IGNORECASE)
+
+
+def latest_metric(log: Path) -> str:
+    """The last line of a log that looks like a measurement, else its last line."""
+    lines = [line.strip() for line in last_lines(log) if line.strip()]
+    measured = next((line for line in reversed(lines) if _METRIC.search(line) and _NUMBER.search(line)), None)
+    return measured or (lines[-1] if lines else "")
+
+
+def rate(paths: SweepPaths, statuses: Iterable[Status]) -> float | None:
+    """Trials finished per second, by the last RECENT that finished and what is running; None before the second."""
+    times = []
+    for each in statuses:
+        if each.state == "finished":
+            try:
+                times.append(os.stat(os.path.join(paths.place(each.entry.name).attempts, attempt.FINISHED)).st_mtime)
+            except OSError:
+                continue
+    times = sorted(times)[-RECENT:]
+    if len(times) < 2 or times[-1] <= times[0]:
+        return None
+    # a pause since the last one that finished slows the rate down, as it should
+    return (len(times) - 1) / max(times[-1] - times[0], time.time() - times[0] if len(times) == 2 else 0.0)
+
+
+def duration(seconds: float) -> str:
+    """A time span as people say it: 48 s, 12 min, 3 h 20 min, 4 d."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{round(hours / 24)} d"

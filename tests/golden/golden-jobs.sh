@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Runs the trials of the sweep golden, whatever directory it is called from. Finished trials are not run again.
+#
+#   bash golden-jobs.sh                 through Slurm where sbatch is on PATH, else here
+#   bash golden-jobs.sh --here          here, whether or not there is a Slurm
+#   bash golden-jobs.sh --slurm         one sbatch per trial
+#
+# Other arguments go to `resweep run` or sbatch. To leave a trial out, put a # before its line below.
+# `generate` writes this file again when the sweep changes.
+
+name=golden
+way=auto
+python=''
+sbatch_options=(--qos=gpu-medium --gres=gpu:1 '--mem-per-cpu=4 g' --exclusive)
+case $python in \~/*) python=$HOME/${python:2} ;; esac
+
+trials() {
+    LC_ALL=C grep -a -v -e '^[[:space:]]*#' -e '^[[:space:]]*$' <<'TRIALS'
+7gdgcfizrpzy/0   #1      params.lr=1 params.name="plain"
+7gdgcfizrpzy/1   #2      params.lr=1 params.name="plain"
+skvdwoewuzce/0   #3      params.lr=1 params.name="it's \"$(x)\"\n@NAME@ ü"
+skvdwoewuzce/1   #4      params.lr=1 params.name="it's \"$(x)\"\n@NAME@ ü"
+sdnn2kbhlzli/0   #5      params.lr=0.5 params.name="plain"
+sdnn2kbhlzli/1   #6      params.lr=0.5 params.name="plain"
+sh6t3qpvzwe5/0   #7      params.lr=0.5 params.name="it's \"$(x)\"\n@NAME@ ü"
+sh6t3qpvzwe5/1   #8      params.lr=0.5 params.name="it's \"$(x)\"\n@NAME@ ü"
+TRIALS
+}
+
+case ${1:-} in
+    --here | --slurm) way=${1#--} && shift ;;
+esac
+CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit
+root=$PWD
+sweep=$root/config/generated/$name
+if [ "$way" = auto ]; then
+    if command -v sbatch >/dev/null; then way=slurm; else way=here; fi
+fi
+
+through_slurm() {
+    command -v sbatch >/dev/null || { echo "$name: sbatch is not on PATH; --here runs the trials here" >&2 && exit 2; }
+    [ -f slurm-allennlp.sh ] || { echo "$root: no slurm-allennlp.sh, which sbatch starts" >&2 && exit 2; }
+    echo "$name: submits $(trials | wc -l) trials to Slurm, one job each${sbatch_options[*]:+ (${sbatch_options[*]})}"
+    # the interpreter of [run] python, for slurm-allennlp.sh
+    [ -z "$python" ] || export RESWEEP_PYTHON="${RESWEEP_PYTHON:-$python}"
+    local trial rest failed=0
+    while read -r trial rest; do
+        sbatch --job-name="$name-${trial%/*}-${trial#*/}" "${sbatch_options[@]}" "$@" \
+            slurm-allennlp.sh "$sweep/$trial" "$sweep/$trial/${trial%/*}.toml" </dev/null \
+            || { failed=$((failed + 1)) && echo "$name: $trial was not submitted" >&2; }
+    done < <(trials)
+    [ "$failed" = 0 ] || { echo "$name: $failed trials were not submitted; see above" >&2 && exit 1; }
+}
+
+with_resweep() {
+    exec resweep run "$name" --only - "$@" < <(trials)
+}
+
+one_after_another() {
+    [ $# = 0 ] || { echo "$name: found $*, which only resweep understands, and it is not on PATH" >&2; exit 2; }
+    local candidate=${RESWEEP_PYTHON:-$python}
+    candidate=${candidate:-$(command -v python || command -v python3)}
+    command -v "$candidate" >/dev/null \
+        || { echo "$name: found no ${candidate:-python}; RESWEEP_PYTHON names a Python" >&2; exit 2; }
+    export RESWEEP_PYTHON=$candidate
+    echo "$name: runs $(trials | wc -l) trials here, one after another with $candidate (resweep is not on PATH)"
+    # in the background, and waited for: so a signal that reaches this script alone stops the trial, too
+    local trial rest status launcher='' stopped='' failed=()
+    trap 'stopped=yes; [ -z "$launcher" ] || kill "$launcher" 2>/dev/null' INT TERM HUP
+    while [ -z "$stopped" ] && read -r trial rest; do
+        "$candidate" -ISB "$sweep/attempt.py" run "$sweep/$trial" </dev/null &
+        launcher=$!
+        [ -z "$stopped" ] || kill "$launcher"
+        wait "$launcher"
+        status=$?
+        while kill -0 "$launcher" 2>/dev/null; do wait "$launcher"; status=$?; done
+        launcher=''
+        [ "$status" = 0 ] || failed+=("$trial")
+    done < <(trials)
+    trap - INT TERM HUP
+    [ -z "$stopped" ] || echo "$name: interrupted; run this again to go on" >&2
+    if [ ${#failed[@]} -gt 0 ]; then
+        echo "$name: ${#failed[@]} trials did not finish:" >&2
+        for trial in "${failed[@]}"; do
+            attempts=$root/model/generated/$name/$trial.attempts
+            last=$(shopt -s nullglob; cd "$attempts" 2>/dev/null && printf '%s\n' [0-9]* | sort -n | tail -n 1)
+            echo "  $trial  log: $attempts/${last:-1}/log.txt" >&2
+        done
+    fi
+    [ -z "$stopped" ] || exit 130
+    [ ${#failed[@]} = 0 ] || exit 1
+    echo "$name: all trials have finished"
+}
+
+if [ "$way" = slurm ]; then
+    through_slurm "$@"
+elif command -v resweep >/dev/null; then
+    with_resweep "$@"
+else
+    one_after_another "$@"
+fi

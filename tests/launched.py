@@ -1,0 +1,105 @@
+"""One trial of a generated sweep, run as users run it: through the launcher that the sweep carries."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from small_project import Project, Result
+
+from resweep import attempt
+
+
+class Trial:
+    """A trial of a generated sweep, as its launcher runs it: a process of its own."""
+
+    def __init__(self, project: Project, number: int = 1) -> None:
+        self.project = project
+        self.processes: list[subprocess.Popen[str]] = []
+        self.name = project.entries()[number - 1].name
+        self.place = project.paths().place(self.name)
+        self.capsule = Path(self.place.capsule)
+        self.launcher = project.paths().launcher
+        self.output = Path(self.place.output)
+
+    def change(self, name: str, text: str) -> None:
+        """Put another text in place of a file of the capsule, which is read-only and shared with other capsules."""
+        (self.capsule / name).unlink()
+        (self.capsule / name).write_text(text, "utf-8")
+
+    def train(self, script: str) -> None:
+        """Let train.sh be `script`, which finds its output directory in $out and the project's root in $root."""
+        find = """out=$(sed -n 's/^serialization_dir = "\\(.*\\)"$/\\1/p' "$2"); root=$1/../../../../..\n"""
+        self.change("train.sh", find + script)
+
+    def set(self, **constants: float) -> None:
+        """Let the launcher have other constants, so that no test waits for real deadlines."""
+        text = self.launcher.read_text()
+        for name, value in constants.items():
+            old = next(line for line in text.splitlines() if line.startswith(f"{name} = "))
+            text = text.replace(old, f"{name} = {value}")
+        self.launcher.write_text(text)
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        """Start an attempt; what it says comes through one pipe."""
+        process = subprocess.Popen(
+            [sys.executable, "-ISB", str(self.launcher), "run", str(self.capsule)],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """Stop every launcher that a test left running, and with it what that started."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+                process.send_signal(signal.SIGCONT)
+            process.communicate(timeout=20)
+
+    def launch(self, **environment: str) -> Result:
+        """Run an attempt to its end."""
+        process = self.start(**environment)
+        said = process.communicate(timeout=60)[0]
+        return Result(process.returncode, said, "")
+
+    def directory(self, number: int = 1) -> Path:
+        """An attempt's directory."""
+        return Path(self.place.attempt(number))
+
+    def record(self, number: int = 1) -> dict[str, Any]:
+        """An attempt's record."""
+        record: dict[str, Any] = json.loads((self.directory(number) / "record.json").read_text())
+        return record
+
+    def edit_record(self, number: int = 1, **values: Any) -> None:
+        """Change what an attempt's record says."""
+        (self.directory(number) / "record.json").write_text(json.dumps(self.record(number) | values))
+
+    def log(self, number: int = 1) -> str:
+        """What training said."""
+        return (self.directory(number) / "log.txt").read_text()
+
+    @property
+    def state(self) -> str:
+        """The trial's state."""
+        return attempt.state(self.place)[0]
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until `condition` holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)

@@ -1,0 +1,132 @@
+"""Which room may know which."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_project import REPOSITORY
+
+PACKAGE = REPOSITORY / "resweep"
+FILES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+# plain values in, plain values out
+PURE = ("errors", "sweep", "space", "trial", "template", "index", "jobs")
+WRITING = ("space", "template", "snapshot", "environment", "definition", "capsule", "plan", "jobs", "generate")
+READING = ("results", "report", "run", "slurm", "status", "gpus")
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or in a function, `resweep.x` for a room of the tool."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            rooms = {name for name in names if name.removeprefix("resweep.") in FILES and name.startswith("resweep.")}
+            found |= rooms or {str(node.module)}
+    return found
+
+
+ROOMS = {
+    room: {name.removeprefix("resweep.") for name in imported(path) if name.startswith("resweep")}
+    for room, path in FILES.items()
+}
+
+
+def knows(room: str) -> set[str]:
+    """The rooms that a room imports, by the name of their folder."""
+    return {name.partition(".")[0] for name in ROOMS[room]}
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_a_pure_room_imports_pure_rooms_only(room: str) -> None:
+    """What computes does not know what writes, runs or prints; `attempt` gives it the names of the files of a run."""
+    assert knows(room) <= {*PURE, "attempt", "resweep"}
+    assert not imported(FILES[room]) & {"shutil", "tempfile", "socket", "fcntl", "click"}
+    if room != "space":  # it asks ParameterGrid in a process of its own, which keeps the command fast
+        assert "subprocess" not in imported(FILES[room])
+
+
+def test_writing_and_reading_do_not_know_each_other() -> None:
+    """The two branches meet in trial, index and errors, and on the command line."""
+    for room in ROOMS:
+        if room.partition(".")[0] in WRITING:
+            assert not knows(room) & {*READING, "cli", "proof", "search"}, room
+        if room.partition(".")[0] in READING:
+            assert not knows(room) & {*set(WRITING) - {"environment"}, "cli", "proof", "search"}, room
+
+
+def test_no_two_rooms_need_each_other() -> None:
+    """Imports form no circle."""
+    order = list(graphlib.TopologicalSorter(ROOMS).static_order())
+    assert set(FILES) <= set(order)
+
+
+def test_only_the_command_line_prints_exits_and_knows_click() -> None:
+    """Every other room gives values and raises errors; the launcher is a program of its own."""
+    for room, path in FILES.items():
+        if room.partition(".")[0] in ("cli", "attempt", "__main__"):
+            continue
+        assert not knows(room) & {"cli"}, room
+        assert not imported(path) & {"click", "rich"}, room
+        calls = {
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not calls & {"print", "exit", "input"}, room
+
+
+def test_the_launcher_needs_python_3_8_and_nothing_else() -> None:
+    """attempt.py is copied into every capsule, and runs under whatever Python the training has."""
+    text = FILES["attempt"].read_text("utf-8")
+    ast.parse(text, feature_version=(3, 8))
+    assert imported(FILES["attempt"]) <= set(sys.stdlib_module_names)
+    assert ROOMS["attempt"] == set()
+    # evaluated when the file is read, unlike what stands in an annotation
+    assert not re.search(r"^\w+ = .*\b(dict|list|tuple|set)\[", text, re.MULTILINE)
+
+
+def test_the_help_screen_imports_nothing_heavy() -> None:
+    """`resweep --help` answers at once."""
+    program = """
+import sys
+from resweep.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+print(sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Usage: " in done.stdout
+    loaded = set(ast.literal_eval(done.stderr))
+    assert "click" in loaded
+    assert not loaded & {"sklearn", "rich", "_jsonnet", "numpy", "scipy", "setuptools", "tomli_w", "qb", "tomllib"}
+
+
+def test_the_tool_and_the_example_do_not_know_each_other() -> None:
+    """The researcher's code never imports resweep, and resweep never imports the researcher's."""
+    example = sorted((REPOSITORY / "qb").rglob("*.py"))
+    assert example
+    for path in example:
+        modules = (
+            {name.partition(".")[0] for name in imported(path)}
+            if "from ." not in path.read_text()
+            else {
+                str(name).partition(".")[0] for name in re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.M)
+            }
+        )
+        assert "resweep" not in modules, path
+    for path in FILES.values():
+        assert not {name for name in imported(path) if name.partition(".")[0] == "qb"}, path

@@ -1,0 +1,150 @@
+"""TOML text -> Sweep."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resweep import sweep
+from resweep.errors import ConfigError
+
+
+def test_a_quoted_and_a_bare_dotted_key_are_the_same() -> None:
+    """`params.lr` in [hyper] may be written with quotes or without."""
+    bare = sweep.parse("[hyper]\nparams.lr = [1, 2]\n", "x.toml")
+    quoted = sweep.parse('[hyper]\n"params.lr" = [1, 2]\n', "x.toml")
+    assert bare.hyper == quoted.hyper == {"params.lr": [1, 2]}
+
+
+def test_the_tools_own_tables_are_no_part_of_the_configuration() -> None:
+    """What is left for the trial is everything but the tool's tables, n_trials and a trial's own header."""
+    text = """
+    n_trials = 2
+    seed = 3
+    generated_id = "abc"
+    name = "rnn"
+    [hyper]
+    "params.lr" = [1]
+    [params]
+    lr = 0
+    [slurm]
+    mem = "8g"
+    [run]
+    python = "python3"
+    [snapshot]
+    exclude = ["x"]
+    [results]
+    metric = "loss"
+    mode = "min"
+    [model]
+    deep.er = true
+    """
+    read = sweep.parse(text, "x.toml")
+    assert read.config == {"seed": 3, "params": {"lr": 0}, "model": {"deep": {"er": True}}}
+    assert (read.n_trials, read.seed, read.threads, read.python) == (2, 3, 1, "python3")
+    assert (read.results.metric, read.results.mode) == ("loss", "min")
+    assert read.slurm == {"mem": "8g"}
+    assert (read.snapshot.exclude, read.snapshot.source) == (("x",), "build")
+
+
+def test_a_list_may_hold_whole_numbers_and_fractions() -> None:
+    """`[1, 0.5]`, which the toml package of 2020 refused, keeps its two types."""
+    values = sweep.parse('[hyper]\n"params.lr" = [1, 0.5, "1", true]\n', "x.toml").hyper["params.lr"]
+    assert [(v, type(v)) for v in values] == [(1, int), (0.5, float), ("1", str), (True, bool)]
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("params.debug=true", True),
+        ("params.debug = 0.5", 0.5),
+        ("params.debug=[1, 2]", [1, 2]),
+        ("params.debug='quoted'", "quoted"),
+        ("params.debug=a word", "a word"),
+        ("params.debug=", ""),
+        ("params.debug=a=b", "a=b"),
+        ("params.debug=2020-01-01x", "2020-01-01x"),
+    ],
+)
+def test_an_override_is_toml_or_else_a_text(override: str, value: object) -> None:
+    """`--set KEY=VALUE` reads VALUE as TOML where it can, and as a text otherwise."""
+    found = sweep.parse("[params]\nlr = 1\n", "x.toml", (override,)).params["debug"]
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_an_override_reaches_any_depth_and_the_tools_settings() -> None:
+    """`--set` changes nested keys, n_trials, [slurm] and the values of a swept key."""
+    text = '[hyper]\nparams.lr = [1, 2]\n[model.encoder]\ndim = 1\n[slurm]\nmem = "8g"\n'
+    overrides = ("model.encoder.dim=2", "n_trials=3", "slurm.mem=16g", "hyper.params.lr=[5]", "hyper.params.dim=[6]")
+    read = sweep.parse(text, "x.toml", overrides)
+    assert read.config["model"] == {"encoder": {"dim": 2}}
+    assert read.n_trials == 3
+    assert read.slurm == {"mem": "16g"}
+    assert read.hyper == {"params.lr": [5], "params.dim": [6]}
+
+
+@pytest.mark.parametrize("override", ["parms.debug=true", "model.encodr.dim=2", "lr=0.1"])
+def test_an_override_of_a_key_that_names_nothing_is_refused(override: str) -> None:
+    """A misspelt key of `--set` is a mistake, as it is in [hyper], and not a new part of the configuration."""
+    with pytest.raises(ConfigError, match="names nothing"):
+        sweep.parse("[params]\nlr = 1\n[model.encoder]\ndim = 1\n", "x.toml", (override,))
+
+
+def test_the_first_override_of_two_loses() -> None:
+    """Overrides apply in the order in which they were given."""
+    assert sweep.parse("", "x.toml", ("seed=1", "seed=2")).seed == 2
+
+
+def test_filling_a_point_leaves_the_table_that_it_fills_alone() -> None:
+    """Every point starts from the same configuration, whatever another point did to its copy."""
+    tables = {"params": {"lr": 1, "layers": [1, 2]}}
+    value = {"deep": [1]}
+    filled = sweep.fill(tables, {"params.lr": 2, "params.new.deep": value})
+    filled["params"]["layers"].append(3)
+    filled["params"]["new"]["deep"]["deep"].append(2)
+    assert tables == {"params": {"lr": 1, "layers": [1, 2]}}
+    assert value == {"deep": [1]}
+    assert filled["params"]["lr"] == 2
+
+
+def mistake(text: str) -> str:
+    """What is said of a sweep's text; nothing when it is one."""
+    try:
+        sweep.parse(text, "x.toml")
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_text_is_a_sweep_or_a_mistake_that_is_named(text: str) -> None:
+    """No text makes the reader fail in another way than by naming the file."""
+    said = mistake(text)
+    assert said == "" or said.startswith("x.toml: ")
+    assert "\n" not in said
+
+
+_keys = st.sampled_from(["n_trials", "seed", "threads", "hyper", "params", "slurm", "run", "snapshot", "results"])
+_values = st.sampled_from(
+    """0 -1 1 1.5 true "3" [] [1] ["a"] {} {a=1} {python=1} {from="x"} {include="x"} {include=[1]} {metric=1}
+    {mode="up"} 2020-01-01 nan inf 99999999999""".split()  # noqa: SIM905
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(_keys, _values))
+def test_any_type_in_any_place_is_a_sweep_or_a_mistake_that_is_named(table: dict[str, str]) -> None:
+    """A value of the wrong type in the tool's own keys is refused by name and never goes unnoticed later."""
+    text = "".join(f"{key} = {value}\n" for key, value in table.items())
+    said = mistake(text)
+    if said:
+        assert any(f"x.toml: {key}" in said for key in table)
+        return
+    read = sweep.parse(text, "x.toml")
+    assert all(type(number) is int for number in (read.n_trials, read.seed, read.threads))
+    assert read.n_trials >= 1
+    assert read.threads >= 1
+    assert all(isinstance(table, dict) for table in (read.params, read.slurm, read.hyper))

@@ -11,8 +11,7 @@
 # module load cuda
 # source activate qb
 
-for python in "${RESWEEP_PYTHON:-}" python python3; do
-    [ -n "$python" ] && command -v "$python" >/dev/null && break
-done
+python=${RESWEEP_PYTHON:-$(command -v python || command -v python3)}
+command -v "$python" >/dev/null || { echo "found no ${python:-python}; RESWEEP_PYTHON names a Python" >&2; exit 2; }
 export RESWEEP_PYTHON=$python
-exec "$python" -B "$1/../../attempt.py" run "$1"
+exec "$python" -ISB "$1/../../attempt.py" run "$1"

@@ -18,7 +18,8 @@ demo: $(VENV)/.demo-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash demo-jobs.sh --here
 	@echo "--- what came out"
 	$(BIN)/resweep results demo
-	@echo "--- one of them again, from its own directory alone, into a fresh one: bash config/generated/demo/ID/0/rerun.sh"
+	@echo "--- the best once more, from its own directory alone, into a fresh one:"
+	@echo "    RESWEEP_PYTHON=$(BIN)/python bash config/generated/demo/$$($(BIN)/resweep results demo | awk 'NR == 2 {print $$2}')/rerun.sh"
 
 test: $(VENV)/.test-ready lint
 	@bash tests/announce.sh
@@ -32,6 +33,7 @@ lint: $(VENV)/.test-ready
 bench: $(VENV)/.demo-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/generate.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/start_up.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/run.py
 
 # The example's packages first, exactly pinned and without their declared dependencies (requirements.lock says why); then
 # the tool, which finds most of its own there.

@@ -101,8 +101,16 @@ def state(place: Place) -> tuple[str, Record]:
     record = read_json(os.path.join(directory, RECORD))
     if record.get("state", "running") != "running":
         return record["state"], record
-    record.update(read_json(os.path.join(directory, HEARTBEAT)))
-    return ("running" if _alive(directory, record) else "lost"), record
+    while True:
+        processes = read_json(os.path.join(directory, HEARTBEAT))
+        record.update(processes)
+        if _alive(directory, record):
+            return "running", record
+        # a worker may have noted that it goes on just before the runner that we found dead died
+        if processes == read_json(os.path.join(directory, HEARTBEAT)):
+            break
+    latest = read_json(os.path.join(directory, RECORD))  # the end may have been recorded while we looked
+    return ("lost", record) if latest.get("state", "running") == "running" else (latest["state"], latest)
 
 
 def settle(place: Place) -> bool:
@@ -136,12 +144,14 @@ def run(capsule: str) -> int:
     return conduct(place, manifest, record)
 
 
-def begin(place: Place, manifest: Record) -> tuple[str, Record]:
+def begin(place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, ...] = ()) -> tuple[str, Record]:
     """Claim the next attempt of a trial for this process: "claimed" and its new record.
 
     "finished" or "running" and the latest record when there is nothing to claim, or another process was quicker.
+    Who decided earlier that attempt `number` should be, claims that or none.
     """
-    number = place.last() + 1  # before the state is read: who starts an attempt from now on makes the claim fail
+    # before the state is read: who starts an attempt from now on makes the claim fail
+    number = number or place.last() + 1
     found, record = state(place)
     if found == "finished":
         settle(place)
@@ -152,7 +162,7 @@ def begin(place: Place, manifest: Record) -> tuple[str, Record]:
             "%s: exists, but no attempt of this trial has finished; move it away, and run again" % place.output
         )
     check(place.capsule, manifest, place.attempts)
-    record = new_record(manifest, number)
+    record = {**new_record(manifest, number), "gpus": list(gpus)}
     if not _claim(place, record):
         return "running", read_json(os.path.join(place.attempt(number), RECORD))
     return "claimed", record
@@ -164,7 +174,7 @@ def conduct(place: Place, manifest: Record, record: Record) -> int:
     number = record["attempt"]
     directory = place.attempt(number)
     record.update(this_process())
-    _note_processes(os.path.join(directory, HEARTBEAT), record)
+    note_processes(os.path.join(directory, HEARTBEAT), record)
     if os.getpid() != claimant != os.getppid():
         # whoever claimed it has died before it was noted that we go on: by now the trial may be another's
         print("%s: given up, since its runner died while it was started" % place.label)
@@ -248,42 +258,64 @@ def execute(capsule: str, manifest: Record, directory: str, record: Record, data
     env = environment(capsule, manifest, directory, record["attempt"], data)
     if record["resumed"]:
         env["RESWEEP_RESUMED"] = str(record["resumed"])
-    path = os.path.join(directory, RECORD)
-    heartbeat = os.path.join(directory, HEARTBEAT)
-    begin = time.monotonic()
-    with open(os.path.join(directory, LOG), "ab") as log, _Signals() as signals:
-        try:
-            child = subprocess.Popen(
-                ["sh", "-c", _GATE, "sh", os.path.join(capsule, "train.sh"), capsule, toml],
-                cwd=capsule,
-                env=env,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            assert child.stdin
-        except (OSError, subprocess.SubprocessError) as error:
-            log.write(("the trial could not be started: %s\n" % error).encode())
-            status, stopped, memory = 127, False, None
-        else:
-            record.update(group=child.pid, group_start=start_time(child.pid))
-            _note_processes(heartbeat, record)
-            with contextlib.suppress(BrokenPipeError):  # it was killed already
-                child.stdin.write(b"go\n")
-                child.stdin.close()
-            status, stopped, memory = _wait(child, signals, heartbeat)
-        record["ended"] = now()
-        record["seconds"] = round(time.monotonic() - begin, 3)
-        record["exit_status"] = status if status >= 0 else None
-        record["signal"] = signal.Signals(-status).name if status < 0 else None
-        record["peak_memory_bytes"] = memory
-        record["state"] = "stopped" if stopped else "finished" if status == 0 else "failed"
+    with open(os.path.join(directory, LOG), "ab") as log, Signals() as signals:
+        command = ["bash", os.path.join(capsule, "train.sh"), capsule, toml]
+        supervise(command, capsule, env, directory, record, signals, log.fileno(), log.fileno())
         if record["state"] == "finished":
             os.makedirs(os.path.join(directory, OUTPUT), exist_ok=True)
-        write_json(path, record, sync=True)
-        _remove(heartbeat)
+        close(directory, record)
     return record
+
+
+def supervise(
+    command: list[str],
+    cwd: str,
+    env: dict[str, str],
+    directory: str,
+    record: Record,
+    signals: Signals,
+    stdout: int,
+    stderr: int,
+) -> None:
+    """Run `command` to its end, or to that of what it started when a signal comes, and complete `record` with it.
+
+    Which processes run it stands in the heartbeat of `directory`; the caller writes the record down with `close`.
+    """
+    heartbeat = os.path.join(directory, HEARTBEAT)
+    begin = time.monotonic()
+    try:
+        child = subprocess.Popen(
+            ["sh", "-c", _GATE, "sh", *command],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        assert child.stdin
+    except (OSError, subprocess.SubprocessError) as error:
+        os.write(stderr, ("the trial could not be started: %s\n" % error).encode())
+        status, stopped, memory = 127, False, None
+    else:
+        record.update(group=child.pid, group_start=start_time(child.pid))
+        note_processes(heartbeat, record)
+        with contextlib.suppress(BrokenPipeError):  # it was killed already
+            child.stdin.write(b"go\n")
+            child.stdin.close()
+        status, stopped, memory = _wait(child, signals, heartbeat)
+    record["ended"] = now()
+    record["seconds"] = round(time.monotonic() - begin, 3)
+    record["exit_status"] = status if status >= 0 else None
+    record["signal"] = signal.Signals(-status).name if status < 0 else None
+    record["peak_memory_bytes"] = memory
+    record["state"] = "stopped" if stopped else "finished" if status == 0 else "failed"
+
+
+def close(directory: str, record: Record) -> None:
+    """Write down, past the disk's cache, how what ran in `directory` has ended."""
+    write_json(os.path.join(directory, RECORD), record, sync=True)
+    _remove(os.path.join(directory, HEARTBEAT))
 
 
 def environment(capsule: str, manifest: Record, directory: str, number: int, data: str) -> dict[str, str]:
@@ -411,17 +443,18 @@ def write_json(path: str, value: Record, sync: bool = False) -> None:
 
 # No training lives that no file names: it waits for a word, which it gets when its process group is written down, and
 # which never comes when the launcher dies before.
-_GATE = 'read -r go && exec bash "$@" </dev/null; exit 127'
+_GATE = 'read -r go && exec "$@" </dev/null; exit 127'
 
 _SLURM_ID = re.compile(r"SLURM_(ARRAY_JOB_ID|ARRAY_TASK_ID|CLUSTER_NAME|JOB_ID|JOB_PARTITION|NODELIST|RESTART_COUNT)$")
 
 
-class _Signals:
+class Signals:
     """While it is open, the signals that end a process are noted and passed on instead of ending this one."""
 
     CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def __enter__(self) -> _Signals:
+    def __enter__(self) -> Signals:
+        """Begin to note signals, in `received`; `reader` becomes readable when one comes, or a child ends."""
         self.received: list[int] = []
         self.reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
@@ -430,12 +463,16 @@ class _Signals:
         for number in self.CAUGHT:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
                 self._old[number] = signal.signal(number, self._receive)
+        # a worker holds them back until they can be heeded
+        self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, self.CAUGHT)
         return self
 
     def _receive(self, number: int, _frame: object) -> None:
         self.received.append(number)
 
     def __exit__(self, *_: object) -> None:
+        """Let signals do again what they did."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         for number, handler in self._old.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._fd)
@@ -443,7 +480,7 @@ class _Signals:
         os.close(self._writer)
 
 
-def _wait(child: subprocess.Popen[bytes], signals: _Signals, heartbeat: str) -> tuple[int, bool, int | None]:
+def _wait(child: subprocess.Popen[bytes], signals: Signals, heartbeat: str) -> tuple[int, bool, int | None]:
     """Wait for `child`, giving a sign of life; after a signal TERM, later KILL, to all that it started.
 
     Returns the status as Popen has it, whether the child was told to stop, and its peak memory in bytes.
@@ -491,7 +528,7 @@ def _reap(child: subprocess.Popen[bytes]) -> int | None:
     return usage.ru_maxrss * 1024
 
 
-def _note_processes(heartbeat: str, record: Record) -> None:
+def note_processes(heartbeat: str, record: Record) -> None:
     """Write which processes run the attempt, in place: always as many bytes, in one write, so that it is never torn.
 
     Renaming a new file over the old one would be the usual way, and makes ext4 wait for the disk.
@@ -562,7 +599,8 @@ def _move_output(place: Place, number: int) -> None:
     """
     source = os.path.join(place.attempt(number), OUTPUT)
     if os.path.isdir(source) and not os.path.exists(place.output):
-        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+        # another process was quicker; it may have left the link already
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
             os.rename(source, place.output)
     if os.path.isdir(place.output) and not os.path.lexists(source):
         with contextlib.suppress(OSError):  # a file system without symbolic links: a comfort less
@@ -734,6 +772,9 @@ def main(arguments: list[str]) -> int:
     """The command line; the exit status."""
     if len(arguments) == 2 and arguments[0] == "run":
         return guarded(lambda: run(arguments[1]))
+    if len(arguments) == 3 and arguments[0] == "rerun" and arguments[2].startswith("-"):
+        print("usage: bash rerun.sh [DIR]    DIR is new or empty (./%s for this one)" % arguments[2], file=sys.stderr)
+        return 2
     if len(arguments) in (2, 3) and arguments[0] == "rerun":
         return guarded(lambda: rerun(*arguments[1:]))
     print("usage: attempt.py run CAPSULE | rerun CAPSULE [DIR]", file=sys.stderr)

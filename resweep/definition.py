@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -142,6 +143,25 @@ def _check_same(definition: Sweep, first: Entry, digest: str, point: space.Point
             f"{definition.where}: hyper.{different[0]}: found points that differ only in {different[0]} ({values}), "
             "expected each trial once: what Slurm is asked for is no part of a trial"
         )
+
+
+def doubts(frozen: Definition) -> list[str]:
+    """What is allowed and looks like a mistake: one line each."""
+    asked = frozen.sweep
+    notes = []
+    for key in asked.hyper:
+        head = key.partition(".")[0]
+        if head not in ("params", "slurm", "seed", "threads"):
+            notes.append(
+                f"{key} does not reach {frozen.template.path}, which gets [params] alone; "
+                f"what reads the trial's TOML will find it there"
+            )
+    known = {*sweep.TOOL_TABLES, *sweep.TOP_KEYS, "params"}
+    for key in asked.config:
+        close = difflib.get_close_matches(key, known, 1, cutoff=0.8)
+        if key not in known and close:
+            notes.append(f"{asked.where}: {key}: taken for your own; did you mean {close[0]}?")
+    return notes
 
 
 def read_train(root: Path) -> bytes:

@@ -61,7 +61,7 @@ def cards() -> list[Card]:
     visible = os.environ.get(VISIBLE)
     if visible is None or not found:
         return found
-    chosen = []
+    chosen: list[Card] = []
     for token in filter(None, (part.strip() for part in visible.split(","))):
         if token == "-1":  # CUDA's own way to say: no more
             break
@@ -69,7 +69,8 @@ def cards() -> list[Card]:
         if card is None:
             names = ", ".join(str(c.index) for c in found)
             raise ConfigError(f"{VISIBLE}: found {token!r}, expected cards of this machine ({names})")
-        chosen.append(Card(**{**vars(card), "token": token}))
+        if card.uuid not in {each.uuid for each in chosen}:
+            chosen.append(Card(**{**vars(card), "token": token}))
     return chosen
 
 
@@ -202,7 +203,7 @@ def _holders(home: Path, card: Card) -> list[dict[str, Any]]:
         noted = json.loads((home / card.uuid).read_text("utf-8"))
     except (OSError, ValueError):
         return []
-    return [holder for holder in noted if attempt.start_time(holder["pid"]) == holder["start"]]
+    return [holder for holder in noted if attempt.same_process(holder["pid"], holder["start"])]
 
 
 def _note(home: Path, card: Card, holders: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ is no longer in the sweep stays as an orphan, and new ones get the next numbers,
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from resweep import trial
 from resweep.errors import TrialError
 from resweep.trial import SweepPaths, TrialName
+
+SHORTEST_PREFIX = 4  # letters that name a trial by the beginning of its id
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,19 @@ class Entry:
         """What names the trial's directories."""
         return TrialName(self.id, self.trial)
 
-    def described(self) -> str:
-        """The swept values, as people see them beside the id."""
-        return " ".join(f"{key}={trial.jsonnable(value)}" for key, value in self.swept.items())
+    def described(self, keys: Container[str] | None = None) -> str:
+        """The swept values, as people see them beside the id; only those of `keys`, if given."""
+        chosen = (item for item in self.swept.items() if keys is None or item[0] in keys)
+        return " ".join(f"{key}={trial.jsonnable(value)}" for key, value in chosen)
+
+
+def varying(entries: Iterable[Entry]) -> list[str]:
+    """The swept keys that tell these trials apart, in order."""
+    values: dict[str, set[str]] = {}
+    for entry in entries:
+        for key, value in entry.swept.items():
+            values.setdefault(key, set()).add(trial.canonical(value))
+    return [key for key, found in values.items() if len(found) > 1]
 
 
 @dataclass(frozen=True)
@@ -134,11 +147,14 @@ def _by_id(root: Path, text: str, sweep: str | None) -> tuple[SweepPaths, list[E
     found = []
     if folders and last.isdigit():
         found = [(p, e) for p, e in known if e.id.startswith(folders[-1]) and str(e.trial) == last]
-    found = found or [(p, e) for p, e in known if last and e.id.startswith(last)]
+    if not found:
+        # a mistyped name should name nothing, not the one trial whose id happens to begin so
+        found = [(p, e) for p, e in known if len(last) >= SHORTEST_PREFIX and e.id.startswith(last)]
     points = {(paths.name, entry.id) for paths, entry in found}
     if not found:
         raise TrialError(
-            f"{text}: found no such sweep or trial, expected NAME, NAME#NUMBER, an id, or a trial's directory"
+            f"{text}: found no such sweep or trial, expected NAME, NAME#NUMBER, a trial's directory, "
+            f"or an id ({SHORTEST_PREFIX} letters or more)"
         )
     if len({point_id for _, point_id in points}) > 1:
         shown = ", ".join(sorted({point_id for _, point_id in points})[:4])

@@ -54,6 +54,7 @@ _SCRIPT = r"""#!/usr/bin/env bash
 # Other arguments go to `resweep run` or sbatch. To leave a trial out, put a # before its line below.
 # `generate` writes this file again when the sweep changes.
 
+
 name=@NAME@
 way=@WAY@
 python=@PYTHON@
@@ -66,9 +67,15 @@ trials() {
 TRIALS
 }
 
-case ${1:-} in
-    --here | --slurm) way=${1#--} && shift ;;
-esac
+rest=()
+for argument; do
+    case $argument in
+        --here | --slurm) way=${argument#--} ;;
+        --help | -h) sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
+        *) rest+=("$argument") ;;
+    esac
+done
+set -- "${rest[@]}"
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit
 root=$PWD
 sweep=$root/@GENERATED@/$name

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from resweep import capsule, definition, index, snapshot, trial
+from resweep import attempt, capsule, definition, index, snapshot, trial
 from resweep.definition import Definition, Wanted
 from resweep.errors import SourceChangedError
 from resweep.index import Entry, Index
@@ -60,10 +60,19 @@ def plan(paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: li
     names = {entry.name for entry in final}
     orphaned = [entry for entry in old.current() if entry.name not in names]
     why = _why(frozen, last, changed) if new or orphaned else []
-    notes = [*frozen.snapshot.warnings, *notes]
+    notes = [*frozen.snapshot.warnings, *definition.doubts(frozen), *notes, *_running(paths, orphaned)]
     contents = _contents(paths, new, wanted)
     files, size = _cost(paths, frozen, contents)
     return Plan(paths, new, kept, orphaned, why, notes, files, size, final, contents)
+
+
+def _running(paths: SweepPaths, orphaned: list[Entry]) -> list[str]:
+    """A note on trials that are no longer in the sweep and run all the same."""
+    running = [e for e in orphaned if attempt.state(paths.place(e.name))[0] == "running"]
+    if not running:
+        return []
+    names = _some([f"#{entry.number}" for entry in running])
+    return [f"no longer in the sweep, and running: {names}; `resweep stop {paths.name}` ends them"]
 
 
 def last_generation(paths: SweepPaths, old: Index) -> dict[str, Any] | None:
@@ -99,7 +108,8 @@ def _settle_source(
     Raises SourceChangedError when the source has changed since the last generation and the person has not chosen;
     an earlier choice to keep them holds until the source changes again.
     """
-    same = {(e.point, e.trial): e for e in old.current() if e.name not in {w.name for w in wanted}}
+    names = {w.name for w in wanted}
+    same = {(e.point, e.trial): e for e in old.current() if e.name not in names}
     earlier = {w.name: same[w.point, w.trial] for w in wanted if (w.point, w.trial) in same}
     earlier = {name: e for name, e in earlier.items() if paths.place(e.name).finished()}
     if not earlier:

@@ -106,6 +106,8 @@ class Runner:
         self.started = 0
         self.interrupts = 0
         self.canary = options.canary  # still to sing
+        self.canary_failed = False
+        self._obeyed = 0  # of the interrupts
         self._pool = Pool(options.gpus) if options.gpus else None
         self._idle: list[Worker] = []
         self._busy_cards: frozenset[str] = frozenset()
@@ -123,16 +125,25 @@ class Runner:
             self._began = began
             gc.collect()
             gc.freeze()  # a forked launcher would otherwise copy every page that its collector looks at
-            while True:
-                self._start()
-                self._look_elsewhere()
-                if not self.running and (self._stops or not (self.queue or self.elsewhere)):
-                    break
-                self.watcher.tick(self)
-                self._collect(interrupts.wait(self.running, TICK))
+            try:
+                self._drain(interrupts)
+            except OSError:  # nobody reads what we say: a terminal that was closed, after its HUP
+                if self.interrupts > 1:
+                    self._terminate()
+                raise
             for worker in self._idle:
                 worker.close()
         return list(self.outcomes.values())
+
+    def _drain(self, interrupts: _Interrupts) -> None:
+        while True:
+            self._start()
+            self._look_elsewhere()
+            self._obey()
+            if not self.running and (self._stops or not (self.queue or self.elsewhere)):
+                return
+            self.watcher.tick(self)
+            self._collect(interrupts.wait(self.running, TICK))
 
     # --- starting -------------------------------------------------------------------------------------------------
 
@@ -140,7 +151,7 @@ class Runner:
     def _stops(self) -> bool:
         """Whether no further trial is to be started."""
         exhausted = 0 < self.options.max_trials <= self.started
-        return self.interrupts > 0 or exhausted
+        return self.interrupts > 0 or self.canary_failed or exhausted
 
     def _start(self) -> None:
         while self.queue and len(self.running) < (1 if self.canary else self.options.jobs) and not self._stops:
@@ -148,6 +159,7 @@ class Runner:
                 return
             entry = self.queue[0]
             place = self.paths.place(entry.name)
+            number = place.last() + 1  # before we look: an attempt that another starts meanwhile is not repeated
             if self._settled(entry, place):
                 self.queue.popleft()
                 continue
@@ -157,10 +169,13 @@ class Runner:
                 return
             self.queue.popleft()
             try:
-                state, record = attempt.begin(place, attempt.read_manifest(place.capsule))
-            except attempt.AttemptError as error:
+                manifest = attempt.read_manifest(place.capsule)
+                state, record = attempt.begin(place, manifest, number, tuple(gpus.described(cards)))
+            except (attempt.AttemptError, OSError) as error:
                 self._give_back(cards)
-                self._end(Outcome(Status(entry, "failed", {}, Path(place.attempts)), str(error)))
+                outcome = Outcome(Status(entry, "failed", {}, Path(place.attempts)), str(error))
+                self._heed_canary(outcome)
+                self._end(outcome)
                 continue
             if state != "claimed":
                 self._give_back(cards)
@@ -214,7 +229,6 @@ class Runner:
     def _launch(self, entry: Entry, place: attempt.Place, record: attempt.Record, cards: list[Card]) -> None:
         """Let a worker conduct the attempt that was claimed."""
         worker = self._idle.pop() if self._idle else self._new_worker()
-        record["gpus"] = gpus.described(cards)
         if self._pool is not None and cards:
             self._pool.hand_over(cards, worker.pid)
         worker.conduct(place.capsule, record, self._environment(cards))
@@ -239,15 +253,32 @@ class Runner:
             said = running.worker.result()
             if said is None:
                 running.worker.close()
+                self._disown(running)
             else:
                 self._idle.append(running.worker)
-            if self._pool is not None and running.cards:
-                self._pool.give_back(running.cards, running.worker.pid)
             now = status.status(self.paths, running.entry)
+            if self._pool is not None and running.cards:
+                if said is None and now.state == "running":  # its training uses them
+                    self._pool.hand_over(running.cards, now.record["group"])
+                else:
+                    self._pool.give_back(running.cards, running.worker.pid)
+            if said is not None and now.state == "running":
+                # it could not record the end: a launcher that lives on would make the trial look as if it ran
+                self._idle.pop().close()
+                now = status.status(self.paths, running.entry)
+                self._end(Outcome(now, said.partition(": ")[2] or said))
+                continue
             if now.state == "running":  # the worker was killed, and the training lives on
                 self.elsewhere[running.entry] = time.monotonic() + ELSEWHERE
                 continue
             self._ended(Outcome(now, (said or f"{now.state}: its launcher was killed").partition(": ")[2]))
+
+    def _disown(self, running: Running) -> None:
+        """Take our own name off an attempt whose worker died before it put its name there: we live, it does not."""
+        heartbeat = os.path.join(running.place.attempt(running.number), attempt.HEARTBEAT)
+        _, record = attempt.state(running.place)
+        if record.get("attempt") == running.number and record["pid"] == os.getpid():
+            attempt.note_processes(heartbeat, {**record, "pid": running.worker.pid, "pid_start": None})
 
     def _look_elsewhere(self) -> None:
         """Look at the trials that other processes run: they are waited for, and taken over when they are lost."""
@@ -270,16 +301,21 @@ class Runner:
         retry = outcome.status.state == "lost" or (
             outcome.status.state == "failed" and failed_attempts(place) < self.options.max_attempts
         )
-        if self.canary and outcome.here and not retry:
-            self.canary = False
-            if not outcome.finished:
-                self.interrupts = max(self.interrupts, 1)
-                self.watcher.told("the canary did not finish; no other trial is started")
+        if not retry:
+            self._heed_canary(outcome)
         if retry and not self._stops:
             self.watcher.told(f"{outcome.entry.name}: {outcome.said}; another attempt follows")
             self.queue.append(outcome.entry)
             return
         self._end(outcome)
+
+    def _heed_canary(self, outcome: Outcome) -> None:
+        """The first trial of this runner has ended: when it did not finish, no other is started."""
+        if self.canary and outcome.here:
+            self.canary = False
+            if not outcome.finished:
+                self.canary_failed = True
+                self.watcher.told("the canary did not finish; no other trial is started")
 
     def _end(self, outcome: Outcome, quietly: bool = False) -> None:
         self.outcomes[outcome.entry] = outcome
@@ -287,15 +323,27 @@ class Runner:
             self.watcher.ended(outcome)
 
     def interrupt(self, number: int) -> None:
-        """Ctrl-C: the first stops starting, the second stops the trials; TERM and HUP are both at once."""
+        """Ctrl-C: the first stops starting, the second stops the trials; TERM and HUP are both at once.
+
+        Called in the midst of anything: what there is to do, `_obey` does when its turn comes.
+        """
         self.interrupts += 1 if number == signal.SIGINT else 2
-        if self.interrupts == 1:
+
+    def _obey(self) -> None:
+        """Do what people asked for since the last look."""
+        if self.interrupts == self._obeyed:
+            return
+        self._obeyed = self.interrupts
+        if self._obeyed == 1:
             self.watcher.told(
                 f"interrupted: starts no other trial, waits for {len(self.running)}; once more stops them"
             )
             return
         if self.running:
+            self._terminate()
             self.watcher.told(f"stops {len(self.running)} trials")
+
+    def _terminate(self) -> None:
         for running in self.running.values():
             os.kill(running.worker.pid, signal.SIGTERM)
 

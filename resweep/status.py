@@ -116,15 +116,18 @@ def last_lines(log: Path) -> list[str]:
     return [line.rsplit("\r", 1)[-1] for line in text.split("\n")]
 
 
-_NUMBER = re.compile(r"\d")
-_METRIC = re.compile(r"loss|acc|f1|auc|bleu|rouge|perplexity|ppl|reward|error|metric|score|epoch|step", re.IGNORECASE)
+# a measurement in the many ways that programs print one: loss: 0.1, val_acc=0.9, | accuracy | 0.5
+_MEASURED = re.compile(
+    r"(loss|acc|f1|auc|bleu|rouge|perplexity|ppl|reward|error|metric|score)\w*['\"]?\s*[:=|]\s*[-+.\d]", re.I
+)
+_TIMESTAMP = re.compile(r"^\[?\d{4}-\d\d-\d\d[T ][\d:.,]+\]?\s*(- )?((DEBUG|INFO|WARNING|ERROR)\s*(- )?)?")
 
 
 def latest_metric(log: Path) -> str:
-    """The last line of a log that looks like a measurement, else its last line."""
+    """The last line of a log that looks like a measurement, else its last line; without its time stamp."""
     lines = [line.strip() for line in last_lines(log) if line.strip()]
-    measured = next((line for line in reversed(lines) if _METRIC.search(line) and _NUMBER.search(line)), None)
-    return measured or (lines[-1] if lines else "")
+    line = next((line for line in reversed(lines) if _MEASURED.search(line)), lines[-1] if lines else "")
+    return _TIMESTAMP.sub("", line)
 
 
 def rate(paths: SweepPaths, statuses: Iterable[Status]) -> float | None:

@@ -30,22 +30,29 @@ class Stopped:
 
 def stop(paths: SweepPaths, entries: Sequence[Entry], with_runners: bool) -> Stopped:
     """End the running attempts of the trials, and wait; with `with_runners` first end whoever would start others."""
+    before = _running(paths, entries)
     pids = runners.on_this_machine(paths) if with_runners else []
     for pid in pids:
         _signal(os.kill, pid, signal.SIGTERM)
+    # until its group is written down, a trial's record names its runner, which may have others
+    _until(lambda: all(each.record.get("group") or not _here(each) for each in _running(paths, entries)))
     running = _running(paths, entries)
     here = [each for each in running if _here(each)]
     for each in here:
         _end(each, signal.SIGTERM)
-    _until(lambda: not any(map(_runs, here)) and not any(map(_lives, pids)))
-    for each in filter(_runs, here):
+
+    def runs(each: Status) -> bool:
+        return _runs(paths, each)
+
+    _until(lambda: not any(map(runs, here)) and not any(map(_lives, pids)))
+    for each in filter(runs, here):
         _end(each, signal.SIGKILL)
         _signal(os.killpg, each.record["group"], signal.SIGKILL)
-        _until(lambda each=each: not _runs(each))  # type: ignore[misc]
+        _until(lambda each=each: not runs(each))  # type: ignore[misc]
     for each in status.survey(paths, [each.entry for each in here]):
         if each.state == "lost":  # its launcher could not say so itself
             _mark(paths, each)
-    now = status.survey(paths, [each.entry for each in here])
+    now = status.survey(paths, list(dict.fromkeys(each.entry for each in [*before, *here])))
     return Stopped(
         stopped=[each for each in now if each.state == "stopped"],
         elsewhere=[each for each in running if not _here(each)],
@@ -62,8 +69,10 @@ def _here(each: Status) -> bool:
     return attempt.of_this_boot(each.record)
 
 
-def _runs(each: Status) -> bool:
-    return attempt.processes_live(each.record)
+def _runs(paths: SweepPaths, each: Status) -> bool:
+    """Whether this very attempt still runs: its launcher may live on, with another one."""
+    now = status.status(paths, each.entry)
+    return now.state == "running" and now.attempts == each.attempts
 
 
 def _lives(pid: int) -> bool:

@@ -15,6 +15,7 @@ into every trial.
                   on_retry = "resume"     a new attempt goes on with the last one's output
     [snapshot]    include, exclude, from
     [results]     metric, mode
+                  weights = ["*.th", ...] files of the output that `clean --weights` removes
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ from resweep.errors import ConfigError
 TOOL_TABLES = ("hyper", "search", "slurm", "run", "results", "snapshot", "data")
 # What a generated {id}.toml says of itself: feeding it to `generate` again gives the same point, not another one.
 TRIAL_KEYS = ("generated_id", "name", "trial", "conf_dir", "conf_path", "allennlp_conf", "serialization_dir")
+TOP_KEYS = ("n_trials", "seed", "threads", "seed_params")
 SEED_PARAMS = ("random_seed", "numpy_seed", "pytorch_seed")  # AllenNLP's three
 LARGEST_EXACT_INTEGER = 2**53  # jsonnet's numbers are doubles
 # what --set may also add, because it means something without standing in the file
 _SETTABLE = (*TOOL_TABLES, "params", "n_trials", "seed", "threads", "seed_params")
+
+# what training frameworks call the files that fill disks
+WEIGHTS = ("*.th", "*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.bin", "model.tar.gz", "*.h5")
 
 Table = dict[str, Any]
 
@@ -51,10 +56,14 @@ class SnapshotOptions:
 
 @dataclass(frozen=True)
 class ResultsOptions:
-    """`[results]`: the metric that says which trial is best, and whether high (`max`) or low (`min`) is good."""
+    """`[results]`: the metric that says which trial is best, and whether high (`max`) or low (`min`) is good.
+
+    `weights` are patterns, as the shell has them, of the files of a trial's output that can go when space is short.
+    """
 
     metric: str | None = None
     mode: str = "max"
+    weights: tuple[str, ...] = WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
         if unbuilt in table:
             raise ConfigError(f"{where}: [{unbuilt}]: this version knows no such table; take it out")
     snapshot = reader.table("snapshot", "include", "exclude", "from")
-    results = reader.table("results", "metric", "mode")
+    results = reader.table("results", "metric", "mode", "weights")
     run = reader.table("run", "python", "gpus", "on_retry")
     params = reader.table("params")
     _check_slurm(where, reader.table("slurm"))
@@ -137,6 +146,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
         results=ResultsOptions(
             metric=reader.text(results, "results.metric", None),
             mode=reader.text(results, "results.mode", "max", ("max", "min")) or "max",
+            weights=reader.texts(results, "results.weights", WEIGHTS),
         ),
         python=reader.text(run, "run.python", None),
         gpus=reader.cards(run, "run.gpus"),

@@ -3,7 +3,7 @@
 PROJECT/config/generated/NAME/ID/TRIAL/    a capsule
 PROJECT/config/generated/NAME/             the sweep: index, generations, launcher
 PROJECT/config/generated/.snapshots/       the sources, each stored once by its content
-PROJECT/model/generated/NAME/ID/TRIAL/     what training wrote; its attempts beside it
+PROJECT/model/generated/NAME/ID/TRIAL/     what training wrote; its attempts, and what `exec` ran, beside it
 PROJECT/NAME-jobs.sh                       runs them all
 """
 
@@ -28,10 +28,14 @@ TRAIN = "train.sh"
 RERUN = "rerun.sh"
 MANIFEST = attempt.MANIFEST
 PROVENANCE = "provenance.json"
+METRICS = "metrics.json"  # what training, and a command of `exec`, may write: a table of numbers
 # what a capsule holds beside the source and the two files named after its id
 CAPSULE_FILES = frozenset({TRAIN, RERUN, MANIFEST, PROVENANCE})
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_LABEL = re.compile(r"[A-Za-z0-9_-]+")
+# beside a trial's attempts, whose names are all digits
+_EXEC = re.compile(r"exec-([A-Za-z0-9_-]+)-([1-9][0-9]*)")
 
 
 def check_name(name: str) -> str:
@@ -45,6 +49,27 @@ def check_name(name: str) -> str:
             "or '_', without '..', at most 100 characters"
         )
     return name
+
+
+def check_label(label: str) -> str:
+    """Return `label` if it can name what `exec` runs; a ConfigError says what is wrong with it otherwise.
+
+    A label becomes part of a directory's name, and of the names of the metrics.
+    """
+    if not _LABEL.fullmatch(label) or len(label) > 100:
+        raise ConfigError(f"--as: found {label!r}, expected letters, digits, '_' or '-', at most 100 characters")
+    return label
+
+
+def exec_name(label: str, number: int) -> str:
+    """The name of the directory, beside a trial's attempts, in which `exec` runs a command."""
+    return f"exec-{label}-{number}"
+
+
+def read_exec_name(name: str) -> tuple[str, int] | None:
+    """The label and number that `exec_name` made `name` of; None when it is another directory's."""
+    found = _EXEC.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
 
 
 @dataclass(frozen=True)

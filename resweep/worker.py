@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 from resweep import attempt
 
-BUG = 70  # sysexits' EX_SOFTWARE: the launcher itself failed
+_HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Environment = dict[str, str | None]
 
@@ -30,12 +30,14 @@ class Worker:
         self.output, up = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)  # the runner's handlers are not the child's
         self.pid = os.fork()
         if self.pid == 0:
             # with another worker's pipe open, that one would not see its runner die
             for descriptor in (self._input, self.output, *close):
                 os.close(descriptor)
             _work(down, up)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(down)
         os.close(up)
 
@@ -70,19 +72,27 @@ class Worker:
 
 
 def _work(down: int, up: int) -> None:
-    """In the child: conduct attempts until the runner closes the pipe."""
+    """In the child: conduct attempts until the runner closes the pipe.
+
+    The signals that end a process are held back but while an attempt heeds them: one that comes earlier stops it.
+    """
     try:
         os.setsid()  # the terminal's Ctrl-C is for the runner
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
+                if number != signal.SIGTERM:  # a terminal's, and meant for the runner
+                    signal.signal(number, signal.SIG_IGN)
                 signal.signal(number, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
         with os.fdopen(down, "rb") as orders:
             for order in orders:
-                os.write(up, (json.dumps(_conduct(*json.loads(order))) + "\n").encode())
+                said = _conduct(*json.loads(order))
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # forgets one that came too late for this attempt
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                os.write(up, (json.dumps(said) + "\n").encode())
     finally:
         os._exit(0)
 

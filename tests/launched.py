@@ -79,13 +79,25 @@ class Trial:
         return Path(self.place.attempt(number))
 
     def record(self, number: int = 1) -> dict[str, Any]:
-        """An attempt's record."""
+        """An attempt's record, with the processes that its heartbeat names while it runs."""
         record: dict[str, Any] = json.loads((self.directory(number) / "record.json").read_text())
+        if record["state"] == "running":
+            record |= attempt.read_json(str(self.directory(number) / "heartbeat"))
         return record
 
     def edit_record(self, number: int = 1, **values: Any) -> None:
-        """Change what an attempt's record says."""
-        (self.directory(number) / "record.json").write_text(json.dumps(self.record(number) | values))
+        """Change what an attempt's record, and its heartbeat, say."""
+        record = self.record(number) | values
+        (self.directory(number) / "record.json").write_text(json.dumps(record))
+        heartbeat = self.directory(number) / "heartbeat"
+        if heartbeat.exists():
+            before = heartbeat.stat()
+            heartbeat.write_text(json.dumps({key: record[key] for key in json.loads(heartbeat.read_text())}))
+            os.utime(heartbeat, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    def until_it_trains(self, number: int = 1) -> None:
+        """Wait until the training's process group is written down."""
+        until(lambda: (self.directory(number) / "heartbeat").exists() and self.record(number)["group"])
 
     def log(self, number: int = 1) -> str:
         """What training said."""

@@ -31,7 +31,7 @@ def test_finished_attempt_leaves_toml_log_record_and_moves_its_output(trial: Tri
     result = trial.launch()
     assert result.status == 0
     assert result.out.startswith(f"rnn/{trial.name}: finished in ")
-    assert sorted(os.listdir(trial.directory())) == sorted([f"{trial.name.id}.toml", "log.txt", "record.json"])
+    assert sorted(os.listdir(trial.directory())) == sorted([f"{trial.name.id}.toml", "log.txt", "output", "record.json"])
     assert "trains with" in trial.log()
     assert json.loads((trial.output / "metrics.json").read_text())["seed"] == 0
     assert sorted(os.listdir(trial.place.attempts)) == ["1", "finished"]
@@ -106,7 +106,7 @@ def test_record_of_a_running_attempt_names_its_processes(trial: Trial) -> None:
     record = trial.record()
     assert (record["state"], record["pid"]) == ("running", process.pid)
     assert os.getpgid(record["group"]) == os.getsid(record["group"]) == record["group"]
-    until((trial.directory() / "heartbeat").exists)
+    trial.until_it_trains()
     assert trial.state == "running"
     (trial.project.root / "go").touch()
     assert process.wait(20) == 0
@@ -269,7 +269,7 @@ def test_failed_output_is_kept_apart_and_the_trial_runs_again(trial: Trial) -> N
     assert trial.launch().status == 0
     assert (trial.directory(1) / "output/of").read_text() == "1\n"
     assert (trial.output / "of").read_text() == "2\n"
-    assert not (trial.directory(2) / "output").exists()
+    assert (trial.directory(2) / "output").is_symlink()
     assert json.loads(Path(trial.place.attempts, "finished").read_text())["attempt"] == 2
 
 

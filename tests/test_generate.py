@@ -645,3 +645,15 @@ def test_an_interrupt_inside_jsonnet_is_not_taken_for_a_missing_file(project: Pr
                 slow.flush()
 
     interrupted(project, when)
+
+
+def test_generating_a_big_sweep_again_takes_no_longer_than_the_first_time(project: Project) -> None:
+    """What compares the wanted with the known grows with their number, not with its square."""
+    values = ", ".join(str(number / 100) for number in range(60))
+    project.write({"config/rnn.toml": f'[hyper]\n"params.lr" = [{values}]\n"params.dropout" = [{values}]\n[params]\n'})
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        project.generate().ok()
+        seconds.append(time.perf_counter() - start)
+    assert seconds[1] < 1.5 * seconds[0], seconds

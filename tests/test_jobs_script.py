@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,12 @@ def test_with_the_tool_it_is_one_command(trials: list[Trial], with_tool: Path, t
     """With resweep on PATH the list is fed to `resweep run`, from any directory."""
     result = call(trials[0].project, with_tool, cwd=tmp_path).ok()
     assert result.out.startswith("rnn: 4 of 4 trials to run")
+    assert sorted(runs(trials[0].project)) == sorted(trial.name.id for trial in trials)
+
+
+def test_options_reach_the_tool(trials: list[Trial], with_tool: Path) -> None:
+    """`bash NAME-jobs.sh -j 1` is `resweep run` with these options: one after another, in the order of the list."""
+    assert "one at a time" in call(trials[0].project, with_tool, "-j", "1").ok().out
     assert runs(trials[0].project) == [trial.name.id for trial in trials]
 
 
@@ -133,7 +140,7 @@ def test_commented_line_is_left_out(trials: list[Trial], with_tool: Path, tool: 
     script.write_text(script.read_text().replace(f"\n{trials[1].name}", f"\n{comment}{trials[1].name}"))
     if not tool:
         (with_tool / "resweep").unlink()
-    call(project, with_tool).ok()
+    call(project, with_tool, *(["--jobs", "1"] if tool else [])).ok()
     assert runs(project) == [trial.name.id for trial in (trials[0], *trials[2:])]
 
 
@@ -173,13 +180,13 @@ def test_failure_is_named_in_the_last_lines(trials: list[Trial], with_tool: Path
 def test_interruption_stops_the_trial_and_starts_no_other(
     trials: list[Trial], with_tool: Path, tool: bool, group: bool
 ) -> None:
-    """Ctrl-C, and TERM to the script alone, end the running trial and the list; the trial is recorded as stopped."""
+    """Ctrl-C (with the tool: twice), and TERM to the script alone, stop the running trial, and start no other."""
     project = trials[0].project
     trials[0].train('touch "$root/started"; sleep 60')
     if not tool:
         (with_tool / "resweep").unlink()
     process = subprocess.Popen(
-        [str(with_tool / "bash"), str(project.paths().jobs)],
+        [str(with_tool / "bash"), str(project.paths().jobs), *(["-j1"] if tool else [])],
         env={**os.environ, "PATH": str(with_tool)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -190,6 +197,9 @@ def test_interruption_stops_the_trial_and_starts_no_other(
     until((project.root / "started").exists)
     if group:
         os.killpg(process.pid, signal.SIGINT)
+        if tool:
+            time.sleep(0.3)
+            os.killpg(process.pid, signal.SIGINT)
     else:
         process.terminate()
     said = process.communicate(timeout=20)[0]

@@ -1,4 +1,4 @@
-"""`resweep run`: many trials, one after another, here."""
+"""`resweep run`: the trials of a sweep here; what is named, what is said, what is left for the next run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def runs(project: Project) -> list[str]:
 def test_sweep_runs_in_order_once(trials: list[Trial]) -> None:
     """`run NAME` runs each trial once, in the sweep's order, a line each; then there is nothing to run."""
     project = trials[0].project
-    result = project.resweep("run", "rnn").ok()
+    result = project.resweep("run", "rnn", "--jobs", "1").ok()
     assert runs(project) == [trial.name.id for trial in trials]
     lines = result.out.splitlines()
     assert lines[0].startswith("rnn: 4 of 4 trials to run, 0 finished already")
@@ -67,7 +68,7 @@ def test_only_some_trials(trials: list[Trial]) -> None:
     project.write(
         {"list": f"# a comment\n\n {trials[2].name}  #3 lr=1\n{trials[0].name}\n{trials[0].name}\n#{trials[1].name}\n"}
     )
-    result = project.resweep("run", "rnn", "--only", "list").ok()
+    result = project.resweep("run", "rnn", "--only", "list", "--jobs", "1").ok()
     assert "2 of 2 trials to run" in result.out
     assert runs(project) == [trials[2].name.id, trials[0].name.id]
 
@@ -92,6 +93,7 @@ def test_failure_stops_no_other_and_is_named_last(trials: list[Trial]) -> None:
     assert len(runs(project)) == 4
     assert result.err.splitlines() == [
         "rnn: 1 of 4 trials did not finish:",
+        "  1 failed: exit status 3, and nothing in the log",
         f"  #2 {trials[1].name}  log: {trials[1].directory().relative_to(project.root)}/log.txt",
     ]
     trials[1].train("true")
@@ -110,17 +112,21 @@ def test_mistake_without_a_log_is_said_in_the_summary(trials: list[Trial]) -> No
 
 
 def test_trial_that_runs_elsewhere_is_left_alone(trials: list[Trial]) -> None:
-    """A trial that another process runs is not started again; the others run, and the status says so."""
+    """A trial that another process runs is not started again: the others run, its end is waited for, and told."""
     project = trials[0].project
     trials[0].train('touch "$root/started"; while [ ! -e "$root/go" ]; do sleep 0.02; done')
     other = trials[0].start()
     until((project.root / "started").exists)
-    result = project.resweep("run", "rnn")
+    process = start(project)
+    until(lambda: len(runs(project)) == 3)
+    assert process.poll() is None
     (project.root / "go").touch()
     other.communicate(timeout=20)
-    assert result.status == 1
-    assert "runs already on" in result.out
-    assert runs(project) == [trial.name.id for trial in trials[1:]]
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    assert f"[4/4] #1 {trials[0].name} params.dropout=0.3 params.lr=0.1: finished, run by another process" in out
+    assert sorted(runs(project)) == sorted(trial.name.id for trial in trials[1:])
+    assert trials[0].place.last() == 1
 
 
 def test_run_repairs_what_a_crash_left(trials: list[Trial]) -> None:
@@ -128,6 +134,7 @@ def test_run_repairs_what_a_crash_left(trials: list[Trial]) -> None:
     trial = trials[0]
     trial.train('mkdir "$out"')
     trial.launch().ok()
+    (trial.directory() / "output").unlink()  # the link
     trial.output.rename(trial.directory() / "output")
     Path(trial.place.attempts, "finished").unlink()
     assert "nothing to run" in trial.project.resweep("run", "rnn#1").ok().out
@@ -166,7 +173,7 @@ def test_interpreter_of_the_environment_wins(trials: list[Trial], monkeypatch: p
 def start(project: Project) -> subprocess.Popen[str]:
     """Start `resweep run rnn` in a process group of its own, as a terminal does."""
     return subprocess.Popen(
-        [sys.executable, "-m", "resweep", "run", "rnn"],
+        [sys.executable, "-m", "resweep", "run", "rnn", "--jobs", "1"],
         cwd=project.root,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -178,7 +185,7 @@ def start(project: Project) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "kill -INT", "kill -TERM", "kill -HUP"])
 def test_interruption_stops_the_trial_and_says_so(trials: list[Trial], how: str) -> None:
-    """Ctrl-C, and a signal to the runner alone, stop the running trial, which has time to end; no other starts."""
+    """Ctrl-C twice, and a signal to the runner alone, stop the running trial, which may save; no other starts."""
     project = trials[0].project
     trials[0].train('trap "sleep 0.4; touch \\"$root/saved\\"; exit 1" TERM\ntouch "$root/started"\nsleep 60 & wait')
     process = start(project)
@@ -186,6 +193,12 @@ def test_interruption_stops_the_trial_and_says_so(trials: list[Trial], how: str)
     try:
         if how == "Ctrl-C":
             os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.2)
+            os.killpg(process.pid, signal.SIGINT)
+        elif how == "kill -INT":
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
         else:
             process.send_signal(signal.Signals[f"SIG{how[6:]}"])
         out, err = process.communicate(timeout=20)
@@ -196,26 +209,31 @@ def test_interruption_stops_the_trial_and_says_so(trials: list[Trial], how: str)
     assert trials[0].state == "stopped"
     assert (project.root / "saved").exists()
     assert "stopped after" in out
-    assert err.splitlines()[0] == "rnn: interrupted; 3 trials were not started; run this again to go on"
-    assert str(trials[0].name) in err.splitlines()[-1]
+    assert err.splitlines()[-1] == "rnn: interrupted; 3 trials were not started; run this again to go on"
+    assert str(trials[0].name) in err.splitlines()[-2]
     assert "Traceback" not in out + err
     assert runs(project) == []
 
 
-def test_second_interruption_leaves_the_stopping_to_the_launcher(trials: list[Trial]) -> None:
-    """Ctrl-C again, while the trial is being stopped, ends the runner at once; the launcher still stops the trial."""
+def test_further_interruptions_leave_the_stopping_to_the_launcher(trials: list[Trial]) -> None:
+    """Ctrl-C again and again, while the trial is being stopped, shortens no grace: it saves, and is recorded so."""
     project = trials[0].project
-    trials[0].set(GRACE_SECONDS=1.5)
-    trials[0].train('trap "touch \\"$root/told\\"" TERM\ntouch "$root/started"\nwhile :; do sleep 0.02; done')
+    save = 'trap "touch \\"$root/told\\"; sleep 0.5; touch \\"$root/saved\\"; exit" TERM\n'
+    trials[0].train(save + 'touch "$root/started"\nwhile :; do sleep 0.02; done')
     process = start(project)
     until((project.root / "started").exists)
     os.killpg(process.pid, signal.SIGINT)
-    until((project.root / "told").exists)
+    time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)
+    until((project.root / "told").exists)
+    for _ in range(5):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.02)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in out + err
-    until(lambda: trials[0].state == "stopped")
+    assert trials[0].state == "stopped"
+    assert (project.root / "saved").exists()
 
 
 def test_runner_killed_for_good_leaves_a_true_record(trials: list[Trial]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -19,6 +20,8 @@ COMMANDS = {
     "logs": "Print the log of a trial, once or as it grows.",
     "stop": "End what this machine runs of a sweep.",
     "results": "Show what each trial was given, and what came out.",
+    "exec": "Run another command with a finished trial's frozen code.",
+    "clean": "Make room: remove failed outputs and weights, after asking.",
 }
 DEFAULT = "generate"
 
@@ -36,12 +39,28 @@ class _Commands(click.Group):
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """`hyper.py CONFIG BASE NAME` generates: what is no command and no option of ours is its first argument."""
         if args and args[0] not in COMMANDS and args[0] not in ("--help", "-h", "--version"):
+            _check_command(args)
             args = [DEFAULT, *args]
         return super().parse_args(context, args)
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _check_command(args: list[str]) -> None:
+    """Refuse a mistyped command, which would else be taken for the CONFIG of `generate`."""
+    if (
+        not args[0].startswith("-")
+        and len(args) < 3
+        and not os.path.splitext(args[0])[1]
+        and not os.path.exists(args[0])
+    ):
+        import difflib
+
+        close = difflib.get_close_matches(args[0], COMMANDS, 1)
+        hint = f"did you mean {close[0]}?" if close else "see resweep --help"
+        raise click.UsageError(f"no such command: {args[0]}; {hint}")
 
 
 @click.group(

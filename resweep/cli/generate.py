@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,13 +33,10 @@ SHOWN = 10  # trials that a dry run lists of each kind
     default=None,
     help="The jobs script uses sbatch / runs here. Default: it decides.",
 )
-@click.option(
-    "--new-source", "source_change", flag_value="new-source", help="The source changed: run finished trials again."
-)
+@click.option("--new-source", is_flag=True, help="The source changed: run finished trials again.")
 @click.option(
     "--keep-finished",
-    "source_change",
-    flag_value="keep-finished",
+    is_flag=True,
     help="The source changed: keep trials that finished.",
 )
 def generate(
@@ -49,16 +47,20 @@ def generate(
     n_trials: int | None,
     dry_run: bool,
     slurm: bool | None,
-    source_change: SourceChange | None,
+    new_source: bool,
+    keep_finished: bool,
 ) -> None:
     """Generate the sweep NAME: one directory per trial, and NAME-jobs.sh, which runs them.
 
     CONFIG is the TOML file that says what to try; BASE the jsonnet (or JSON) file that configures one run.
     """
+    if new_source and keep_finished:
+        raise click.UsageError("--new-source and --keep-finished: found both, expected one of them")
     if n_trials is not None:
         overrides = (*overrides, f"n_trials={n_trials}")
     way = {None: "auto", True: "slurm", False: "here"}[slurm]
-    request = Request(config, base, name, overrides, source_change or "ask", way)  # type: ignore[arg-type]
+    change: SourceChange = "new-source" if new_source else "keep-finished" if keep_finished else "ask"
+    request = Request(config, base, name, overrides, change, way)  # type: ignore[arg-type]
     with progress_bar() as progress:
         plan = generate_sweep(request, dry_run, progress)
     for note in plan.notes:
@@ -78,7 +80,7 @@ def _say(plan: Plan) -> None:
         return
     if plan.new:
         click.echo(f"  written  {project.short(plan.paths.directory)}/  ({_cost(plan)})")
-    click.echo(f"  run      bash {project.short(plan.paths.jobs)}")
+    click.echo(f"  run      bash {shlex.quote(str(project.short(plan.paths.jobs)))}")
 
 
 def _say_dry(plan: Plan) -> None:

@@ -31,12 +31,12 @@ def logs(name: str, follow: bool, number: int | None) -> None:
     if number is not None and number > last:
         raise TrialError(f"--attempt: found {number}, expected at most {last}: {name} has so many attempts")
     directory = Path(place.attempt(number or last))
-    _print(place, directory, follow and (number or last) == last)
+    _print(place, directory, follow)
 
 
 def _print(place: attempt.Place, directory: Path, follow: bool) -> None:
     log = directory / attempt.LOG
-    while follow and not log.exists() and attempt.state(place)[0] == "running":
+    while follow and not log.exists() and _runs(place, directory):
         time.sleep(LOOK)
     try:
         file = open(log, "rb")  # noqa: SIM115
@@ -45,10 +45,15 @@ def _print(place: attempt.Place, directory: Path, follow: bool) -> None:
     with file:
         while True:
             # asked before reading: what was written before the end is read after it
-            runs = follow and attempt.state(place)[0] == "running"
+            runs = follow and _runs(place, directory)
             while chunk := file.read(1 << 20):
                 sys.stdout.buffer.write(chunk)
             sys.stdout.flush()
             if not runs:
                 return
             time.sleep(LOOK)
+
+
+def _runs(place: attempt.Place, directory: Path) -> bool:
+    """Whether this attempt runs: another one may have begun since."""
+    return place.last() == int(directory.name) and attempt.state(place)[0] == "running"

@@ -1,4 +1,4 @@
-"""A progress bar for what takes longer than a second, on a terminal; elsewhere nothing, since the end says it all."""
+"""A progress bar for what takes longer than a second, on a terminal; elsewhere a plain line now and then."""
 
 from __future__ import annotations
 
@@ -8,20 +8,33 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE = 1.0  # seconds before a bar appears
+import click
+
+PATIENCE = 1.0  # seconds before anything appears
+EVERY = 5.0  # seconds between two plain lines
 
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A function to call with (what, done, total) as often as one likes."""
-    if not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    bar = _Bar()
+    shown = _Bar() if sys.stderr.isatty() else _Lines()
     try:
-        yield bar.update
+        yield shown.update
     finally:
-        bar.close()
+        shown.close()
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._next = time.monotonic() + PATIENCE
+
+    def update(self, what: str, done: int, total: int) -> None:
+        if 1 < done < total and time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY
+            click.echo(f"{what}: {done:,} of {total:,}", err=True)
+
+    def close(self) -> None:
+        pass
 
 
 class _Bar:

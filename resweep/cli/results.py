@@ -7,6 +7,7 @@ import click
 from resweep import index
 from resweep import results as table
 from resweep.cli import project
+from resweep.sweep import ResultsOptions
 from resweep.trial import jsonnable
 
 MOST_METRICS = 6  # columns, where [results] names no metric
@@ -22,7 +23,7 @@ def results(name: str) -> None:
     paths, entries = index.find(project.root(), name)
     options = project.definition(paths).results
     rows = table.rows(paths, entries, options)
-    metrics = [options.metric] if options.metric else _numbers(rows)
+    metrics = [options.metric, *table.executed(rows)] if options.metric else _numbers(rows)
     swept = list(dict.fromkeys(key for row in rows for key in row.entry.swept))
     lines = [["#", "trial", *swept, "state", "seconds", *metrics]]
     for row in rows:
@@ -36,6 +37,15 @@ def results(name: str) -> None:
     width = [max(len(line[i]) for line in lines if i < len(line)) for i in range(max(map(len, lines)))]
     for line in lines:
         click.echo("  ".join(f"{cell:<{width[i]}}" for i, cell in enumerate(line)).rstrip())
+    _check_metric(options, rows)
+
+
+def _check_metric(options: ResultsOptions, rows: list[table.Row]) -> None:
+    """Say so when no finished trial reports the metric that [results] names."""
+    finished = [row for row in rows if row.state == "finished"]
+    if options.metric and finished and not any(options.metric in row.metrics for row in finished):
+        names = ", ".join(_numbers(finished)) or "no number at all"
+        click.echo(f"resweep: results.metric: no finished trial reports {options.metric}; found {names}", err=True)
 
 
 def _numbers(rows: list[table.Row]) -> list[str]:

@@ -130,7 +130,7 @@ def _summary(paths: SweepPaths, work: runner.Runner, outcomes: list[runner.Outco
     not_started = left - len(outcomes)
     if unfinished:
         click.echo(f"{paths.name}: {len(unfinished)} of {left} trials did not finish:", err=True)
-        for failure in status.failures(outcome.status for outcome in unfinished):
+        for failure in status.failures(outcome.status for outcome in unfinished if outcome.status.record):
             click.echo(f"  {len(failure.trials)} failed: {failure.cause}", err=True)
         for outcome in unfinished:
             log = f"log: {project.short(outcome.status.log)}" if outcome.status.log.is_file() else outcome.said
@@ -140,7 +140,9 @@ def _summary(paths: SweepPaths, work: runner.Runner, outcomes: list[runner.Outco
             f"{paths.name}: interrupted; {not_started} trials were not started; run this again to go on", err=True
         )
         return 130
-    if not unfinished and not_started:
+    if work.canary_failed:
+        click.echo(f"{paths.name}: {not_started} trials were not started, since the canary did not finish", err=True)
+    elif not unfinished and not_started:
         click.echo(f"{paths.name}: {work.started} trials started, as --max-trials says; {not_started} are left")
     elif not unfinished:
         click.echo(f"{paths.name}: all trials have finished" if left else f"{paths.name}: nothing to run")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
+from resweep import index
 from resweep import status as survey
 from resweep.cli import project, select
 from resweep.status import Status
@@ -24,12 +25,17 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
     """Show how many trials of the sweep NAME have finished, run, failed and wait; what runs, and why some failed."""
     paths, entries = select.trials(project.root(), names, where, states)
     statuses = survey.survey(paths, entries)
+    orphans = [entry for entry in index.read(paths).entries if not entry.current] if paths.name in names else []
     if as_json:
         click.echo(json.dumps(_as_json(paths, statuses), indent=2, default=str))
         return
     counts = {state: count for state, count in survey.counts(statuses).items() if count}
     shown = ", ".join(f"{count} {state}" for state, count in counts.items())
     click.echo(f"{paths.name}: {len(statuses)} trials" + (f": {shown}" if shown else "") + _pace(paths, statuses))
+    if orphans:
+        counts = {state: count for state, count in survey.counts(survey.survey(paths, orphans)).items() if count}
+        shown = ", ".join(f"{count} {state}" for state, count in counts.items())
+        click.echo(f"  besides  {len(orphans)} that are no longer in the sweep: {shown}")
     running = [each for each in statuses if each.state == "running"]
     for each in running[:MOST]:
         click.echo(f"  running  {_trial(each)}  {_where(each)}")

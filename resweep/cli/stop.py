@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from resweep import index
 from resweep import stop as stopping
 from resweep.cli import project, select
 
@@ -22,6 +23,8 @@ def stop(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...]
     root = project.root()
     paths, entries = select.trials(root, names, where, states)
     whole = not where and not states and any(name == paths.name for name in names)
+    if whole:  # trials that are no longer in the sweep may run all the same
+        entries = list(index.read(paths).entries)
     done = stopping.stop(paths, entries, whole)
     if done.runners:
         click.echo(f"{paths.name}: {done.runners} runner{'' if done.runners == 1 else 's'} ended")

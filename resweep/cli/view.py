@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from resweep import status
+from resweep import index, status
 from resweep.index import Entry
 from resweep.run import Outcome, Runner
 from resweep.sweep import Sweep
@@ -69,6 +69,7 @@ class Live(Lines):
         self._began = time.monotonic()
         self._drawn = 0.0
         self._live: Any = None
+        self._keys = index.varying(entries)
 
     @contextmanager
     def open(self) -> Iterator[Live]:
@@ -94,25 +95,29 @@ class Live(Lines):
             self._live.update(self._table(runner), refresh=True)
 
     def _table(self, runner: Runner) -> Any:
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
+        size = self._live.console.size
+        rows = max(1, min(ROWS, size.height - 4))
         table = Table.grid(padding=(0, 2), expand=True)
-        for ratio in (None, None, None, 1):
-            table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
+        # the values may be long, and leave the metric its half; the last lines are no rows, whose width they would set
+        for ratio, most in ((None, size.width // 2), (None, None), (None, None), (1, None)):
+            table.add_column(ratio=ratio, max_width=most, no_wrap=True, overflow="ellipsis")
         running = list(runner.running.values())
-        for each in running[:ROWS]:
+        for each in running[:rows]:
             cards = " ".join(f"GPU {card.index}" for card in each.cards)
             table.add_row(
-                Text(f"#{each.entry.number} {each.entry.described()}"),
+                Text(f"#{each.entry.number} {each.entry.described(self._keys)}".rstrip()),
                 Text(status.duration(time.monotonic() - each.since)),
                 Text(cards),
                 Text(status.latest_metric(each.log), style="dim"),
             )
-        if len(running) > ROWS:
-            table.add_row(Text(f"and {len(running) - ROWS} more"))
-        table.add_row(Text(self._progress(runner), style="bold"))
-        return table
+        parts: list[Table | Text] = [table] if running else []
+        if len(running) > rows:
+            parts.append(Text(f"and {len(running) - rows} more"))
+        return Group(*parts, Text(self._progress(runner), style="bold", no_wrap=True, overflow="ellipsis"))
 
     def _progress(self, runner: Runner) -> str:
         parts = [f"{self.done - self.failed} done", f"{self.failed} failed", f"{len(runner.running)} running"]

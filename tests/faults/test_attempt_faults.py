@@ -94,7 +94,7 @@ def test_late_finish_does_not_count(trial: Trial, group: list[int]) -> None:
     first = held(trial, group)
     os.killpg(group[0], signal.SIGSTOP)
     first.send_signal(signal.SIGSTOP)
-    until((trial.directory() / "heartbeat").exists)
+    trial.until_it_trains()
     as_if_elsewhere(trial)
     assert trial.state == "lost"
     trial.train('mkdir "$out"; echo 2 > "$out/by"')
@@ -113,7 +113,7 @@ def test_late_finish_does_not_count(trial: Trial, group: list[int]) -> None:
 def test_late_finish_counts_when_it_is_the_first(trial: Trial, group: list[int]) -> None:
     """An attempt held for lost whose successor failed may still finish, and counts."""
     first = held(trial, group)
-    until((trial.directory() / "heartbeat").exists)
+    trial.until_it_trains()
     as_if_elsewhere(trial)
     trial.train("exit 1")
     assert trial.launch().status == 1
@@ -127,7 +127,7 @@ def test_late_finish_counts_when_it_is_the_first(trial: Trial, group: list[int])
 def test_running_elsewhere_lives_by_its_heartbeat(trial: Trial, group: list[int]) -> None:
     """On another host a recent sign of life means running, an old one lost."""
     held(trial, group)
-    until((trial.directory() / "heartbeat").exists)
+    trial.until_it_trains()
     trial.edit_record(host="elsewhere")
     assert trial.state == "running"
     os.utime(trial.directory() / "heartbeat", (OLD, OLD))
@@ -289,7 +289,7 @@ def test_reused_pid_is_recognised(trial: Trial, group: list[int]) -> None:
 def test_other_container_of_this_host_lives_by_its_heartbeat(trial: Trial, group: list[int]) -> None:
     """Where pids mean other processes, such as before a restart or in a container, they are not looked at."""
     held(trial, group)
-    until((trial.directory() / "heartbeat").exists)
+    trial.until_it_trains()
     trial.edit_record(boot="another", pid=1 << 22, group=1 << 22)
     assert trial.state == "running"
     os.utime(trial.directory() / "heartbeat", (OLD, OLD))
@@ -313,6 +313,7 @@ def test_torn_record_is_no_reason_to_trace_back(trial: Trial, text: str) -> None
 def test_torn_finish_is_read_from_the_attempts(trial: Trial) -> None:
     """Where the file that says which attempt counts is torn, the attempt's own record says it."""
     trial.launch().ok()
+    (trial.directory() / "output").unlink()
     trial.output.rename(trial.directory() / "output")
     finished = Path(trial.place.attempts, "finished")
     finished.unlink()
@@ -325,6 +326,7 @@ def test_torn_finish_is_read_from_the_attempts(trial: Trial) -> None:
 def test_crash_before_the_output_is_moved_is_repaired(trial: Trial, claimed: bool) -> None:
     """A launcher that died after its last record, before or after the claim, has finished its trial all the same."""
     trial.launch().ok()
+    (trial.directory() / "output").unlink()
     trial.output.rename(trial.directory() / "output")
     if not claimed:
         Path(trial.place.attempts, "finished").unlink()

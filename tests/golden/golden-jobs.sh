@@ -8,6 +8,7 @@
 # Other arguments go to `resweep run` or sbatch. To leave a trial out, put a # before its line below.
 # `generate` writes this file again when the sweep changes.
 
+
 name=golden
 way=auto
 python=''
@@ -27,9 +28,15 @@ sh6t3qpvzwe5/1   #8      params.lr=0.5 params.name="it's \"$(x)\"\n@NAME@ ü"
 TRIALS
 }
 
-case ${1:-} in
-    --here | --slurm) way=${1#--} && shift ;;
-esac
+rest=()
+for argument; do
+    case $argument in
+        --here | --slurm) way=${argument#--} ;;
+        --help | -h) sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
+        *) rest+=("$argument") ;;
+    esac
+done
+set -- "${rest[@]}"
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit
 root=$PWD
 sweep=$root/config/generated/$name

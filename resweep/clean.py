@@ -1,0 +1,226 @@
+"""Room on disk: which files of a sweep's trials can go, what that frees, and their removal.
+
+Only files below a trial's output, or below an attempt's own output, are ever looked at, and no symbolic link is
+followed to get there. What says how a trial went is kept wherever it lies.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from resweep import attempt, results, trial
+from resweep import exec as execution
+from resweep.index import Entry
+from resweep.results import Row
+from resweep.sweep import ResultsOptions
+from resweep.trial import SweepPaths
+
+# of a trial's files those that a person would miss: metrics, logs, records, configuration
+KEPT = ("metrics*.json", "metrics.jsonl", "events.out.tfevents*", "*.log", attempt.LOG, attempt.RECORD, "*.toml")
+_FAILED = ("failed", "stopped", "lost")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that can go. `inode` tells hard links of one file from files of their own; `links` says how many are."""
+
+    path: str
+    bytes: int
+    inode: tuple[int, int]
+    links: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """The files of one output that can go: of an attempt that failed (`whole`), or the weights of a finished trial."""
+
+    entry: Entry
+    directory: str
+    files: list[File]
+    whole: bool
+
+
+@dataclass
+class Plan:
+    """What can go, and what is left alone: a line each, with its reason."""
+
+    outputs: list[Output] = field(default_factory=list)
+    spared: list[Row] = field(default_factory=list)
+    left: list[tuple[Entry, str]] = field(default_factory=list)
+
+    def files(self, whole: bool | None = None) -> list[File]:
+        """The files that can go, of failed attempts or of finished trials alone where that is said."""
+        return [file for output in self.outputs if whole in (None, output.whole) for file in output.files]
+
+
+@dataclass
+class Removed:
+    """What was removed, the trials that had begun to run meanwhile, and what could not be removed, with reasons."""
+
+    files: list[File] = field(default_factory=list)
+    left: list[tuple[Entry, str]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+def freed(files: Sequence[File]) -> int:
+    """The bytes that the disk gets back: those of a file count once, when the last of its hard links goes."""
+    links: dict[tuple[int, int], int] = {}
+    total = 0
+    for file in files:
+        links[file.inode] = links.get(file.inode, 0) + 1
+        if links[file.inode] == file.links:
+            total += file.bytes
+    return total
+
+
+def best(
+    paths: SweepPaths, entries: Sequence[Entry], options: ResultsOptions, count: int
+) -> tuple[list[Row], list[Row]]:
+    """The best `count` of the trials, and those that finished without their metric, so that nobody can rank them."""
+    rows = results.rows(paths, entries, options)
+    unknown = [row for row in rows if row.state == "finished" and options.metric not in row.metrics]
+    return results.best(rows, options)[:count], unknown
+
+
+def plan(
+    paths: SweepPaths,
+    entries: Sequence[Entry],
+    failed: bool = False,
+    weights: Sequence[str] = (),
+    spared: Sequence[Row] = (),
+    unknown: Sequence[Row] = (),
+) -> Plan:
+    """What can go of these trials: with `failed` what attempts left that did not finish, and files like `weights`.
+
+    The weights of `spared` trials, and of those whose worth is `unknown`, stay.
+    """
+    found = Plan(spared=list(spared))
+    kept = {row.entry.name for row in (*spared, *unknown)}
+    found.left += [(row.entry, "finished without the metric, so it cannot be ranked") for row in unknown]
+    for entry in entries:
+        place = paths.place(entry.name)
+        state, record = attempt.state(place)
+        if busy := _runs(place):
+            found.left.append((entry, busy))
+            continue
+        if failed:
+            _add_failed(found, entry, place, state)
+        if weights and state == "finished" and entry.name not in kept:
+            directory = results.output(place, record)
+            if os.path.islink(directory):
+                found.left.append((entry, "its output is a symbolic link"))
+                continue
+            files = [file for file in _files(directory) if _matches(file.path, directory, weights)]
+            if files:
+                found.outputs.append(Output(entry, directory, files, whole=False))
+    return found
+
+
+def remove(paths: SweepPaths, planned: Plan) -> Removed:
+    """Remove what was planned, but for trials that run by now."""
+    done = Removed()
+    for output in planned.outputs:
+        if busy := _runs(paths.place(output.entry.name)):
+            done.left.append((output.entry, busy))
+            continue
+        for file in output.files:
+            try:
+                os.unlink(file.path)
+                done.files.append(file)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                done.refused.append((file.path, error.strerror or str(error)))
+        if output.whole:
+            _remove_empty(output.directory)
+    return done
+
+
+class _Only(attempt.Place):
+    """A trial as if what has run in one directory were its only attempt: its state is that one's."""
+
+    def __init__(self, place: attempt.Place, directory: str) -> None:
+        super().__init__(place.capsule)
+        self._directory = directory
+
+    def attempt(self, number: int) -> str:
+        return self._directory
+
+    def last(self) -> int:
+        return 1
+
+    def finished(self) -> bool:
+        return False
+
+
+def _runs(place: attempt.Place) -> str | None:
+    """What uses the trial's files now, if anything does."""
+    if attempt.state(place)[0] == "running":
+        return "runs"
+    for label, number, directory in execution.executions(place):
+        if attempt.state(_Only(place, str(directory)))[0] == "running":
+            return f"a command runs on it ({trial.exec_name(label, number)})"
+    return None
+
+
+def _add_failed(found: Plan, entry: Entry, place: attempt.Place, state: str) -> None:
+    """Add what the attempts of a trial that did not finish left in their own outputs."""
+    numbers = [n for n in range(place.last(), 0, -1) if _own_output(place, n)]
+    if numbers and state != "finished" and _resumes(place):
+        # the launcher lets the next attempt go on with the last output there is
+        found.left.append((entry, "a retry goes on with its last output, [run] on_retry"))
+        numbers = numbers[1:]
+    for number in sorted(numbers):
+        if attempt.state(_Only(place, place.attempt(number)))[0] in _FAILED:
+            directory = os.path.join(place.attempt(number), attempt.OUTPUT)
+            files = list(_files(directory))
+            if files:
+                found.outputs.append(Output(entry, directory, files, whole=True))
+
+
+def _own_output(place: attempt.Place, number: int) -> bool:
+    """Whether an attempt has an output of its own, where it belongs: a link leads to the one that counts."""
+    way = (place.attempts, place.attempt(number), os.path.join(place.attempt(number), attempt.OUTPUT))
+    return all(os.path.isdir(path) and not os.path.islink(path) for path in way)
+
+
+def _resumes(place: attempt.Place) -> bool:
+    options = attempt.read_json(os.path.join(place.capsule, "..", "..", attempt.RUN_OPTIONS))
+    return options.get("on_retry") == "resume"
+
+
+def _files(directory: str) -> Iterator[File]:
+    """Every file below a directory that may go; links are files here, and not followed."""
+    for folder, folders, names in os.walk(directory):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in sorted((*names, *links)):
+            if any(fnmatchcase(name, pattern) for pattern in KEPT):
+                continue
+            path = os.path.join(folder, name)
+            try:
+                found = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            regular = stat.S_ISREG(found.st_mode)
+            yield File(path, found.st_size if regular else 0, (found.st_dev, found.st_ino), found.st_nlink)
+
+
+def _matches(path: str, directory: str, patterns: Sequence[str]) -> bool:
+    """Whether a real file's name fits a pattern; one with a slash is held against the path below the output."""
+    if os.path.islink(path):
+        return False
+    below = os.path.relpath(path, directory)
+    return any(fnmatchcase(below if "/" in pattern else os.path.basename(path), pattern) for pattern in patterns)
+
+
+def _remove_empty(directory: str) -> None:
+    """Remove the directories in which nothing is left."""
+    for folder, _, _ in os.walk(directory, topdown=False):
+        try:
+            os.rmdir(folder)
+        except OSError:  # what is kept lies in it
+            continue

@@ -1,0 +1,163 @@
+"""`resweep clean`: says what would go, asks, and removes it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from resweep import clean as cleaning
+from resweep import index
+from resweep.clean import File, Plan
+from resweep.cli import project, select
+from resweep.errors import ConfigError, TrialError
+from resweep.index import Entry
+from resweep.results import Row
+from resweep.sweep import ResultsOptions
+from resweep.trial import SweepPaths
+
+MOST = 20  # trials that are named
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name")
+@click.argument("names", metavar="[TRIAL]...", nargs=-1)
+@click.option("--failed", is_flag=True, help="Outputs of attempts that failed, were stopped or lost.")
+@click.option("--weights", is_flag=True, help="Files like [results] weights in the output of finished trials.")
+@click.option(
+    "--keep-best",
+    "keep",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Weights, but not those of the sweep's K best trials by [results] metric.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def clean(
+    name: str, names: tuple[str, ...], failed: bool, weights: bool, keep: int | None, dry_run: bool, yes: bool
+) -> None:
+    """Make room: remove files of the sweep NAME, or of some of its TRIALs, after saying which and asking.
+
+    Capsules, logs, records, metrics and TOML files always stay, and running trials are left alone. --keep-best K
+    means --weights, too.
+    """
+    if not (failed or weights or keep):
+        raise ConfigError("clean: expected what to remove: --failed, --weights or --keep-best K")
+    paths, entries = _trials(name, names)
+    options = project.definition(paths).results
+    spared, unknown = _spared(paths, entries, options, keep) if keep else ([], [])
+    patterns = options.weights if weights or keep else ()
+    plan = cleaning.plan(paths, entries, failed, patterns, spared, [row for row in unknown if row.entry in entries])
+    if not plan.files():
+        _say_left(plan)
+        click.echo(f"{paths.name}: nothing to remove")
+        return
+    _say(paths, plan, options)
+    if dry_run:
+        click.echo(f"{paths.name}: nothing was removed (--dry-run)")
+        return
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError("clean: nothing was removed: there is no terminal to ask on; expected --yes or --dry-run")
+    if not yes and not click.confirm("Remove them?"):
+        click.echo(f"{paths.name}: nothing was removed")
+        return
+    sys.exit(_remove(paths, plan))
+
+
+def _trials(name: str, names: Sequence[str]) -> tuple[SweepPaths, list[Entry]]:
+    root = project.root()
+    paths, entries = select.trials(root, [name])
+    if not names:
+        return paths, entries
+    if name != paths.name:
+        raise TrialError(f"{name}: expected a sweep's name before its trials")
+    chosen, entries = select.trials(root, names)
+    if chosen.name != paths.name:
+        raise TrialError(f"{names[0]}: belongs to the sweep {chosen.name}, expected trials of {paths.name}")
+    return paths, entries
+
+
+def _spared(
+    paths: SweepPaths, entries: Sequence[Entry], options: ResultsOptions, keep: int
+) -> tuple[list[Row], list[Row]]:
+    """The best trials of the whole sweep, also where only some of its trials are cleaned."""
+    if options.metric is None:
+        raise ConfigError(
+            f'--keep-best: the sweep {paths.name} names no metric, expected [results] metric = "..." in its TOML; '
+            "generate it again with that"
+        )
+    every = dict.fromkeys((*index.read(paths).current(), *entries))
+    spared, unknown = cleaning.best(paths, list(every), options, keep)
+    if unknown and not spared:
+        raise TrialError(f"--keep-best: no finished trial of {paths.name} has {options.metric} in its metrics")
+    return spared, unknown
+
+
+def _say(paths: SweepPaths, plan: Plan, options: ResultsOptions) -> None:
+    click.echo(f"{paths.name}: to be removed")
+    for whole, what in ((True, "failed"), (False, "weights")):
+        files = plan.files(whole)
+        if not files:
+            continue
+        count = sum(output.whole == whole for output in plan.outputs)
+        if whole:
+            owners = f"output{_s(count)} of failed, stopped or lost attempts"
+        else:
+            owners = f"finished trial{_s(count)} ({', '.join(options.weights)})"
+        click.echo(f"  {what:<8} {_amount(files)}, in {count:,} {owners}")
+    if plan.spared:
+        best = ", ".join(f"#{row.entry.number}" for row in plan.spared[:MOST])
+        more = f" and {len(plan.spared) - MOST} more" if len(plan.spared) > MOST else ""
+        click.echo(f"  kept     weights of the best by {options.metric}: {best}{more}")
+    _say_left(plan)
+    every = plan.files()
+    click.echo(f"  in all   {_amount(every)}; frees {_size(cleaning.freed(every))}{_shared(every)}")
+
+
+def _say_left(plan: Plan) -> None:
+    for entry, why in plan.left[:MOST]:
+        click.echo(f"  left     #{entry.number} {entry.name}: {why}")
+    if len(plan.left) > MOST:
+        click.echo(f"           and {len(plan.left) - MOST} more")
+
+
+def _remove(paths: SweepPaths, plan: Plan) -> int:
+    done = cleaning.remove(paths, plan)
+    for entry, why in dict.fromkeys(done.left):
+        click.echo(f"  left     #{entry.number} {entry.name}: {why}", err=True)
+    for path, why in done.refused[:MOST]:
+        click.echo(f"  {path}: {why}", err=True)
+    freed = _size(cleaning.freed(done.files))
+    click.echo(f"{paths.name}: removed {len(done.files):,} file{_s(len(done.files))}, {freed} freed")
+    if done.refused:
+        count = len(done.refused)
+        click.echo(f"{paths.name}: {count:,} file{_s(count)} could not be removed", err=True)
+    return 1 if done.refused else 0
+
+
+def _amount(files: Sequence[File]) -> str:
+    return f"{len(files):,} file{_s(len(files))}, {_size(sum({file.inode: file.bytes for file in files}.values()))}"
+
+
+def _shared(files: Sequence[File]) -> str:
+    """Why less is freed than is removed."""
+    names: dict[tuple[int, int], int] = {}
+    for file in files:
+        names[file.inode] = names.get(file.inode, 0) + 1
+    shared = len({file.inode for file in files if names[file.inode] < file.links})
+    return f" ({shared:,} also linked from elsewhere, which frees nothing)" if shared else ""
+
+
+def _size(count: int) -> str:
+    """Bytes as people say them, in powers of ten as disks are sold."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -1,0 +1,166 @@
+"""Run another command with a finished trial's frozen code: evaluate, predict, export. Recorded like an attempt.
+
+Each run has a directory of its own beside the trial's attempts, in which the command starts; what it writes there by a
+relative path stays there, and a metrics.json among it joins the trial's results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resweep import attempt, trial
+from resweep.errors import TrialError
+
+DRAIN_SECONDS = 2.0  # for the last words of a command that has ended, whose pipes a stranger may hold open
+_PLACEHOLDER = re.compile(r"\{(conf|capsule|output)\}")
+
+# told what the command says, as it says it: bytes, and whether they are for stderr
+Show = Callable[[bytes, bool], None]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a command ended: its record, and the directory in which it ran."""
+
+    record: attempt.Record
+    directory: Path
+
+    @property
+    def exit_status(self) -> int:
+        """As a shell has it: 128 and the number of the signal for a command that one ended."""
+        if self.record["signal"]:
+            return 128 + signal.Signals[self.record["signal"]].value
+        return int(self.record["exit_status"])
+
+
+def run(
+    place: attempt.Place,
+    command: Sequence[str],
+    label: str,
+    signals: attempt.Signals,
+    show: Show,
+    changes: dict[str, str] | None = None,
+) -> Execution:
+    """Run `command`, no shell between, for the trial at `place`, which must have finished; a TrialError otherwise.
+
+    `{conf}`, `{capsule}` and `{output}` in the command stand for the path of a TOML of this run's own, in which
+    serialization_dir is the trial's output, for the capsule and for that output. `changes` go to the environment.
+    """
+    now, record = attempt.state(place)
+    if not attempt.settle(place):
+        raise TrialError(f"{place.label}: {now}, expected a trial that has finished")
+    try:
+        manifest = attempt.read_manifest(place.capsule)
+        attempt.check(place.capsule, manifest, place.attempts)
+        number, directory = _claim(place, label)
+        # the attempt whose output this is: a script that resumes from the second on must not do so here
+        env = attempt.environment(
+            place.capsule, manifest, directory, record.get("attempt", 1), os.environ.get("RESWEEP_DATA") or place.root
+        )
+        conf = os.path.join(directory, manifest["id"] + ".toml")
+        Path(conf).write_text(attempt.attempt_toml(place.capsule, manifest["id"], conf, place.output), "utf-8")
+    except attempt.AttemptError as error:
+        raise TrialError(str(error)) from None
+    env.update(changes or {})
+    paths = {"conf": conf, "capsule": place.capsule, "output": place.output}
+    filled = [_PLACEHOLDER.sub(lambda found: paths[found[1]], word) for word in command]
+    _check_command(filled[0], command[0], directory, env)
+    new = {**attempt.new_record(manifest, number), "label": label, "command": filled}
+    attempt.write_json(os.path.join(directory, attempt.RECORD), new)
+    with _Tee(Path(directory, attempt.LOG), show) as tee:
+        attempt.supervise(filled, directory, env, directory, new, signals, tee.stdout, tee.stderr)
+    attempt.close(directory, new)
+    return Execution(new, Path(directory))
+
+
+def metrics(place: attempt.Place) -> dict[str, Path]:
+    """By label, the metrics.json of the last command that finished and wrote one."""
+    found: dict[str, tuple[int, Path]] = {}
+    for label, number, directory in executions(place):
+        path = directory / trial.METRICS
+        if number > found.get(label, (0, path))[0] and path.exists() and _finished(directory):
+            found[label] = (number, path)
+    return {label: found[label][1] for label in sorted(found)}
+
+
+def _finished(directory: Path) -> bool:
+    return attempt.read_json(str(directory / attempt.RECORD)).get("state") == "finished"
+
+
+def executions(place: attempt.Place) -> list[tuple[str, int, Path]]:
+    """What was run for a trial, in no order: label, number and directory of each."""
+    try:
+        names = os.listdir(place.attempts)
+    except FileNotFoundError:
+        return []
+    read = ((trial.read_exec_name(name), Path(place.attempts, name)) for name in names)
+    return [(*name, path) for name, path in read if name]
+
+
+def _claim(place: attempt.Place, label: str) -> tuple[int, str]:
+    """Make the next directory for `label`; another process that makes one at this moment gets another."""
+    number = max((n for other, n, _ in executions(place) if other == label), default=0)
+    while True:
+        number += 1
+        directory = os.path.join(place.attempts, trial.exec_name(label, number))
+        try:
+            os.mkdir(directory)
+            return number, directory
+        except FileExistsError:
+            continue
+
+
+def _check_command(program: str, said: str, directory: str, env: dict[str, str]) -> None:
+    """Refuse a program that is not there, before a record says that it ran; takes back the directory made for it."""
+    # a relative path starts from the command's own directory, where nothing is yet
+    if shutil.which(os.path.join(directory, program) if "/" in program else program, path=env.get("PATH")):
+        return
+    shutil.rmtree(directory)
+    hint = "; it runs in a fresh directory: expected a whole path, or {capsule}/..." if "/" in said else ""
+    raise TrialError(f"{said}: found no such command that may be executed{hint}")
+
+
+class _Tee:
+    """While it is open, what is written to `stdout` and `stderr` goes to a log, and is shown."""
+
+    def __init__(self, log: Path, show: Show) -> None:
+        self._log = log
+        self._show = show
+
+    def __enter__(self) -> _Tee:
+        out, self.stdout = os.pipe()
+        err, self.stderr = os.pipe()
+        self._threads = [
+            threading.Thread(target=self._pass_on, args=(reader, to_stderr), daemon=True)
+            for reader, to_stderr in ((out, False), (err, True))
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.stdout)
+        os.close(self.stderr)
+        for thread in self._threads:
+            thread.join(DRAIN_SECONDS)
+
+    def _pass_on(self, reader: int, to_stderr: bool) -> None:
+        shown = True
+        # unbuffered and for appending, so that the lines of both streams stand in the log as they came
+        with open(self._log, "ab", buffering=0) as log, open(reader, "rb", buffering=0) as stream:
+            while chunk := stream.read(1 << 16):
+                with contextlib.suppress(OSError):  # a full disk: the command goes on, and is shown
+                    log.write(chunk)
+                if shown:
+                    try:
+                        self._show(chunk, to_stderr)
+                    except (OSError, ValueError):  # whoever read us has gone, `... | head`; the log goes on
+                        shown = False

@@ -1,0 +1,52 @@
+"""What the documentation shows is true: its TOML loads, its commands and links exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from small_project import REPOSITORY
+
+from resweep import sweep
+from resweep.cli import COMMANDS, cli
+
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def test_every_toml_example_is_a_valid_sweep() -> None:
+    """A TOML block of any page is read by the tool without complaint."""
+    blocks = [
+        (page.name, block)
+        for page in PAGES
+        for block in re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
+    ]
+    assert blocks
+    for name, block in blocks:
+        sweep.parse(block, name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_option_that_a_page_shows_exists(page: Path) -> None:
+    """`resweep COMMAND --option` in an indented or fenced line names a command of the tool and an option of it."""
+    context = cli.make_context("resweep", ["--version"], resilient_parsing=True)
+    for line in page.read_text("utf-8").splitlines():
+        found = re.match(r"(?:    |\$ )\s*resweep (\S+)(.*)", line.partition("  #")[0])
+        if not found:
+            continue
+        word, rest = found.groups()
+        name = word if word in COMMANDS else "generate"
+        assert name == word or word.endswith(".toml"), f"{page.name}: {line}"
+        command = cli.get_command(context, name)
+        assert command
+        known = {option for parameter in command.params for option in parameter.opts}
+        ours = rest.partition(" -- ")[0]
+        for option in re.findall(r"(?<=\s)--?[a-z][\w-]*", ours):
+            assert option in known, f"{page.name}: {line}: {option}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    """A relative link of a page names a file of the repository."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,121 @@
+"""Which trials a command is about: names, numbers, ids, values and states, of one sweep."""
+
+from __future__ import annotations
+
+import pytest
+from running import FIND, lines, repeated
+from small_project import SWEEP, Project
+
+TRAIN = FIND + 'echo "${path##*/}" >> "$root/runs"\n'
+
+
+@pytest.fixture
+def grid(project: Project) -> Project:
+    """Six trials: two learning rates, three kinds of values of another key."""
+    sweep = (
+        '[hyper]\n"params.lr" = [0.1, 1]\n"params.dropout" = [true, 1, "a b"]\n\n[params]\nlr = 0.5\ndropout = 0.5\n'
+    )
+    project.write({"config/rnn.toml": sweep, "train.sh": TRAIN})
+    project.generate("--no-slurm-job").ok()
+    return project
+
+
+def ran(project: Project, *arguments: str) -> set[int]:
+    """The numbers of the trials that a run with these arguments ran."""
+    before = len(lines(project))
+    project.resweep("run", *arguments, "--jobs", "1").ok()
+    numbers = {entry.id: entry.number for entry in project.entries()}
+    return {numbers[line] for line in lines(project)[before:]}
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (["rnn#2-4"], {2, 3, 4}),
+        (["rnn#1-2,6"], {1, 2, 6}),
+        (["rnn#5-99"], {5, 6}),
+        (["rnn#1", "rnn#3", "rnn#1"], {1, 3}),
+        (["rnn#1", "{id4}"], {1, 4}),
+        (["{id2}/0", "config/generated/rnn/{id5}/0"], {2, 5}),
+        (["{prefix3}"], {3}),
+    ],
+)
+def test_names_add_up(grid: Project, names: list[str], numbers: set[int]) -> None:
+    """Ranges, lists, ids, their beginnings and paths of one sweep add up, each trial once."""
+    known = {f"id{entry.number}": entry.id for entry in grid.entries()}
+    known |= {f"prefix{entry.number}": entry.id[:9] for entry in grid.entries()}
+    assert ran(grid, *(name.format(**known) for name in names)) == numbers
+
+
+@pytest.mark.parametrize("key", ["params.lr", " params.lr "])
+def test_where_compares_values(grid: Project, key: str) -> None:
+    """--where KEY=VALUE takes numbers as numbers: 1.0 is 1, and 0.10 is 0.1."""
+    expected = {entry.number for entry in grid.entries() if entry.swept["params.lr"] == 1}
+    assert len(expected) == 3
+    assert ran(grid, "rnn", "--where", f"{key}=1.0") == expected
+    assert len(ran(grid, "rnn", "--where", "params.lr=0.10")) == 3
+
+
+@pytest.mark.parametrize("value", ["true", "1", "a b", '"a b"'])
+def test_where_tells_true_one_and_text_apart(grid: Project, value: str) -> None:
+    """--where takes true, 1 and text as different values; text needs no quotes, and several conditions all hold."""
+    wanted = {"true": True, "1": 1}.get(value, "a b")
+    (expected,) = {
+        entry.number
+        for entry in grid.entries()
+        if repr(entry.swept["params.dropout"]) == repr(wanted) and entry.swept["params.lr"] == 0.1
+    }
+    assert ran(grid, "rnn", "--where", f"params.dropout={value}", "--where", "params.lr=0.1") == {expected}
+
+
+def test_state_chooses(project: Project) -> None:
+    """--state takes trials in that state only, and may be given twice."""
+    repeated(project, 4, 'echo "$n" >> "$root/runs"; [ $n != 1 ]')
+    project.resweep("run", "rnn", "--max-trials", "2", "--jobs", "1")
+    assert lines(project) == ["0", "1"]
+    project.resweep("run", "rnn", "--state", "failed")
+    assert lines(project) == ["0", "1", "1"]
+    project.resweep("run", "rnn", "--state", "failed", "--state", "queued", "--jobs", "1")
+    assert lines(project)[3:] == ["1", "2", "3"]
+    assert "0 of 0 trials" in project.resweep("run", "rnn", "--state", "lost").ok().out
+
+
+def test_only_and_other_conditions_hold_together(grid: Project) -> None:
+    """--only together with --where or a range runs what is in both."""
+    names = {entry.number: str(entry.name) for entry in grid.entries()}
+    grid.write({"list": "".join(f"{names[n]} #{n}\n" for n in (6, 3, 2))})
+    assert ran(grid, "rnn#1-3", "--only", "list") == {2, 3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["rnn#7"], "no trial number 7"),
+        (["rnn#3-"], "'3-'"),
+        (["rnn#-3"], "'-3'"),
+        (["rnn#a"], "'a'"),
+        (["rnn#9-12"], "9-12"),
+        (["rnn", "other"], "expected trials of one sweep, rnn"),
+        (["rnn#1", "other#1"], "expected trials of one sweep, rnn"),
+        (["rnn", "--where", "params.nope=1"], "params.lr=..."),
+        (["rnn", "--where", "params.lr"], "params.lr=..."),
+        (["nope"], "nope"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "status", "stop"])
+def test_wrong_choice_is_one_line(grid: Project, command: str, arguments: list[str], says: str) -> None:
+    """What names nothing, or trials of two sweeps, is one line that says what was expected; status 2."""
+    if "other" in " ".join(arguments):
+        grid.write({"config/rnn.toml": SWEEP})
+        grid.generate("--no-slurm-job", name="other").ok()
+    result = grid.resweep(command, *arguments)
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert says in result.err
+    assert lines(grid) == []
+
+
+def test_without_a_name_the_usage_is_shown(grid: Project) -> None:
+    """A command without a name says what it needs, status 2."""
+    result = grid.resweep("run")
+    assert result.status == 2
+    assert "NAME" in result.err.splitlines()[-1]

@@ -131,7 +131,7 @@ def latest_metric(log: Path) -> str:
 
 
 def rate(paths: SweepPaths, statuses: Iterable[Status]) -> float | None:
-    """Trials finished per second, by the last RECENT that finished and what is running; None before the second."""
+    """Trials finished per second, from the first of the last RECENT until now; None before the second has finished."""
     times = []
     for each in statuses:
         if each.state == "finished":
@@ -142,8 +142,8 @@ def rate(paths: SweepPaths, statuses: Iterable[Status]) -> float | None:
     times = sorted(times)[-RECENT:]
     if len(times) < 2 or times[-1] <= times[0]:
         return None
-    # a pause since the last one that finished slows the rate down, as it should
-    return (len(times) - 1) / max(times[-1] - times[0], time.time() - times[0] if len(times) == 2 else 0.0)
+    # until now, and at least until the last: a file server's clock may be ahead of ours
+    return (len(times) - 1) / (max(time.time(), times[-1]) - times[0])
 
 
 def duration(seconds: float) -> str:

@@ -31,7 +31,9 @@ def test_finished_attempt_leaves_toml_log_record_and_moves_its_output(trial: Tri
     result = trial.launch()
     assert result.status == 0
     assert result.out.startswith(f"rnn/{trial.name}: finished in ")
-    assert sorted(os.listdir(trial.directory())) == sorted([f"{trial.name.id}.toml", "log.txt", "output", "record.json"])
+    assert sorted(os.listdir(trial.directory())) == sorted(
+        [f"{trial.name.id}.toml", "log.txt", "output", "record.json"]
+    )
     assert "trains with" in trial.log()
     assert json.loads((trial.output / "metrics.json").read_text())["seed"] == 0
     assert sorted(os.listdir(trial.place.attempts)) == ["1", "finished"]

@@ -53,8 +53,8 @@ def test_any_swept_value_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A project with two sweeps."""
-    written(tmp_path, "rnn", entry("aabb"), entry("aabb", 1), entry("aacc"), entry("2ddd", 0), entry("2eee"))
-    written(tmp_path, "dan", entry("ffff"), entry("aabb"))
+    written(tmp_path, "rnn", entry("aabb"), entry("aabb", 1), entry("aaccdd"), entry("2ddddd", 0), entry("2dddee"))
+    written(tmp_path, "dan", entry("ffffff"), entry("aabb"))
     return tmp_path
 
 
@@ -63,16 +63,16 @@ def root(tmp_path: Path) -> Path:
     [
         ("rnn", "rnn", [1, 2, 3, 4, 5]),
         ("rnn#2", "rnn", [2]),
-        ("aacc", "rnn", [3]),
-        ("aac", "rnn", [3]),
-        ("f", "dan", [1]),
-        ("ffff/0", "dan", [1]),
+        ("aaccdd", "rnn", [3]),
+        ("aaccd", "rnn", [3]),
+        ("ffff", "dan", [1]),
+        ("ffffff/0", "dan", [1]),
         ("config/generated/rnn/aabb", "rnn", [1, 2]),
         ("config/generated/rnn/aabb/1", "rnn", [2]),
         ("config/generated/dan/aabb/0", "dan", [2]),
         ("rnn/aabb/1/", "rnn", [2]),
-        ("/elsewhere/config/generated/rnn/aacc/0", "rnn", [3]),
-        ("2d", "rnn", [4]),
+        ("/elsewhere/config/generated/rnn/aaccdd/0", "rnn", [3]),
+        ("2dddd", "rnn", [4]),
     ],
 )
 def test_a_trial_is_named_by_number_id_prefix_or_path(root: Path, text: str, sweep: str, found: list[int]) -> None:
@@ -87,7 +87,7 @@ def test_a_repeats_number_is_not_taken_for_the_beginning_of_an_id(tmp_path: Path
     assert [each.number for each in index.find(tmp_path, "aabb/2")[1]] == [3]
 
 
-@pytest.mark.parametrize("text", ["", "none", "rnn#9", "rnn#", "none#1", "aabb/7", "..", "/", "rnn#1#2"])
+@pytest.mark.parametrize("text", ["", "none", "aab", "rnn#9", "rnn#", "none#1", "aabb/7", "..", "/", "rnn#1#2"])
 def test_a_trial_that_is_not_there_is_named(root: Path, text: str) -> None:
     """The message repeats what was asked for."""
     with pytest.raises(TrialError) as caught:
@@ -97,8 +97,8 @@ def test_a_trial_that_is_not_there_is_named(root: Path, text: str) -> None:
 
 def test_a_prefix_of_two_ids_is_refused(root: Path) -> None:
     """What could be two trials is neither, and the message shows some."""
-    with pytest.raises(TrialError, match=r"could be any of .*aabb, aacc.*expected more letters"):
-        index.find(root, "aa")
+    with pytest.raises(TrialError, match=r"could be any of 2 \(2ddddd, 2dddee.*expected more letters"):
+        index.find(root, "2ddd")
 
 
 def test_the_sweeps_of_a_project_are_those_with_a_list(root: Path) -> None:

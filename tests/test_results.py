@@ -96,6 +96,7 @@ def test_states_and_times_are_those_of_the_records(swept: Project) -> None:
 def test_metrics_are_found_where_a_crash_left_them(trial: Trial) -> None:
     """Output that a crash kept from being moved to its place still has its metrics in the table."""
     trial.launch().ok()
+    (trial.directory() / "output").unlink()
     trial.output.rename(trial.directory() / "output")
     assert rows(trial.project)[0].metrics["seed"] == 0
 

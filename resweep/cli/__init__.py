@@ -39,7 +39,7 @@ class _Commands(click.Group):
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """`hyper.py CONFIG BASE NAME` generates: what is no command and no option of ours is its first argument."""
         if args and args[0] not in COMMANDS and args[0] not in ("--help", "-h", "--version"):
-            _check_command(args)
+            _check_command(context, args)
             args = [DEFAULT, *args]
         return super().parse_args(context, args)
 
@@ -48,7 +48,7 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-def _check_command(args: list[str]) -> None:
+def _check_command(context: click.Context, args: list[str]) -> None:
     """Refuse a mistyped command, which would else be taken for the CONFIG of `generate`."""
     if (
         not args[0].startswith("-")
@@ -60,7 +60,7 @@ def _check_command(args: list[str]) -> None:
 
         close = difflib.get_close_matches(args[0], COMMANDS, 1)
         hint = f"did you mean {close[0]}?" if close else "see resweep --help"
-        raise click.UsageError(f"no such command: {args[0]}; {hint}")
+        raise click.UsageError(f"no such command: {args[0]}; {hint}", context)
 
 
 @click.group(

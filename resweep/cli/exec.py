@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import click
 
-from resweep import attempt, gpus, index, results, snapshot
+from resweep import attempt, gpus, index, results
 from resweep import exec as execution
 from resweep.cli import project, select
 from resweep.errors import ConfigError, TrialError, disk_errors
 from resweep.index import Entry
-from resweep.sweep import Sweep
 from resweep.trial import SweepPaths, check_label
 
 
@@ -61,7 +60,7 @@ def exec_(command: list[str], names: tuple[str, ...], best: str | None, finished
         raise ConfigError("exec: found no command, expected one after --, as in resweep exec rnn#1 -- python ...")
     paths, entries = _chosen(names, best, finished)
     definition = project.definition(paths)
-    os.environ["RESWEEP_PYTHON"] = _python(paths, definition)
+    os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     changes = {gpus.VISIBLE: ""} if definition.gpus == 0 else {}
     with disk_errors(paths.root), attempt.Signals() as signals:
         status = _run(paths, entries, command, label, signals, changes, finished is not None or len(entries) > 1)
@@ -146,12 +145,6 @@ def _run(
     if several:
         click.echo(f"{paths.name}: finished for {len(entries)} trials", err=True)
     return status
-
-
-def _python(paths: SweepPaths, definition: Sweep) -> str:
-    """The interpreter that trained: the environment's word counts most, then the sweep's."""
-    named = os.environ.get("RESWEEP_PYTHON")
-    return snapshot.find_python(named or definition.python, "RESWEEP_PYTHON" if named else paths.name)
 
 
 def _show(chunk: bytes, to_stderr: bool) -> None:

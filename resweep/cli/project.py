@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from resweep import index, snapshot, sweep
@@ -29,6 +30,12 @@ def definition(paths: SweepPaths) -> Sweep:
             f"{folder}: the sweep's definition cannot be read ({error}); generate the sweep again"
         ) from None
     return sweep.parse(text, str(folder / DEFINITION), tuple(record["overrides"]))
+
+
+def python(paths: SweepPaths, asked: Sweep) -> str:
+    """The interpreter that trains: the environment's word counts most, then the sweep's."""
+    named = os.environ.get("RESWEEP_PYTHON")
+    return snapshot.find_python(named or asked.python, "RESWEEP_PYTHON" if named else paths.name)
 
 
 def short(path: Path) -> Path:

@@ -23,7 +23,7 @@ def results(name: str) -> None:
     paths, entries = index.find(project.root(), name)
     options = project.definition(paths).results
     rows = table.rows(paths, entries, options)
-    metrics = [options.metric, *table.executed(rows)] if options.metric else _numbers(rows)
+    metrics = list(dict.fromkeys([options.metric, *table.executed(rows)])) if options.metric else _numbers(rows)
     swept = list(dict.fromkeys(key for row in rows for key in row.entry.swept))
     lines = [["#", "trial", *swept, "state", "seconds", *metrics]]
     for row in rows:

@@ -8,7 +8,7 @@ from typing import TextIO
 
 import click
 
-from resweep import attempt, gpus, index, snapshot, status
+from resweep import attempt, gpus, index, status
 from resweep import run as runner
 from resweep.cli import project, select
 from resweep.cli.view import watcher
@@ -69,7 +69,7 @@ def run(
     if only is not None:
         entries = _listed(paths, entries, only)
     definition = project.definition(paths)
-    os.environ["RESWEEP_PYTHON"] = _python(paths, definition)
+    os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     options = _options(definition, jobs, cards, max_trials or 0, max_attempts or 0, canary)
     with disk_errors(paths.root):
         left = [entry for entry in entries if not attempt.settle(paths.place(entry.name))]
@@ -107,12 +107,6 @@ def _options(
         max_trials=max_trials,
         canary=canary,
     )
-
-
-def _python(paths: SweepPaths, definition: Sweep) -> str:
-    """The interpreter that trains: the environment's word counts most, then the sweep's."""
-    named = os.environ.get("RESWEEP_PYTHON")
-    return snapshot.find_python(named or definition.python, "RESWEEP_PYTHON" if named else paths.name)
 
 
 def _cores() -> int:

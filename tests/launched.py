@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,3 +116,22 @@ def until(condition: Callable[[], object], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.005)
+
+
+def runs(project: Project) -> list[str]:
+    """The ids of the trials that ran, in their order."""
+    path = project.root / "runs"
+    return [Path(line).name for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def bare_path(folder: Path, tools: tuple[str, ...]) -> Path:
+    """Make `folder` a PATH of these programs and a `python3` without any package; resweep and sbatch are not on it."""
+    folder.mkdir()
+    for name in tools:
+        found = shutil.which(name)
+        assert found
+        (folder / name).symlink_to(found)
+    # a script, not a link: pyenv and virtual environments look at the path that they are called by
+    (folder / "python3").write_text(f'#!/bin/sh\nexec "{os.path.realpath(sys.executable)}" -S "$@"\n')
+    (folder / "python3").chmod(0o755)
+    return folder

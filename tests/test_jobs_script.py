@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from launched import Trial, until
+from launched import Trial, bare_path, runs, until
 from small_project import SWEEP, Project, Result
 
 from resweep import jobs
@@ -24,15 +24,7 @@ TOOLS = ("bash", "sh", "env", "dirname", "grep", "sed", "wc", "sort", "tail", "l
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A PATH without resweep and sbatch; its `python3` has no packages at all."""
-    folder = tmp_path / "bare bin"
-    folder.mkdir()
-    for name in TOOLS:
-        found = shutil.which(name)
-        assert found
-        (folder / name).symlink_to(found)
-    (folder / "python3").write_text(f'#!/bin/sh\nexec "{os.path.realpath(sys.executable)}" -S "$@"\n')
-    (folder / "python3").chmod(0o755)
-    return folder
+    return bare_path(tmp_path / "bare bin", TOOLS)
 
 
 @pytest.fixture
@@ -55,21 +47,6 @@ def sbatch(bare: Path, tmp_path: Path) -> Path:
     )
     (bare / "sbatch").chmod(0o755)
     return record
-
-
-@pytest.fixture
-def trials(swept: Project) -> list[Trial]:
-    """The four trials of the sweep, whose training leaves a line each in the project's file `runs`."""
-    four = [Trial(swept, number) for number in (1, 2, 3, 4)]
-    for trial in four:
-        trial.train('echo "${1%/*}" >> "$root/runs"')
-    return four
-
-
-def runs(project: Project) -> list[str]:
-    """The ids of the trials that ran, in their order."""
-    path = project.root / "runs"
-    return [Path(line).name for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def call(project: Project, path: Path, *arguments: str, cwd: Path | None = None, **environment: str) -> Result:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from launched import Trial
+from launched import Trial, bare_path
 from small_project import Result
 
 from resweep import capsule
@@ -20,16 +19,7 @@ TOOLS = ("bash", "sed", "dirname", "sh", "env")
 @pytest.fixture
 def bare(tmp_path: Path) -> str:
     """A PATH with bash, a few of coreutils and a bare `python3` that cannot import the tool."""
-    folder = tmp_path / "bare bin"
-    folder.mkdir()
-    for name in TOOLS:
-        found = shutil.which(name)
-        assert found
-        (folder / name).symlink_to(found)
-    # a script, not a link: pyenv and virtual environments look at the path that they are called by
-    (folder / "python3").write_text(f'#!/bin/sh\nexec "{os.path.realpath(sys.executable)}" -S "$@"\n')
-    (folder / "python3").chmod(0o755)
-    return str(folder)
+    return str(bare_path(tmp_path / "bare bin", TOOLS))
 
 
 def rerun(capsule: Path | str, *arguments: str, cwd: Path, **environment: str) -> Result:

@@ -12,23 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from launched import Trial, until
+from launched import Trial, runs, until
 from small_project import Project
-
-
-@pytest.fixture
-def trials(swept: Project) -> list[Trial]:
-    """The four trials of the sweep, whose training leaves a line each in the project's file `runs`."""
-    four = [Trial(swept, number) for number in (1, 2, 3, 4)]
-    for trial in four:
-        trial.train('echo "${1%/*}" >> "$root/runs"')
-    return four
-
-
-def runs(project: Project) -> list[str]:
-    """The ids of the trials that ran, in their order."""
-    path = project.root / "runs"
-    return [Path(line).name for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def test_sweep_runs_in_order_once(trials: list[Trial]) -> None:

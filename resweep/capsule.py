@@ -53,17 +53,17 @@ class Shared:
 
 def toml_bytes(config: Mapping[str, Any], sweep_name: str, name: TrialName) -> bytes:
     """`{id}.toml`: a header of the tool's keys with paths relative to the capsule, a blank line, the configuration."""
-    parents = "../" * (len(attempt.CONFIG_ROOT) + 3)
-    header = {
-        "generated_id": name.id,
-        "name": sweep_name,
-        "trial": name.trial,
-        "conf_dir": ".",
-        "conf_path": f"{name.id}.toml",
-        "allennlp_conf": f"{name.id}.json",
-        "serialization_dir": f"{parents}{'/'.join(attempt.MODEL_ROOT)}/{sweep_name}/{name}",
-    }
-    return f"{tomli_w.dumps(header)}\n{tomli_w.dumps(_sorted(config))}".encode()
+    models = "../" * (len(attempt.CONFIG_ROOT) + 3) + "/".join(attempt.MODEL_ROOT)
+    header = (  # names of sweeps and ids need no escapes
+        f'generated_id = "{name.id}"\n'
+        f'name = "{sweep_name}"\n'
+        f"trial = {name.trial}\n"
+        'conf_dir = "."\n'
+        f'conf_path = "{name.id}.toml"\n'
+        f'allennlp_conf = "{name.id}.json"\n'
+        f'serialization_dir = "{models}/{sweep_name}/{name}"\n'
+    )
+    return f"{header}\n{tomli_w.dumps(_sorted(config))}".encode()
 
 
 def json_bytes(filled: object) -> bytes:

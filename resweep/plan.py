@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,15 +48,16 @@ def plan(paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: li
     known = {entry.name: entry for entry in old.entries}
     final, notes = _settle_source(paths, choice, [each.entry for each in wanted], old, changed)
     new, kept = [], []
+    home = str(paths.directory)
     for entry in final:
-        folder = paths.capsule(entry.name)
-        if not folder.is_dir():
+        folder = os.path.join(home, entry.id, str(entry.trial))
+        if not os.path.isdir(folder):
             new.append(entry)
             continue
         if entry.name in known and known[entry.name].digest == entry.digest:
             kept.append(replace(known[entry.name], swept=entry.swept))
         else:
-            capsule.check_digest(folder, entry.digest)
+            capsule.check_digest(Path(folder), entry.digest)
             kept.append(entry)
     names = {entry.name for entry in final}
     orphaned = [entry for entry in old.current() if entry.name not in names]
@@ -186,7 +188,8 @@ def _cost(paths: SweepPaths, frozen: Definition, contents: list[capsule.Content]
     manifest = len(trial.pretty({"snapshot": source.listing()})) + _REST_OF_MANIFEST
     own_files = 3 + 1 + folders  # TOML, JSON, manifest; the capsule; the source's folders
     files = own_files * len(contents)
-    files += len({c.name.id for c in contents if not (paths.directory / c.name.id).is_dir()})
+    home = str(paths.directory)
+    files += sum(not os.path.isdir(os.path.join(home, id_)) for id_ in {content.name.id for content in contents})
     size = sum(len(content.toml) + len(content.json) + manifest + _INDEX_LINE for content in contents)
     if not (paths.snapshots / source.digest).is_dir():
         files += len(source.files) + folders + 3

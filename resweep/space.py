@@ -15,7 +15,8 @@ Point = dict[str, Any]
 
 # argv: nothing; stdin: the pickled grid; stdout: its pickled points
 _EXPAND = """
-import pickle, sys
+import gc, pickle, sys
+gc.disable()
 grid = pickle.load(sys.stdin.buffer)
 from sklearn.model_selection import ParameterGrid
 pickle.dump(list(ParameterGrid(grid)), sys.stdout.buffer)

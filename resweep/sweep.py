@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -338,14 +337,18 @@ def valid_cards(value: float) -> bool:
 
 
 def fill(tables: Table, point: Mapping[str, Any]) -> Table:
-    """A copy of `tables` with each dotted key of `point` set, at any depth; a missing table is made."""
-    filled = deepcopy(tables)
+    """`tables` with each dotted key of `point` set, at any depth; a missing table is made.
+
+    Only the tables on the way are copied, and the rest is shared with `tables`: nobody changes any of them.
+    """
+    filled = dict(tables)
     for key, value in point.items():
         *parents, last = key.split(".")
         table = filled
         for parent in parents:
-            table = table.setdefault(parent, {})
-        table[last] = deepcopy(value)
+            table[parent] = dict(table.get(parent, {}))
+            table = table[parent]
+        table[last] = value
     return filled
 
 

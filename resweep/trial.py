@@ -182,7 +182,12 @@ def pretty(value: Any, indent: str = "") -> str:
     if isinstance(value, list) and value:
         inner = indent + "  "
         return "[\n" + ",\n".join([inner + pretty(item, inner) for item in value]) + f"\n{indent}]"
-    return _quoted(value) if type(value) is str else _leaf(value)
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)
+    if kind is int or (kind is float and value - value == 0):  # neither infinite nor NaN: those are for the encoder
+        return repr(value)
+    return _leaf(value)
 
 
 _quoted = json.encoder.encode_basestring
@@ -200,4 +205,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 def jsonnable(value: object) -> str:
     """`value` as people see it beside an id: JSON, dates as in TOML."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return _shown(value)
+
+
+_shown = json.JSONEncoder(ensure_ascii=False, default=str).encode

@@ -30,19 +30,19 @@ def test_every_toml_example_is_a_valid_sweep() -> None:
 def test_every_command_and_option_that_a_page_shows_exists(page: Path) -> None:
     """`resweep COMMAND --option` in an indented or fenced line names a command of the tool and an option of it."""
     context = cli.make_context("resweep", ["--version"], resilient_parsing=True)
-    for line in page.read_text("utf-8").splitlines():
-        found = re.match(r"(?:    |\$ )\s*resweep (\S+)(.*)", line.partition("  #")[0])
-        if not found:
-            continue
+    lines = [line for line in page.read_text("utf-8").splitlines() if re.match(r"(?:    |\$ )\s*resweep ", line)]
+    for call in (part.strip(" $") for line in lines for part in line.partition("  #")[0].split("&&")):
+        found = re.match(r"resweep (\S+)(.*)", call)
+        assert found, call
         word, rest = found.groups()
         name = word if word in COMMANDS else "generate"
-        assert name == word or word.endswith(".toml"), f"{page.name}: {line}"
+        assert name == word or word.endswith(".toml"), f"{page.name}: {call}"
         command = cli.get_command(context, name)
         assert command
         known = {option for parameter in command.params for option in parameter.opts}
         ours = rest.partition(" -- ")[0]
         for option in re.findall(r"(?<=\s)--?[a-z][\w-]*", ours):
-            assert option in known, f"{page.name}: {line}: {option}"
+            assert option in known, f"{page.name}: {call}: {option}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.demo-ready
 	@echo "--- generate: one directory per trial, each with its configuration and a copy of the source"
 	$(BIN)/python hyper.py config/demo.toml rnn_model.jsonnet demo --keep-finished
-	@echo "--- run them here, one after another (a minute or two)"
+	@echo "--- run them here (a minute or two)"
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash demo-jobs.sh --here
 	@echo "--- what came out"
 	$(BIN)/resweep results demo

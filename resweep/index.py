@@ -108,7 +108,7 @@ def updated(old: Index, generation: int, wanted: list[Entry]) -> Index:
     return Index(old.sweep, generation, tuple(result[number] for number in sorted(result)))
 
 
-def find(root: Path, text: str, sweep: str | None = None) -> tuple[SweepPaths, list[Entry]]:
+def find(root: Path, text: str) -> tuple[SweepPaths, list[Entry]]:
     """The trials that `text` names: `rnn`, `rnn#17`, `rnn#3-9,12`, a path, an id, an id/trial or the start of one.
 
     An id without a trial names all its repeats. Raises TrialError when nothing or more than one point fits.
@@ -117,10 +117,10 @@ def find(root: Path, text: str, sweep: str | None = None) -> tuple[SweepPaths, l
     if hash_:
         paths = _sweep(root, name)
         return paths, _numbered(text, name, number, read(paths).entries)
-    if sweep is None and SweepPaths(root, text).index.is_file() and "/" not in text:
+    if SweepPaths(root, text).index.is_file() and "/" not in text:
         paths = SweepPaths(root, text)
         return paths, read(paths).current()
-    return _by_id(root, text, sweep)
+    return _by_id(root, text)
 
 
 def _numbered(text: str, name: str, numbers: str, entries: tuple[Entry, ...]) -> list[Entry]:
@@ -140,9 +140,9 @@ def _numbered(text: str, name: str, numbers: str, entries: tuple[Entry, ...]) ->
     return list({entry.number: entry for entry in wanted}.values())
 
 
-def _by_id(root: Path, text: str, sweep: str | None) -> tuple[SweepPaths, list[Entry]]:
+def _by_id(root: Path, text: str) -> tuple[SweepPaths, list[Entry]]:
     *folders, last = Path(text).parts or ("",)
-    known = [(paths, e) for paths in ([_sweep(root, sweep)] if sweep else sweeps(root)) for e in read(paths).entries]
+    known = [(paths, e) for paths in sweeps(root) for e in read(paths).entries]
     # ID, ID/TRIAL, or a path that ends in NAME/ID[/TRIAL]; an id may begin with a digit, too
     found = []
     if folders and last.isdigit():

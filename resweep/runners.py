@@ -17,7 +17,7 @@ def registered(paths: SweepPaths) -> Iterator[float]:
     folder = paths.runners
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{socket.gethostname()}-{os.getpid()}.json"
-    attempt.write_json(str(path), {"host": socket.gethostname(), **attempt.this_process()})
+    attempt.write_json(str(path), attempt.this_process())
     try:
         yield path.stat().st_mtime
     finally:

@@ -14,7 +14,7 @@ from resweep.cli import project, select
 from resweep.cli.view import watcher
 from resweep.errors import ConfigError, TrialError, disk_errors
 from resweep.index import Entry
-from resweep.sweep import Sweep
+from resweep.sweep import Sweep, valid_cards
 from resweep.trial import SweepPaths
 
 
@@ -74,7 +74,7 @@ def run(
     with disk_errors(paths.root):
         left = [entry for entry in entries if not attempt.settle(paths.place(entry.name))]
         click.echo(f"{paths.name}: {_opening(len(left), len(entries), options)}")
-        with watcher(paths, left, definition) as watching:
+        with watcher(paths, left) as watching:
             work = runner.Runner(paths, left, options, watching)
             outcomes = work.run()
     sys.exit(_summary(paths, work, outcomes, len(left)))
@@ -94,7 +94,7 @@ def _options(
         names = f"{len(there)} of them" if there else "none (by nvidia-smi and CUDA_VISIBLE_DEVICES)"
         key = "run.gpus" if cards is None else "--gpus"
         raise ConfigError(f"{key}: found {asked:g}, expected at most the cards of this machine: {names}")
-    if asked is not None and asked > 1 and asked != round(asked):
+    if asked is not None and not valid_cards(asked):
         raise ConfigError(f"--gpus: found {asked:g}, expected a whole number of cards, or a fraction of one")
     each = (1.0 if there else 0.0) if asked is None else asked
     if jobs is None:

@@ -13,7 +13,6 @@ import click
 from resweep import index, status
 from resweep.index import Entry
 from resweep.run import Outcome, Runner
-from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
 REFRESH = 0.5  # seconds
@@ -21,7 +20,7 @@ ROWS = 20  # running trials that are shown
 
 
 @contextmanager
-def watcher(paths: SweepPaths, entries: Sequence[Entry], definition: Sweep) -> Iterator[Lines]:
+def watcher(paths: SweepPaths, entries: Sequence[Entry]) -> Iterator[Lines]:
     """Whoever shows what the runner does, as fits where it is shown."""
     if sys.stdout.isatty():
         with Live(paths, entries).open() as live:

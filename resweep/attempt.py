@@ -4,9 +4,11 @@ This file is copied into every sweep, and into every capsule's rerun.sh, so that
 gone. So it imports nothing of the tool, and is the only launcher there is: here, on Slurm, by hand.
 
     python attempt.py run CAPSULE            one attempt, recorded under model/generated/NAME/ID/TRIAL.attempts/N
+    ... run CAPSULE --with SCRIPT            SCRIPT CONF_DIR CONF_PATH in place of the capsule's train.sh
     python attempt.py rerun CAPSULE [DIR]    the capsule once more, into a fresh directory
 
-The exit status is that of train.sh; 75 (try again later) when another process has the trial, 2 for a mistake.
+The exit status is that of train.sh; 75 (try again later) when another process has the trial, 2 for a mistake. A
+train.sh that ends with 85 has saved a checkpoint and asks to be run again: the next attempt goes on with its output.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Iterator
 
 Record = Dict[str, Any]
 
@@ -46,6 +48,8 @@ HEARTBEAT_SECONDS = 30.0  # between two signs of life of a running attempt
 STALE_SECONDS = 300.0  # without one for so long, an attempt on another host is lost
 GRACE_SECONDS = 10.0  # between TERM and KILL
 BUSY = 75  # sysexits' EX_TEMPFAIL
+REQUEUE = 85  # training asks to be run again and to find its output; HTCondor's number for a checkpoint
+ENDED_BY = "ended_by"  # in a record's `slurm`: what Slurm did to the job of an attempt that was stopped
 
 # The numerical libraries read the thread count when they are loaded, and another count gives other weights.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -125,8 +129,11 @@ def settle(place: Place) -> bool:
     return True
 
 
-def run(capsule: str) -> int:
-    """Run one attempt of the trial at `capsule`, unless it has finished or runs; the exit status of train.sh."""
+def run(capsule: str, script: str | None = None) -> int:
+    """Run one attempt of the trial at `capsule`, unless it has finished or runs; the exit status of train.sh.
+
+    `script` is run in place of train.sh: one for Slurm, of 2020, that trains itself.
+    """
     place = Place(capsule)
     if not place.in_project:
         raise AttemptError(
@@ -138,10 +145,15 @@ def run(capsule: str) -> int:
     if now_ == "finished":
         print("%s: finished already" % place.label)
         return 0
+    if now_ == "running" and record.get("group") == os.getpgrp() and of_this_boot(record):
+        # `script` has called us: the attempt goes on with what it was about to run
+        toml = os.path.join(place.attempt(record["attempt"]), manifest["id"] + ".toml")
+        sys.stdout.flush()
+        os.execvp("bash", ["bash", os.path.join(place.capsule, "train.sh"), place.capsule, toml])
     if now_ == "running":
         print("%s: runs already on %s (%s)" % (place.label, record.get("host"), _process(record)))
         return BUSY
-    return conduct(place, manifest, record)
+    return conduct(place, manifest, record, script)
 
 
 def begin(place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, ...] = ()) -> tuple[str, Record]:
@@ -153,6 +165,8 @@ def begin(place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, .
     # before the state is read: who starts an attempt from now on makes the claim fail
     number = number or place.last() + 1
     found, record = state(place)
+    if found == "running" and _ended_on_slurm(record):
+        found = "lost"
     if found == "finished":
         settle(place)
     if found in ("finished", "running"):
@@ -168,7 +182,7 @@ def begin(place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, .
     return "claimed", record
 
 
-def conduct(place: Place, manifest: Record, record: Record) -> int:
+def conduct(place: Place, manifest: Record, record: Record, script: str | None = None) -> int:
     """Run the attempt that `begin` claimed, perhaps for a parent of this process; the exit status of train.sh."""
     claimant = record["pid"]
     number = record["attempt"]
@@ -181,7 +195,7 @@ def conduct(place: Place, manifest: Record, record: Record) -> int:
         return BUSY
     record["resumed"] = _resume(place, number)
     data = os.environ.get("RESWEEP_DATA") or place.root
-    record = execute(place.capsule, manifest, directory, record, data)
+    record = execute(place.capsule, manifest, directory, record, data, script)
     if record["state"] == "finished" and not _count(place, number):
         print("%s: finished, but another attempt had finished first; this one does not count" % place.label)
         return 0
@@ -190,8 +204,12 @@ def conduct(place: Place, manifest: Record, record: Record) -> int:
 
 
 def _resume(place: Place, number: int) -> int | None:
-    """Where the sweep says so, let attempt `number` go on with the output of the last one; the number of that."""
-    if read_json(os.path.join(place.capsule, "..", "..", RUN_OPTIONS)).get("on_retry") != "resume":
+    """Let attempt `number` go on with the output of the last one, whose number is returned.
+
+    Only where the sweep says so, or that one ended with the status that asks for it.
+    """
+    asked = read_json(os.path.join(place.attempt(number - 1), RECORD)).get("exit_status") == REQUEUE
+    if not asked and read_json(os.path.join(place.capsule, "..", "..", RUN_OPTIONS)).get("on_retry") != "resume":
         return None
     for earlier in range(number - 1, 0, -1):
         source = os.path.join(place.attempt(earlier), OUTPUT)
@@ -248,8 +266,10 @@ def this_process() -> Record:
     }
 
 
-def execute(capsule: str, manifest: Record, directory: str, record: Record, data: str) -> Record:
-    """Run train.sh of `capsule`, with everything that it leaves in `directory`, and return the record.
+def execute(
+    capsule: str, manifest: Record, directory: str, record: Record, data: str, script: str | None = None
+) -> Record:
+    """Run train.sh of `capsule`, or `script`, with everything that it leaves in `directory`, and return the record.
 
     The child gets a session of its own, so that whatever ends it ends all that it started.
     """
@@ -259,8 +279,13 @@ def execute(capsule: str, manifest: Record, directory: str, record: Record, data
     if record["resumed"]:
         env["RESWEEP_RESUMED"] = str(record["resumed"])
     with open(os.path.join(directory, LOG), "ab") as log, Signals() as signals:
-        command = ["bash", os.path.join(capsule, "train.sh"), capsule, toml]
+        command = [script] if script else ["bash", os.path.join(capsule, "train.sh")]
+        command += [capsule, toml]
         supervise(command, capsule, env, directory, record, signals, log.fileno(), log.fileno())
+        if record["exit_status"] == REQUEUE:
+            record["state"] = "stopped"
+        if record["state"] == "stopped" and record["slurm"]:
+            record["slurm"][ENDED_BY] = _ended_by()
         if record["state"] == "finished":
             os.makedirs(os.path.join(directory, OUTPUT), exist_ok=True)
         close(directory, record)
@@ -451,7 +476,9 @@ _SLURM_ID = re.compile(r"SLURM_(ARRAY_JOB_ID|ARRAY_TASK_ID|CLUSTER_NAME|JOB_ID|J
 class Signals:
     """While it is open, the signals that end a process are noted and passed on instead of ending this one."""
 
-    CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    PASSED = (signal.SIGUSR1, signal.SIGUSR2)  # to a training that listens: its time is nearly over
+    CAUGHT = STOP + PASSED
 
     def __enter__(self) -> Signals:
         """Begin to note signals, in `received`; `reader` becomes readable when one comes, or a child ends."""
@@ -490,11 +517,16 @@ def _wait(child: subprocess.Popen[bytes], signals: Signals, heartbeat: str) -> t
     except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3
         pidfd = None
     kill_at = memory = None
+    passed = 0
     try:
         while True:
             with contextlib.suppress(OSError):  # a disk that is full for a moment is no reason to end the training
                 _touch(heartbeat)
-            if signals.received and kill_at is None:
+            while passed < len(signals.received):
+                if signals.received[passed] in signals.PASSED:
+                    _pass_on(child.pid, signals.received[passed])
+                passed += 1
+            if kill_at is None and set(signals.received) & set(signals.STOP):
                 kill_at = time.monotonic() + GRACE_SECONDS
                 _kill(child.pid, signal.SIGTERM)
             timeout = HEARTBEAT_SECONDS if kill_at is None else max(0.05, kill_at - time.monotonic())
@@ -544,6 +576,74 @@ def note_processes(heartbeat: str, record: Record) -> None:
 def _kill(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
+
+
+def _pass_on(group: int, number: int) -> None:
+    """Signal the processes of a group that have a handler for it, none below another: it would end all others."""
+    listening = {pid: _stat(pid) for pid in _group(group) if _catches(pid, number)}
+    for pid, fields in listening.items():
+        # a loader of data, forked by the training, has its handler, too
+        if fields and int(fields[1]) not in listening:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        with open("/proc/%d/status" % pid, encoding="ascii", errors="replace") as file:
+            caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", file.read(), re.MULTILINE)
+    except OSError:
+        return False
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
+# Slurm's states of a job that holds its node.
+_HOLDS = ("RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
+
+
+def _ended_on_slurm(record: Record) -> bool:
+    """Whether Slurm says that the job of an attempt on another host is over: a node that failed gives no other sign."""
+    ids = record.get("slurm") or {}
+    job, cluster = ids.get("SLURM_JOB_ID"), ids.get("SLURM_CLUSTER_NAME")
+    if not job or of_this_boot(record) or os.environ.get("SLURM_CLUSTER_NAME", cluster) != cluster:
+        return False
+    if job == os.environ.get("SLURM_JOB_ID"):  # requeued: Slurm never runs a job twice at a time
+        return _restarts(ids) < _restarts(os.environ)
+    code, said = _slurm("squeue", "-h", "--states=all", "--jobs=" + job, "-o", "%T")
+    if code:
+        return "Invalid job id" in said
+    return said.strip() not in _HOLDS
+
+
+def _restarts(ids: Any) -> int:
+    return int(ids.get("SLURM_RESTART_COUNT") or 0)
+
+
+def _ended_by() -> str | None:
+    """Why Slurm ends the job that this process runs in; None when it does not."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return None
+    code, said = _slurm("scontrol", "-o", "show", "job", os.environ["SLURM_JOB_ID"])
+    fields = dict(re.findall(r"(\w+)=(\S+)", said))
+    if code or fields.get("JobState", "RUNNING") == "RUNNING":
+        return None
+    if fields.get("Reason") == "TimeLimit" or fields["JobState"] == "TIMEOUT":
+        return "time limit"
+    if _restarts({"SLURM_RESTART_COUNT": fields.get("Restarts")}) > _restarts(os.environ):
+        return "requeue"
+    return "preemption" if fields["JobState"] == "PREEMPTED" else "cancel"
+
+
+def _slurm(*command: str) -> tuple[int, str]:
+    """The exit status of a command of Slurm's, and what it said; 127 where there is none that answers."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 127, ""
+    return done.returncode, done.stdout.decode(errors="replace")
 
 
 def _claim(place: Place, record: Record) -> bool:
@@ -659,15 +759,20 @@ def _lives(group: int | None, started: int) -> bool:
 
 def _members(group: int) -> bool:
     """Whether any process of the group lives; those that nobody has waited for do not."""
+    if os.path.isdir("/proc/self"):
+        return any(True for _ in _group(group))
     try:
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:  # not Linux
-        try:
-            os.killpg(group, 0)
-        except OSError:
-            return False
-        return True
-    return any((_stat(pid) or [b"", b"", b"0"])[2] == b"%d" % group for pid in pids)
+        os.killpg(group, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _group(group: int) -> Iterator[int]:
+    """The living processes of a group, as far as /proc tells."""
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        if name.isdigit() and (_stat(int(name)) or [b"", b"", b"0"])[2] == b"%d" % group:
+            yield int(name)
 
 
 def _server_time(directory: str) -> float:
@@ -772,12 +877,14 @@ def main(arguments: list[str]) -> int:
     """The command line; the exit status."""
     if len(arguments) == 2 and arguments[0] == "run":
         return guarded(lambda: run(arguments[1]))
+    if len(arguments) == 4 and (arguments[0], arguments[2]) == ("run", "--with"):
+        return guarded(lambda: run(arguments[1], arguments[3]))
     if len(arguments) == 3 and arguments[0] == "rerun" and arguments[2].startswith("-"):
         print("usage: bash rerun.sh [DIR]    DIR is new or empty (./%s for this one)" % arguments[2], file=sys.stderr)
         return 2
     if len(arguments) in (2, 3) and arguments[0] == "rerun":
         return guarded(lambda: rerun(*arguments[1:]))
-    print("usage: attempt.py run CAPSULE | rerun CAPSULE [DIR]", file=sys.stderr)
+    print("usage: attempt.py run CAPSULE [--with SCRIPT] | rerun CAPSULE [DIR]", file=sys.stderr)
     return 2
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from resweep import attempt, capsule, definition, index, jobs, snapshot, space, sweep, trial
+from resweep import attempt, capsule, definition, index, jobs, resources, snapshot, space, sweep, trial
 from resweep.definition import Definition
 from resweep.environment import Capture
 from resweep.errors import DiskError, disk_errors
@@ -105,11 +105,13 @@ def _write(
 def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Index) -> dict[Path, tuple[str, int]]:
     """The files beside the capsules, each with its mode."""
     asked = frozen.sweep
-    # swept, but one value each: points that differ only in slurm.* were refused
-    swept = {key: values[0] for key, values in asked.hyper.items() if key.startswith("slurm.")}
-    slurm = sweep.fill({"slurm": asked.slurm}, swept)["slurm"]
+    swept = {key.partition(".")[2]: values for key, values in asked.hyper.items() if key.startswith("slurm.")}
+    one_value = {key: values[0] for key, values in swept.items()}
+    needs = ["slurm." + key for key, values in swept.items() if len(values) > 1]
+    wanted, _ = resources.resolve(asked.slurm, one_value, threads=asked.threads)
+    needs += ["[slurm] setup"] if wanted.setup else []
     options = {"format": trial.FORMAT, "on_retry": "resume" if asked.resume else "clean"}
-    script = jobs.script(paths.name, updated.current(), slurm, request.way, asked.python)
+    script = jobs.script(paths.name, updated.current(), wanted, needs, request.way, asked.python)
     return {
         paths.launcher: (Path(attempt.__file__).read_text("utf-8"), 0o644),
         paths.run_options: (trial.pretty(options) + "\n", 0o644),

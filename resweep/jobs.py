@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 from resweep import attempt
 from resweep.index import Entry
+from resweep.resources import Resources
 
 Way = Literal["auto", "here", "slurm"]
 
 LINE_WIDTH = 24  # of "id/trial" and the number, before the values
 
 
-def script(name: str, entries: Iterable[Entry], slurm: Mapping[str, Any], way: Way, python: str | None) -> str:
-    """The whole script. `way` fixes where it runs, `python` the interpreter where resweep is not installed."""
+def script(
+    name: str, entries: Iterable[Entry], asked: Resources, needs: Iterable[str], way: Way, python: str | None
+) -> str:
+    """The whole script. `way` fixes where it runs.
+
+    What it does without resweep needs `python`, the interpreter, and what trials ask of Slurm; `needs` says what of
+    that a job for each trial cannot have.
+    """
     fields = {
         "NAME": name,
         "GENERATED": "/".join(attempt.CONFIG_ROOT),
         "WAY": way,
         "PYTHON": shlex.quote(python or ""),
-        "OPTIONS": " ".join(sbatch_options(slurm)),
+        "OPTIONS": " ".join(map(shlex.quote, asked.arguments())),
+        "SITE": shlex.quote(asked.script),
+        "NEEDS": shlex.quote(", ".join(needs)),
         "TRIALS": "\n".join(_line(entry) for entry in entries),
     }
     return re.sub("@([A-Z]+)@", lambda match: fields[match[1]], _SCRIPT)
-
-
-def sbatch_options(slurm: Mapping[str, Any]) -> list[str]:
-    """`[slurm]` as options of sbatch, quoted for bash: true is a bare option, false none."""
-    options = []
-    for key, value in slurm.items():
-        option = "--" + key.replace("_", "-")
-        if value is not False:
-            options.append(option if value is True else shlex.quote(f"{option}={value}"))
-    return options
 
 
 def _line(entry: Entry) -> str:
@@ -49,16 +48,25 @@ _SCRIPT = r"""#!/usr/bin/env bash
 #
 #   bash @NAME@-jobs.sh                 through Slurm where sbatch is on PATH, else here
 #   bash @NAME@-jobs.sh --here          here, whether or not there is a Slurm
-#   bash @NAME@-jobs.sh --slurm         one sbatch per trial
+#   bash @NAME@-jobs.sh --slurm         through Slurm, as one array; start it again at any time
 #
-# Other arguments go to `resweep run` or sbatch. To leave a trial out, put a # before its line below.
+#   --dry-run                     print what would be submitted
+#   --canary                      the first trial alone; the others when it has succeeded
+#   --profile PROFILE             with the options of [slurm.profiles.PROFILE]
+#   --workers N                   N tasks that drain the sweep together
+#   --one-job-per-trial           no array, an sbatch for each trial; as always where resweep is not on PATH
+#   --qos=QOS, ...                any option of sbatch
+#
+# With --here, all other arguments go to `resweep run`. To leave a trial out, put a # before its line below.
 # `generate` writes this file again when the sweep changes.
 
 
 name=@NAME@
 way=@WAY@
 python=@PYTHON@
+site=@SITE@
 sbatch_options=(@OPTIONS@)
+needs_resweep=@NEEDS@
 case $python in \~/*) python=$HOME/${python:2} ;; esac
 
 trials() {
@@ -85,14 +93,23 @@ fi
 
 through_slurm() {
     command -v sbatch >/dev/null || { echo "$name: sbatch is not on PATH; --here runs the trials here" >&2 && exit 2; }
-    [ -f slurm-allennlp.sh ] || { echo "$root: no slurm-allennlp.sh, which sbatch starts" >&2 && exit 2; }
-    echo "$name: submits $(trials | wc -l) trials to Slurm, one job each${sbatch_options[*]:+ (${sbatch_options[*]})}"
+    if command -v resweep >/dev/null; then
+        exec resweep submit "$name" --only - "$@" < <(trials)
+    fi
+    local argument
+    for argument; do
+        case $argument in --dry-run | --canary | --profile* | --workers*) needs_resweep=$argument ;; esac
+    done
+    [ -z "$needs_resweep" ] || { echo "$name: resweep is not on PATH, which $needs_resweep needs" >&2 && exit 2; }
+    [ -f "$site" ] || { echo "$root: no $site, which sbatch starts" >&2 && exit 2; }
+    echo "$name: submits $(trials | wc -l) trials to Slurm, one job each, since resweep is not on PATH" \
+        "${sbatch_options[*]:+(${sbatch_options[*]})}"
     # the interpreter of [run] python, for slurm-allennlp.sh
     [ -z "$python" ] || export RESWEEP_PYTHON="${RESWEEP_PYTHON:-$python}"
     local trial rest failed=0
     while read -r trial rest; do
         sbatch --job-name="$name-${trial%/*}-${trial#*/}" "${sbatch_options[@]}" "$@" \
-            slurm-allennlp.sh "$sweep/$trial" "$sweep/$trial/${trial%/*}.toml" </dev/null \
+            "$site" "$sweep/$trial" "$sweep/$trial/${trial%/*}.toml" </dev/null \
             || { failed=$((failed + 1)) && echo "$name: $trial was not submitted" >&2; }
     done < <(trials)
     [ "$failed" = 0 ] || { echo "$name: $failed trials were not submitted; see above" >&2 && exit 1; }

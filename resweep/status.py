@@ -32,6 +32,8 @@ class Status:
     state: str
     record: dict[str, Any]
     log: Path
+    task: str = ""  # of Slurm's, that was or is to run it
+    note: str = ""  # what Slurm says of that
 
     @property
     def attempts(self) -> int:
@@ -82,6 +84,9 @@ def failures(statuses: Iterable[Status]) -> list[Failure]:
 def cause(failed: Status) -> str:
     """Why a trial failed, in one line: the exception of the last traceback, else a signal, else the log's last line."""
     lines = last_lines(failed.log)
+    if failed.note:  # Slurm knows better: it was out of memory, or never came to its training
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{failed.note}: {said}" if said and not failed.record else failed.note
     exception = _exception(lines)
     if exception:
         return exception

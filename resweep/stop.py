@@ -51,7 +51,7 @@ def stop(paths: SweepPaths, entries: Sequence[Entry], with_runners: bool) -> Sto
         _until(lambda each=each: not runs(each))  # type: ignore[misc]
     for each in status.survey(paths, [each.entry for each in here]):
         if each.state == "lost":  # its launcher could not say so itself
-            _mark(paths, each)
+            mark(paths, each)
     now = status.survey(paths, list(dict.fromkeys(each.entry for each in [*before, *here])))
     return Stopped(
         stopped=[each for each in now if each.state == "stopped"],
@@ -100,7 +100,7 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(LOOK)
 
 
-def _mark(paths: SweepPaths, each: Status) -> None:
+def mark(paths: SweepPaths, each: Status) -> None:
     """Record the end of an attempt whose launcher was killed before it could."""
     path = os.path.join(paths.place(each.entry.name).attempt(each.attempts), attempt.RECORD)
     attempt.write_json(path, {**each.record, "state": "stopped", "ended": attempt.now()}, sync=True)

@@ -9,7 +9,7 @@ into every trial.
     seed_params = ["random_seed", ...]    the arguments of the template that take the seed
     [hyper]       dotted key -> list of values; every combination is a point
     [params]      arguments of the template (part of the configuration)
-    [slurm]       options of sbatch
+    [slurm]       options of sbatch, and a few words of our own: see `resources`
     [run]         python = "..."          the interpreter that builds the snapshot and trains
                   gpus = 0.5              cards for each trial; a fraction shares one
                   on_retry = "resume"     a new attempt goes on with the last one's output
@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from resweep import resources
 from resweep.errors import ConfigError
 
 TOOL_TABLES = ("hyper", "search", "slurm", "run", "results", "snapshot", "data")
@@ -125,7 +126,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
     results = reader.table("results", "metric", "mode", "weights")
     run = reader.table("run", "python", "gpus", "on_retry")
     params = reader.table("params")
-    _check_slurm(where, reader.table("slurm"))
+    resources.check(where, reader.table("slurm"))
     _check_numbers(where, "params", params)
     source = reader.text(snapshot, "snapshot.from", "build", ("build", "git"))
     config = {key: value for key, value in table.items() if key not in (*TOOL_TABLES, *TRIAL_KEYS, "n_trials")}
@@ -226,6 +227,9 @@ def _hyper(where: str, table: object) -> dict[str, list[Any]]:
                 f"{where}: hyper.{key}: this is the tool's own setting, not the trial's; expected a key of the trial's "
                 "configuration, such as params.lr"
             )
+        if key.startswith("slurm."):
+            for value in values:
+                resources.check(where, {key.partition(".")[2]: value}, "hyper.slurm", swept=True)
         _check_numbers(where, f"hyper.{key}", values)
         hyper[key] = values
     for key in hyper:
@@ -241,16 +245,6 @@ def _leaves(table: Table, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
-
-
-def _check_slurm(where: str, table: Table) -> None:
-    for key, value in table.items():
-        if not isinstance(value, str | int | float):
-            raise ConfigError(f"{where}: slurm.{key}: found {_show(value)}, expected a text, a number, true or false")
-        if not key.replace("-", "").replace("_", "").isalnum() or not key.isascii() or key.startswith(("-", "_")):
-            raise ConfigError(f"{where}: slurm.{key}: expected the name of a long option of sbatch, such as partition")
-        if "\0" in str(value) or "\n" in str(value):
-            raise ConfigError(f"{where}: slurm.{key}: found {_show(value)}, expected one line")
 
 
 def _check_numbers(where: str, key: str, value: object) -> None:

@@ -125,6 +125,16 @@ class SweepPaths:
         return self.root.joinpath(*attempt.MODEL_ROOT) / self.name / ".runners"
 
     @property
+    def submissions(self) -> Path:
+        """Home of what was submitted to Slurm, a directory for each time."""
+        return self.directory / "submissions"
+
+    @property
+    def slurm_output(self) -> Path:
+        """Home of what Slurm's tasks print outside of an attempt."""
+        return self.root.joinpath(*attempt.MODEL_ROOT) / self.name / ".slurm"
+
+    @property
     def jobs(self) -> Path:
         """The script that runs every trial."""
         return self.root / f"{self.name}-jobs.sh"

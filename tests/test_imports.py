@@ -18,7 +18,7 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # plain values in, plain values out
-PURE = ("errors", "sweep", "space", "trial", "template", "index", "jobs")
+PURE = ("errors", "resources", "sweep", "space", "trial", "template", "index", "jobs")
 WRITING = ("space", "template", "snapshot", "environment", "definition", "capsule", "plan", "jobs", "generate")
 READING = ("results", "report", "run", "slurm", "status", "gpus")
 
@@ -75,7 +75,7 @@ def test_no_two_rooms_need_each_other() -> None:
 def test_only_the_command_line_prints_exits_and_knows_click() -> None:
     """Every other room gives values and raises errors; the launcher is a program of its own."""
     for room, path in FILES.items():
-        if room.partition(".")[0] in ("cli", "attempt", "__main__"):
+        if room.partition(".")[0] in ("cli", "attempt", "task", "__main__"):
             continue
         assert not knows(room) & {"cli"}, room
         assert not imported(path) & {"click", "rich"}, room
@@ -87,12 +87,14 @@ def test_only_the_command_line_prints_exits_and_knows_click() -> None:
         assert not calls & {"print", "exit", "input"}, room
 
 
-def test_the_launcher_needs_python_3_8_and_nothing_else() -> None:
-    """attempt.py is copied into every capsule, and runs under whatever Python the training has."""
-    text = FILES["attempt"].read_text("utf-8")
+@pytest.mark.parametrize(("room", "knows"), [("attempt", set()), ("task", {"attempt"})])
+def test_the_launcher_needs_python_3_8_and_nothing_else(room: str, knows: set[str]) -> None:
+    """attempt.py is copied into every capsule, task.py into every submission; any Python of a cluster may run them."""
+    text = FILES[room].read_text("utf-8")
     ast.parse(text, feature_version=(3, 8))
-    assert imported(FILES["attempt"]) <= set(sys.stdlib_module_names)
-    assert ROOMS["attempt"] == set()
+    modules = {name.partition(".")[0] for name in imported(FILES[room])}
+    assert modules - {"attempt", "resweep"} <= set(sys.stdlib_module_names)
+    assert ROOMS[room] == knows
     # evaluated when the file is read, unlike what stands in an annotation
     assert not re.search(r"^\w+ = .*\b(dict|list|tuple|set)\[", text, re.MULTILINE)
 

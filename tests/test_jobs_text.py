@@ -16,6 +16,7 @@ from small_project import Project
 
 from resweep import jobs
 from resweep.index import Entry
+from resweep.resources import Resources
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -52,12 +53,12 @@ requeue = false
 }
 
 
-def matches(name: str, text: str) -> None:
+def matches(name: str, text: str, where: str = Path(__file__).name) -> None:
     """Compare with tests/golden/NAME, or write it where UPDATE_GOLDEN is set."""
     path = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, "utf-8")
-    how = f"{path} differs; if that is meant: UPDATE_GOLDEN=1 pytest tests/{Path(__file__).name}, and read the diff"
+    how = f"{path} differs; if that is meant: UPDATE_GOLDEN=1 pytest tests/{where}, and read the diff"
     assert path.is_file(), how
     assert text == path.read_text("utf-8"), how
 
@@ -99,24 +100,9 @@ def test_an_option_fixes_where_the_script_runs_the_trials(project: Project, opti
     assert f"\nway={way}\n" in project.paths().jobs.read_text()
 
 
-@pytest.mark.parametrize(
-    ("slurm", "options"),
-    [
-        ({}, []),
-        ({"mem": "8g", "cpus-per-task": 1}, ["--mem=8g", "--cpus-per-task=1"]),
-        ({"exclusive": True, "requeue": False}, ["--exclusive"]),
-        ({"mem_per_cpu": 2.5}, ["--mem-per-cpu=2.5"]),
-        ({"comment": 'it\'s $(x) `y` "z"'}, ["'--comment=it'\"'\"'s $(x) `y` \"z\"'"]),
-    ],
-)
-def test_the_slurm_table_becomes_options_of_sbatch(slurm: dict[str, object], options: list[str]) -> None:
-    """true is a bare option, false none, and every value is quoted for bash."""
-    assert jobs.sbatch_options(slurm) == options
-
-
 def _script(values: list[object], slurm: dict[str, object] | None = None) -> str:
     entries = [Entry(n, f"id{n}", 0, "d", "p", "s", {"params.x": v}, 1) for n, v in enumerate(values)]
-    return jobs.script("rnn", entries, slurm or {}, "here", "/a path/python")
+    return jobs.script("rnn", entries, Resources(slurm or {}), [], "here", "/a path/python")
 
 
 def _bash(program: str, script: str) -> list[str]:

@@ -16,9 +16,10 @@ from resweep.errors import ResweepError
 COMMANDS = {
     "generate": "Write one directory per trial, and the script that runs them (the default).",
     "run": "Run the trials of a sweep here, several at a time.",
+    "submit": "Hand the trials of a sweep to Slurm, as job arrays.",
     "status": "Show what has finished, runs, failed and waits, and why.",
     "logs": "Print the log of a trial, once or as it grows.",
-    "stop": "End what this machine runs of a sweep.",
+    "stop": "End what runs of a sweep, here or on Slurm.",
     "results": "Show what each trial was given, and what came out.",
     "exec": "Run another command with a finished trial's frozen code.",
     "clean": "Make room: remove failed outputs and weights, after asking.",

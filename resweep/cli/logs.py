@@ -11,6 +11,8 @@ import click
 from resweep import attempt
 from resweep.cli import project, select
 from resweep.errors import TrialError
+from resweep.slurm import ledger
+from resweep.trial import SweepPaths, TrialName
 
 LOOK = 0.3  # seconds between two looks at a log that grows
 
@@ -27,11 +29,22 @@ def logs(name: str, follow: bool, number: int | None) -> None:
     place = paths.place(entries[0].name)
     last = place.last()
     if not last:
-        raise TrialError(f"{name}: has no log; the trial has not been started")
+        output = _before_attempt(paths, entries[0].name)
+        if output is None:
+            raise TrialError(f"{name}: has no log; the trial has not been started")
+        click.echo(f"{name}: has had no attempt; this is what its job said, {project.short(output)}:", err=True)
+        sys.stdout.write(output.read_text("utf-8", errors="replace"))
+        return
     if number is not None and number > last:
         raise TrialError(f"--attempt: found {number}, expected at most {last}: {name} has so many attempts")
     directory = Path(place.attempt(number or last))
     _print(place, directory, follow)
+
+
+def _before_attempt(paths: SweepPaths, trial: TrialName) -> Path | None:
+    """What a job of Slurm's printed that ended before the trial's first attempt began."""
+    given = ledger.assigned(paths, ledger.read(paths)).get(trial)
+    return given.output if given and given.output.is_file() else None
 
 
 def _print(place: attempt.Place, directory: Path, follow: bool) -> None:

@@ -8,12 +8,11 @@ from typing import TextIO
 
 import click
 
-from resweep import attempt, gpus, index, status
+from resweep import attempt, gpus, status
 from resweep import run as runner
 from resweep.cli import project, select
 from resweep.cli.view import watcher
-from resweep.errors import ConfigError, TrialError, disk_errors
-from resweep.index import Entry
+from resweep.errors import ConfigError, disk_errors
 from resweep.sweep import Sweep, valid_cards
 from resweep.trial import SweepPaths
 
@@ -67,7 +66,7 @@ def run(
     """
     paths, entries = select.trials(project.root(), names, where, states)
     if only is not None:
-        entries = _listed(paths, entries, only)
+        entries = select.listed(paths, entries, only)
     definition = project.definition(paths)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     options = _options(definition, jobs, cards, max_trials or 0, max_attempts or 0, canary)
@@ -141,14 +140,3 @@ def _summary(paths: SweepPaths, work: runner.Runner, outcomes: list[runner.Outco
     elif not unfinished:
         click.echo(f"{paths.name}: all trials have finished" if left else f"{paths.name}: nothing to run")
     return 1 if unfinished else 0
-
-
-def _listed(paths: SweepPaths, entries: list[Entry], only: TextIO) -> list[Entry]:
-    """The trials of a list, one a line, in its order."""
-    names = [line.split()[0] for line in only if line.strip() and not line.lstrip().startswith("#")]
-    known = {str(entry.name): entry for entry in index.read(paths).entries}
-    for name in names:
-        if name not in known:
-            raise TrialError(f"{paths.name}: no trial {name}; was the jobs script edited, or is it another sweep's?")
-    chosen = {entry.name for entry in entries}
-    return [known[n] for n in dict.fromkeys(names) if known[n].name in chosen or not known[n].current]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -50,6 +50,17 @@ def trials(
     if states:
         chosen = [each.entry for each in status.survey(sweep, chosen) if each.state in states]
     return sweep, chosen
+
+
+def listed(paths: SweepPaths, entries: list[Entry], only: TextIO) -> list[Entry]:
+    """Those of `entries` that stand in a list, one a line, in its order; and orphans that do."""
+    names = [line.split()[0] for line in only if line.strip() and not line.lstrip().startswith("#")]
+    known = {str(entry.name): entry for entry in index.read(paths).entries}
+    for name in names:
+        if name not in known:
+            raise TrialError(f"{paths.name}: no trial {name}; was the jobs script edited, or is it another sweep's?")
+    chosen = {entry.name for entry in entries}
+    return [known[n] for n in dict.fromkeys(names) if known[n].name in chosen or not known[n].current]
 
 
 def _holds(entry: Entry, condition: str) -> bool:

@@ -11,6 +11,8 @@ import click
 from resweep import index
 from resweep import status as survey
 from resweep.cli import project, select
+from resweep.slurm import states as slurm
+from resweep.slurm.states import View
 from resweep.status import Status
 from resweep.trial import SweepPaths
 
@@ -25,6 +27,8 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
     """Show how many trials of the sweep NAME have finished, run, failed and wait; what runs, and why some failed."""
     paths, entries = select.trials(project.root(), names, where, states)
     statuses = survey.survey(paths, entries)
+    view = slurm.look(paths, statuses)
+    statuses = slurm.merged(statuses, view)
     orphans = [entry for entry in index.read(paths).entries if not entry.current] if paths.name in names else []
     if as_json:
         click.echo(json.dumps(_as_json(paths, statuses), indent=2, default=str))
@@ -36,6 +40,8 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
         counts = {state: count for state, count in survey.counts(survey.survey(paths, orphans)).items() if count}
         shown = ", ".join(f"{count} {state}" for state, count in counts.items())
         click.echo(f"  besides  {len(orphans)} that are no longer in the sweep: {shown}")
+    for line in _slurm(statuses, view):
+        click.echo(f"  slurm    {line}")
     running = [each for each in statuses if each.state == "running"]
     for each in running[:MOST]:
         click.echo(f"  running  {_trial(each)}  {_where(each)}")
@@ -44,7 +50,8 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
     if len(running) > MOST:
         click.echo(f"           and {len(running) - MOST} more")
     for each in [each for each in statuses if each.state in ("lost", "stopped")][:MOST]:
-        click.echo(f"  {each.state:<8} {_trial(each)}  on {each.record.get('host', 'an unknown host')}")
+        host = f"on {each.record['host']}" if each.record else ""
+        click.echo(f"  {each.state:<8} {_trial(each)}  {'; '.join(filter(None, [host, each.note]))}".rstrip())
     failures = survey.failures(statuses)
     for failure in failures[:MOST]:
         count = len(failure.trials)
@@ -52,6 +59,25 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
         click.echo(f"           for example {_trial(failure.trials[0])}  log: {project.short(failure.trials[0].log)}")
     if len(failures) > MOST:
         click.echo(f"           and {len(failures) - MOST} other causes")
+
+
+def _slurm(statuses: list[Status], view: View) -> list[str]:
+    """What waits in Slurm and why, a line for each reason, and whether that cannot be told."""
+    lines = [f"{view.error}; what follows is from the records alone"] if view.error else []
+    waiting: dict[str, list[Status]] = {}
+    for each in statuses:
+        if each.state == "queued" and each.task:
+            waiting.setdefault(each.note, []).append(each)
+    for note, trials in sorted(waiting.items(), key=lambda item: -len(item[1]))[:MOST]:
+        jobs = ", ".join(dict.fromkeys(each.task.partition("_")[0] for each in trials[:MOST]))
+        lines.append(f"{len(trials)} queued in job {jobs}: {note}")
+    if working := view.working():
+        for task, count in slurm.counted(view, [name for _, _, name in working]).items():
+            lines.append(f"{count} worker{'s' if count > 1 else ''}: {task}")
+    unsubmitted = sum(each.state == "queued" and not each.task for each in statuses)
+    if unsubmitted and view.submissions and not view.error and not working:
+        lines.append(f"{unsubmitted} queued, and not submitted")
+    return lines
 
 
 def _trial(each: Status) -> str:
@@ -66,6 +92,8 @@ def _where(each: Status) -> str:
     if started := record.get("started"):
         since = (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds()
         parts.append(f"for {survey.duration(max(0.0, since))}")
+    if each.task:
+        parts.append(f"job {each.task}")
     if each.attempts > 1:
         parts.append(f"attempt {each.attempts}")
     return ", ".join(parts)
@@ -98,6 +126,8 @@ def _as_json(paths: SweepPaths, statuses: list[Status]) -> dict[str, object]:
                 "trial": each.entry.trial,
                 "swept": each.entry.swept,
                 "state": each.state,
+                "task": each.task or None,
+                "note": each.note or None,
                 "log": str(each.log) if each.attempts else None,
                 "record": each.record or None,
             }

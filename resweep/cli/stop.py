@@ -9,31 +9,38 @@ import click
 from resweep import index
 from resweep import stop as stopping
 from resweep.cli import project, select
+from resweep.slurm import cancel as slurm
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="NAME|TRIAL...", nargs=-1, required=True)
 @select.options
 def stop(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...]) -> None:
-    """Stop the running trials of the sweep NAME, or one TRIAL, wherever this machine runs them, and wait for their end.
+    """Stop the running trials of the sweep NAME, or one TRIAL, here or on Slurm, and wait for their end.
 
-    Stopping a whole sweep also ends its runners here, so that no other trial starts. Stopped trials run again when the
-    sweep is run again. Exit status 1: something still runs, here or on another machine.
+    Stopping a whole sweep also cancels its jobs and ends its runners here, so that no other trial starts. Stopped
+    trials run again when the sweep is run again. Exit status 1: something still runs, here or on another machine.
     """
     root = project.root()
     paths, entries = select.trials(root, names, where, states)
     whole = not where and not states and any(name == paths.name for name in names)
     if whole:  # trials that are no longer in the sweep may run all the same
         entries = list(index.read(paths).entries)
+    cancelled = slurm.cancel(paths, entries, whole)
+    if cancelled.error:
+        click.echo(f"{paths.name}: {cancelled.error}; what Slurm runs is not stopped", err=True)
+    elif cancelled.tasks:
+        click.echo(f"{paths.name}: {cancelled.tasks} tasks of Slurm's cancelled, {len(cancelled.left)} left")
     done = stopping.stop(paths, entries, whole)
     if done.runners:
         click.echo(f"{paths.name}: {done.runners} runner{'' if done.runners == 1 else 's'} ended")
-    for each in done.stopped:
+    for each in [*cancelled.stopped, *done.stopped]:
         click.echo(f"stopped  #{each.entry.number} {each.entry.name} {each.entry.described()}".rstrip())
     for each in done.elsewhere:
         host = each.record.get("host", "another machine")
         click.echo(f"not here #{each.entry.number} {each.entry.name}: runs on {host}; stop it there", err=True)
     for each in done.left:
         click.echo(f"runs on  #{each.entry.number} {each.entry.name}: could not be ended", err=True)
-    click.echo(f"{paths.name}: {len(done.stopped)} stopped, {len(done.left)} left")
-    sys.exit(1 if done.left or done.elsewhere else 0)
+    left = len(done.left) + len(cancelled.left)
+    click.echo(f"{paths.name}: {len(cancelled.stopped) + len(done.stopped)} stopped, {left} left")
+    sys.exit(1 if left or done.elsewhere or cancelled.error else 0)

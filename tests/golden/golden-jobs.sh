@@ -3,16 +3,25 @@
 #
 #   bash golden-jobs.sh                 through Slurm where sbatch is on PATH, else here
 #   bash golden-jobs.sh --here          here, whether or not there is a Slurm
-#   bash golden-jobs.sh --slurm         one sbatch per trial
+#   bash golden-jobs.sh --slurm         through Slurm, as one array; start it again at any time
 #
-# Other arguments go to `resweep run` or sbatch. To leave a trial out, put a # before its line below.
+#   --dry-run                     print what would be submitted
+#   --canary                      the first trial alone; the others when it has succeeded
+#   --profile PROFILE             with the options of [slurm.profiles.PROFILE]
+#   --workers N                   N tasks that drain the sweep together
+#   --one-job-per-trial           no array, an sbatch for each trial; as always where resweep is not on PATH
+#   --qos=QOS, ...                any option of sbatch
+#
+# With --here, all other arguments go to `resweep run`. To leave a trial out, put a # before its line below.
 # `generate` writes this file again when the sweep changes.
 
 
 name=golden
 way=auto
 python=''
-sbatch_options=(--qos=gpu-medium --gres=gpu:1 '--mem-per-cpu=4 g' --exclusive)
+site=slurm-allennlp.sh
+sbatch_options=(--qos=gpu-medium --gres=gpu:1 '--mem-per-cpu=4 g' --exclusive --cpus-per-task=2)
+needs_resweep=''
 case $python in \~/*) python=$HOME/${python:2} ;; esac
 
 trials() {
@@ -46,14 +55,23 @@ fi
 
 through_slurm() {
     command -v sbatch >/dev/null || { echo "$name: sbatch is not on PATH; --here runs the trials here" >&2 && exit 2; }
-    [ -f slurm-allennlp.sh ] || { echo "$root: no slurm-allennlp.sh, which sbatch starts" >&2 && exit 2; }
-    echo "$name: submits $(trials | wc -l) trials to Slurm, one job each${sbatch_options[*]:+ (${sbatch_options[*]})}"
+    if command -v resweep >/dev/null; then
+        exec resweep submit "$name" --only - "$@" < <(trials)
+    fi
+    local argument
+    for argument; do
+        case $argument in --dry-run | --canary | --profile* | --workers*) needs_resweep=$argument ;; esac
+    done
+    [ -z "$needs_resweep" ] || { echo "$name: resweep is not on PATH, which $needs_resweep needs" >&2 && exit 2; }
+    [ -f "$site" ] || { echo "$root: no $site, which sbatch starts" >&2 && exit 2; }
+    echo "$name: submits $(trials | wc -l) trials to Slurm, one job each, since resweep is not on PATH" \
+        "${sbatch_options[*]:+(${sbatch_options[*]})}"
     # the interpreter of [run] python, for slurm-allennlp.sh
     [ -z "$python" ] || export RESWEEP_PYTHON="${RESWEEP_PYTHON:-$python}"
     local trial rest failed=0
     while read -r trial rest; do
         sbatch --job-name="$name-${trial%/*}-${trial#*/}" "${sbatch_options[@]}" "$@" \
-            slurm-allennlp.sh "$sweep/$trial" "$sweep/$trial/${trial%/*}.toml" </dev/null \
+            "$site" "$sweep/$trial" "$sweep/$trial/${trial%/*}.toml" </dev/null \
             || { failed=$((failed + 1)) && echo "$name: $trial was not submitted" >&2; }
     done < <(trials)
     [ "$failed" = 0 ] || { echo "$name: $failed trials were not submitted; see above" >&2 && exit 1; }

@@ -1,0 +1,127 @@
+"""`resweep submit`: the words of a submission to Slurm, before and after."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TextIO
+
+import click
+
+from resweep.cli import project, select
+from resweep.errors import ConfigError
+from resweep.slurm import commands
+from resweep.slurm import submit as slurm
+from resweep.slurm.submit import Batch, Draft, Submitted, Wish
+from resweep.trial import SweepPaths
+
+WORDS = {"array": "an array of {}", "workers": "{} workers", "single": "{} jobs", "canary": "the canary"}
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "ignore_unknown_options": True, "allow_extra_args": True}
+)
+@click.argument("name", metavar="NAME|TRIALS")
+@select.options
+@click.option(
+    "--only", type=click.File("r"), metavar="FILE", help="The trials listed in FILE, ID/TRIAL first; - is stdin."
+)
+@click.option("--profile", metavar="PROFILE", help="With the options of [slurm.profiles.PROFILE].")
+@click.option("--workers", type=click.IntRange(1), help="So many tasks, which drain the sweep together.")
+@click.option("--one-job-per-trial", is_flag=True, help="No array: an sbatch for every trial.")
+@click.option("--canary", is_flag=True, help="The first trial alone; Slurm starts the others when it has succeeded.")
+@click.option("--dry-run", is_flag=True, help="Print what would be submitted, and submit nothing.")
+@click.pass_context
+def submit(
+    context: click.Context,
+    name: str,
+    where: tuple[str, ...],
+    states: tuple[str, ...],
+    only: TextIO | None,
+    profile: str | None,
+    workers: int | None,
+    one_job_per_trial: bool,
+    canary: bool,
+    dry_run: bool,
+) -> None:
+    """Hand the trials of the sweep NAME to Slurm that have not finished, do not run, and do not wait there already.
+
+    Other options go to sbatch, as in --qos=gpu-long, and go before those of [slurm]. Start it again at any time: it
+    submits what is missing. Exit status 1: Slurm did not take all of it.
+    """
+    if workers and one_job_per_trial:
+        raise ConfigError("--workers and --one-job-per-trial: found both, expected one of them")
+    extra = _extra(context.args)
+    paths, entries = select.trials(project.root(), [name], where, states)
+    if only is not None:
+        entries = select.listed(paths, entries, only)
+    definition = project.definition(paths)
+    wish = Wish(workers or 0, one_job_per_trial, profile, canary, extra)
+    if dry_run:
+        _show(slurm.draft(paths, definition, entries, wish))
+        return
+    with slurm.locked(paths):
+        for line in slurm.recover(paths):
+            click.echo(f"{paths.name}: {line}")
+        planned = slurm.draft(paths, definition, entries, wish)
+        _opening(planned)
+        if not planned.batches:
+            return
+        done = slurm.submit(planned, lambda batch, job, count: _told(paths, batch, job, count))
+    sys.exit(_summary(done))
+
+
+def _extra(words: list[str]) -> tuple[str, ...]:
+    """The options for sbatch: a word alone would be taken for its script."""
+    if words and not words[0].startswith("-"):
+        raise ConfigError(f"{words[0]}: expected options of sbatch, such as --qos=gpu-long, after the sweep's name")
+    return tuple(words)
+
+
+def _opening(planned: Draft) -> None:
+    skipped = ", ".join(f"{count} {reason}" for reason, count in planned.skipped.items())
+    for note in planned.notes:
+        click.echo(f"{planned.paths.name}: note: {note}", err=True)
+    if not planned.batches:
+        click.echo(f"{planned.paths.name}: nothing to submit" + (f": {skipped}" if skipped else ""))
+    elif skipped:
+        click.echo(f"{planned.paths.name}: {planned.trials} trials to submit; {skipped}")
+
+
+def _told(paths: SweepPaths, batch: Batch, job: str, count: int) -> None:
+    if batch.kind == "single":  # thousands, perhaps
+        return
+    what = WORDS[batch.kind].format(count)
+    parallel = batch.resources.parallel
+    throttle = f", {parallel} at a time" if parallel and parallel < count and batch.kind != "canary" else ""
+    drains = f" for {len(batch.trials)} trials" if batch.kind == "workers" else ""
+    click.echo(f"{paths.name}: submitted job {job}: {what}{drains}{throttle}  ({batch.resources.described()})")
+
+
+def _summary(done: Submitted) -> int:
+    name = done.draft.paths.name
+    if done.reason is not None or done.left:
+        said = str(done.reason) if done.reason else "you may have no more jobs now"
+        advice = "start it again when some have ended, or let fewer tasks drain all of it: --workers N"
+        if done.reason is not None and not commands.submit_limit(done.reason):
+            advice = "start it again when that is mended"
+        click.echo(f"{name}: Slurm took {done.tasks} tasks, and not the other {done.left} ({said}); {advice}", err=True)
+        return 1
+    if single := [job for batch, job, _ in done.jobs if batch.kind == "single"]:
+        click.echo(f"{name}: submitted {len(single)} jobs, {single[0]} to {single[-1]}")
+    click.echo(f"  resweep status {name}    resweep stop {name}")
+    return 0
+
+
+def _show(planned: Draft) -> None:
+    """The commands of a dry run, as they could be typed."""
+    _opening(planned)
+    for batch in planned.batches:
+        if batch.kind == "single":
+            shown = planned.command(batch, 1, 1)
+            more = f"   # and so on: {batch.tasks} jobs" if batch.tasks > 1 else ""
+        else:
+            shown, more = planned.command(batch, batch.tasks), f"   # {len(batch.trials)} trials"
+        click.echo(shlex.join(shown) + more)
+    if planned.batches:
+        click.echo(f"{planned.paths.name}: nothing was submitted")

@@ -1,0 +1,128 @@
+"""What the site allows: how long an array may be, how many jobs a user may have, what would wait for ever."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from resweep.errors import SlurmError
+from resweep.resources import Resources
+from resweep.slurm import commands
+
+DEFAULT_ARRAY = 1001  # Slurm's own MaxArraySize
+UNLIMITED = ("", "UNLIMITED", "infinite", "INFINITE", "Partition_Limit")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the site allows this user, as far as it says. Times are in minutes; None is no limit."""
+
+    array: int = DEFAULT_ARRAY - 1  # the highest number of a task
+    enforces_qos: bool = True
+    partitions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    qos: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    max_submit: int | None = None  # of the user's association
+    default_qos: str = ""
+
+    def partition(self, name: str) -> Mapping[str, str]:
+        """What `scontrol show partition` says of a partition, by default of the default one."""
+        if name:
+            return self.partitions.get(name.partition(",")[0], {})
+        return next((each for each in self.partitions.values() if each.get("Default") == "YES"), {})
+
+
+def read() -> Limits:
+    """Ask the site; what does not answer limits nothing."""
+    user = getpass.getuser()
+    config, partitions, qos, associations = commands.call_all(
+        ("scontrol", "show", "config"),
+        ("scontrol", "-o", "show", "partition"),
+        ("sacctmgr", "-nP", "show", "qos", f"format={','.join(_QOS)}"),
+        ("sacctmgr", "-nP", "show", "assoc", "where", f"user={user}", "format=Account,Partition,MaxSubmit,DefaultQOS"),
+    )
+    if isinstance(config, SlurmError):
+        raise config
+    settings = dict(re.findall(r"^(\w+)\s*= *(.*?)\s*$", config, re.MULTILINE))
+    lines = [] if isinstance(associations, SlurmError) else [line.split("|") for line in associations.splitlines()]
+    numbers = [int(line[2]) for line in lines if len(line) > 3 and line[2].isdigit()]
+    return Limits(
+        array=max(1, int(settings.get("MaxArraySize", DEFAULT_ARRAY)) - 1),
+        enforces_qos="qos" in settings.get("AccountingStorageEnforce", ""),
+        partitions={} if isinstance(partitions, SlurmError) else _partitions(partitions),
+        qos={} if isinstance(qos, SlurmError) else _table(qos, _QOS),
+        max_submit=min(numbers, default=None),
+        default_qos=lines[0][3] if len(lines) == 1 and len(lines[0]) > 3 else "",
+    )
+
+
+_QOS = ("Name", "MaxWall", "MaxSubmitPU", "MaxSubmitPA", "GrpSubmit")
+
+
+def _table(text: str, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    rows = [dict(zip(columns, line.split("|"), strict=False)) for line in text.splitlines()]
+    return {row[columns[0]]: row for row in rows}
+
+
+def _partitions(text: str) -> dict[str, dict[str, str]]:
+    rows = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in text.splitlines()]
+    return {row["PartitionName"]: row for row in rows if "PartitionName" in row}
+
+
+def room(limits: Limits, qos: str) -> int | None:
+    """How many more jobs the user may submit with a QOS now; None when the site names no limit."""
+    name = qos or limits.default_qos
+    row = limits.qos.get(name, {}) if limits.enforces_qos else {}
+    of_qos = [int(row[key]) for key in ("MaxSubmitPU", "MaxSubmitPA", "GrpSubmit") if row.get(key, "").isdigit()]
+    if not of_qos and limits.max_submit is None:
+        return None
+    try:
+        text = commands.call("squeue", "-h", "-r", f"--user={getpass.getuser()}", "-o", "%q")
+    except SlurmError:
+        return None
+    jobs = text.split()
+    rooms = [limit - jobs.count(name) for limit in of_qos]
+    if limits.max_submit is not None:
+        rooms.append(limits.max_submit - len(jobs))
+    return max(0, min(rooms))
+
+
+def doubts(limits: Limits, resources: Resources, declared: Mapping[str, str]) -> list[str]:
+    """What Slurm would accept, and never start or not heed: a line each."""
+    options = {**declared, **resources.options}
+    partition_name, qos, time = (str(options.get(key, "")) for key in ("partition", "qos", "time"))
+    partition = limits.partition(partition_name)
+    notes = []
+    if qos and not limits.enforces_qos:
+        notes.append(f"qos={qos} has no effect: this cluster does not enforce any")
+    asked = (
+        minutes(time) if time else minutes(partition.get("DefaultTime", "")) or minutes(partition.get("MaxTime", ""))
+    )
+    shown = f"time={time}" if time else f"the partition's default time, {partition.get('DefaultTime')}"
+    longest = minutes(partition.get("MaxTime", ""))
+    if time and asked and longest and asked > longest:
+        where = partition["PartitionName"]
+        notes.append(
+            f"{shown} is more than the partition {where} allows ({partition['MaxTime']}): it would never start"
+        )
+    row = limits.qos.get(qos or limits.default_qos, {}) if limits.enforces_qos else {}
+    longest = minutes(row.get("MaxWall", ""))
+    if asked and longest and asked > longest:
+        notes.append(f"{shown} is more than the QOS {row['Name']} allows ({row['MaxWall']}): it would never start")
+    return notes
+
+
+def minutes(text: str) -> float | None:
+    """A time as sbatch takes it, in minutes: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S; None for none, or no limit."""
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text.strip())
+    if text in UNLIMITED or not match:
+        return None
+    days, *rest = match.groups()
+    numbers = [int(part) for part in rest if part is not None]
+    if days is not None:
+        hours, minute, second = (*numbers, 0, 0)[:3]
+        return int(days) * 1440 + hours * 60 + minute + second / 60
+    if len(numbers) == 3:
+        return numbers[0] * 60 + numbers[1] + numbers[2] / 60
+    return numbers[0] + (numbers[1] / 60 if len(numbers) == 2 else 0)

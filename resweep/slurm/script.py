@@ -1,0 +1,157 @@
+"""The site's script, as sbatch reads it, and the text of what each task runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resweep.errors import SlurmError
+
+LAUNCHER = "attempt.py"
+
+_SHORT = {
+    "A": "account",
+    "a": "array",
+    "b": "begin",
+    "C": "constraint",
+    "c": "cpus-per-task",
+    "D": "chdir",
+    "d": "dependency",
+    "e": "error",
+    "G": "gpus",
+    "J": "job-name",
+    "L": "licenses",
+    "N": "nodes",
+    "n": "ntasks",
+    "o": "output",
+    "p": "partition",
+    "q": "qos",
+    "t": "time",
+    "w": "nodelist",
+    "x": "exclude",
+}
+
+
+@dataclass(frozen=True)
+class SiteScript:
+    """The script that a site adapts: its bytes, and its #SBATCH lines."""
+
+    path: Path
+    data: bytes
+    lines: tuple[str, ...]
+
+    @property
+    def calls_the_launcher(self) -> bool:
+        """Whether it starts attempt.py itself; one of 2020 trains directly, and is started by it."""
+        return LAUNCHER.encode() in self.data
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """The options in its #SBATCH lines, by their long names."""
+        return declared(word for line in self.lines for word in _words(line))
+
+
+def read(root: Path, name: str, where: str) -> SiteScript:
+    """The site's script `name` of the project at `root`; a SlurmError when there is none."""
+    path = root / name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SlurmError(
+            f"{where}: {path} cannot be read ({error.strerror}), expected the script that Slurm runs for each trial, "
+            "called with CONF_DIR CONF_PATH"
+        ) from None
+    lines = []
+    for line in data.decode(errors="surrogateescape").splitlines():
+        if line.startswith("#SBATCH"):
+            # the arrays are ours
+            if "array" not in declared(_words(line)):
+                lines.append(line)
+        elif line.strip() and not line.lstrip().startswith("#"):
+            break  # sbatch looks no further, either
+    return SiteScript(path, data, tuple(lines))
+
+
+def declared(words: Iterable[str]) -> dict[str, str]:
+    """Options of sbatch by their long names, each with its value ("" for none)."""
+    found: dict[str, str] = {}
+    last = ""
+    for word in words:
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            found[key] = value
+            last = "" if equals else key
+        elif re.match(r"-[A-Za-z]", word):
+            last = _SHORT.get(word[1], word[1])
+            found[last] = word[2:].removeprefix("=")
+            last = "" if found[last] else last
+        elif last:
+            found[last] = word
+            last = ""
+    return found
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line.removeprefix("#SBATCH"), comments=True)
+    except ValueError:  # a quote without its end: sbatch will say so
+        return line.split()[1:]
+
+
+def task_script(sweep: str, site: SiteScript, setup: Sequence[str], python: str | None, own_python: str) -> str:
+    """The script that every task of a submission runs: the site's #SBATCH lines, `[slurm] setup`, and task.py.
+
+    `python` trains, where the person names one; `own_python` may run task.py where there is no other.
+    """
+    text = " ".join(setup)
+    data = os.environ.get("RESWEEP_DATA")
+    fields = {
+        "SBATCH": "".join(line + "\n" for line in site.lines),
+        "SWEEP": sweep,
+        "MODULE": _MODULE if re.search(r"\b(module|ml)\b", text) else "",
+        "CONDA": _CONDA if re.search(r"\bconda\s+activate\b", text) else "",
+        "SETUP": "".join(f"try {shlex.quote(line)}\n" for line in setup),
+        "TRAINS": f"export RESWEEP_PYTHON={shlex.quote(os.path.expanduser(python))}\n" if python else "",
+        "DATA": f"export RESWEEP_DATA={shlex.quote(os.path.abspath(data))}\n" if data else "",
+        "OWN": shlex.quote(own_python),
+    }
+    return re.sub(r"@([A-Z]+)@(\n?)", lambda match: fields[match[1]] + match[2] * (match[1] in _INLINE), _TASK)
+
+
+_INLINE = ("SWEEP", "OWN")
+# Without a `module` of its own a shell that is no login shell cannot load any; conda needs its hook.
+_MODULE = """\
+for file in /etc/profile.d/{modules,lmod,z00_lmod}.sh; do
+    type module >/dev/null 2>&1 || ! [ -r "$file" ] || . "$file"
+done
+"""
+_CONDA = """\
+[ "$(type -t conda)" = function ] || eval "$("${CONDA_EXE:-conda}" shell.bash hook)"
+"""
+_TASK = """\
+#!/bin/bash
+@SBATCH@
+# What each task of a submission runs: [slurm] setup, then the site's script:  task.sh SUBMISSION LIST [LINE]
+# Slurm runs a copy of this file, so it finds everything through its arguments.
+submission=$1
+try() {
+    eval "$1" || { echo "@SWEEP@: [slurm] setup: '$1' failed with status $?" >&2 && exit 2; }
+}
+# since Slurm 22.05, srun no longer takes this from the job
+[ -z "${SLURM_CPUS_PER_TASK-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+@DATA@
+@TRAINS@
+@MODULE@
+@CONDA@
+@SETUP@
+for python in "${RESWEEP_PYTHON-}" python python3 @OWN@; do
+    [ -n "$python" ] && "$python" -ISc 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null \\
+        && exec "$python" -ISB "$submission/task.py" "$@"
+done
+echo "@SWEEP@: found no Python 3.8 or newer on $(hostname); RESWEEP_PYTHON, or python in [run], names one" >&2
+exit 2
+"""

@@ -2,8 +2,8 @@
 
     python bench/submit.py [TRIALS]
 
-Needs root and Slurm's programs (see tests/slurm/cluster, which starts it). Jobs are held, so that nothing runs beside the
-measurement. One sbatch a trial is measured on a few hundred, by the second.
+Needs root and Slurm's programs (see tests/slurm/cluster, which starts it). Jobs are held, so that nothing runs beside
+the measurement. One sbatch a trial is measured on a few hundred.
 """
 
 from __future__ import annotations

@@ -141,6 +141,8 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
     found = script.read(paths.root, first.script, _source(definition))
     declared = {**found.declared, **script.declared(wish.extra)}
     groups, notes = _groups(wanted, own, definition, declared)
+    if wish.one_job_per_trial and first.parallel:
+        notes.append(f"parallel = {first.parallel} has no effect with one job per trial: Slurm throttles arrays only")
     if not definition.slurm and wish.profile is None:
         where = " and ".join(map(str, files)) if files else "the site's own"
         notes.append(f"no [slurm] table: the defaults are {where}")

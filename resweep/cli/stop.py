@@ -30,7 +30,8 @@ def stop(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...]
     if cancelled.error:
         click.echo(f"{paths.name}: {cancelled.error}; what Slurm runs is not stopped", err=True)
     elif cancelled.tasks:
-        click.echo(f"{paths.name}: {cancelled.tasks} tasks of Slurm's cancelled, {len(cancelled.left)} left")
+        tasks = "1 task" if cancelled.tasks == 1 else f"{cancelled.tasks} tasks"
+        click.echo(f"{paths.name}: {tasks} of Slurm's cancelled, {len(cancelled.left)} left")
     done = stopping.stop(paths, entries, whole)
     if done.runners:
         click.echo(f"{paths.name}: {done.runners} runner{'' if done.runners == 1 else 's'} ended")

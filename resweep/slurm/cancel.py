@@ -19,7 +19,7 @@ LOOK = 0.5
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What became of it: tasks that were waiting or running, those that still are, trials that ended with them."""
+    """What became of it: tasks that were cancelled, those that have not ended, trials that ended."""
 
     tasks: int
     left: list[TaskName]
@@ -46,8 +46,8 @@ def cancel(paths: SweepPaths, entries: Sequence[Entry], whole: bool) -> Cancelle
         targets -= workers
         queue.cancel(sorted(targets, key=str))
     left = _wait(paths, entries, targets, busy - targets)
-    ended = _settle(paths, entries, targets)
-    return Cancelled(len(targets | busy), left, ended)
+    ran = [each for each in before if each.state == "running" and states.of_record(each) in targets | busy]
+    return Cancelled(len(targets), left, _settle(paths, ran))
 
 
 def _wait(paths: SweepPaths, entries: Sequence[Entry], targets: set[TaskName], told: set[TaskName]) -> list[TaskName]:
@@ -64,13 +64,11 @@ def _wait(paths: SweepPaths, entries: Sequence[Entry], targets: set[TaskName], t
         time.sleep(LOOK)
 
 
-def _settle(paths: SweepPaths, entries: Sequence[Entry], targets: set[TaskName]) -> list[Status]:
-    """Record the end of attempts whose launcher could not: it was killed on another machine."""
+def _settle(paths: SweepPaths, ran: Sequence[Status]) -> list[Status]:
+    """The trials that have been stopped; records the end of those whose launcher could not, since it was killed."""
+    entries = [each.entry for each in ran]
     now = status.survey(paths, entries)
-    view = states.look(paths, now)
-    for each in states.merged(now, view):
-        if each.state == "lost" and states.of_record(each) in targets:
+    for each in states.merged(now, states.look(paths, now)):
+        if each.state == "lost":
             stop.mark(paths, each)
-    return [
-        each for each in status.survey(paths, entries) if states.of_record(each) in targets and each.state == "stopped"
-    ]
+    return [each for each in status.survey(paths, entries) if each.state == "stopped"]

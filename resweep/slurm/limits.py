@@ -23,8 +23,7 @@ class Limits:
     enforces_qos: bool = True
     partitions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     qos: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    max_submit: int | None = None  # of the user's association
-    default_qos: str = ""
+    accounts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # the user's; "" is the default one
 
     def partition(self, name: str) -> Mapping[str, str]:
         """What `scontrol show partition` says of a partition, by default of the default one."""
@@ -40,24 +39,28 @@ def read() -> Limits:
         ("scontrol", "show", "config"),
         ("scontrol", "-o", "show", "partition"),
         ("sacctmgr", "-nP", "show", "qos", f"format={','.join(_QOS)}"),
-        ("sacctmgr", "-nP", "show", "assoc", "where", f"user={user}", "format=Account,Partition,MaxSubmit,DefaultQOS"),
+        ("sacctmgr", "-nP", "show", "user", user, "withassoc", f"format={','.join(_ACCOUNT)}"),
     )
     if isinstance(config, SlurmError):
         raise config
     settings = dict(re.findall(r"^(\w+)\s*= *(.*?)\s*$", config, re.MULTILINE))
-    lines = [] if isinstance(associations, SlurmError) else [line.split("|") for line in associations.splitlines()]
-    numbers = [int(line[2]) for line in lines if len(line) > 3 and line[2].isdigit()]
     return Limits(
         array=max(1, int(settings.get("MaxArraySize", DEFAULT_ARRAY)) - 1),
         enforces_qos="qos" in settings.get("AccountingStorageEnforce", ""),
         partitions={} if isinstance(partitions, SlurmError) else _partitions(partitions),
         qos={} if isinstance(qos, SlurmError) else _table(qos, _QOS),
-        max_submit=min(numbers, default=None),
-        default_qos=lines[0][3] if len(lines) == 1 and len(lines[0]) > 3 else "",
+        accounts={} if isinstance(associations, SlurmError) else _accounts(associations),
     )
 
 
 _QOS = ("Name", "MaxWall", "MaxSubmitPU", "MaxSubmitPA", "GrpSubmit")
+_ACCOUNT = ("Account", "DefaultAccount", "Partition", "MaxSubmit", "DefaultQOS")
+
+
+def _accounts(text: str) -> dict[str, dict[str, str]]:
+    found = _table(text, _ACCOUNT)
+    default = next((row for row in found.values() if row.get("Account") == row.get("DefaultAccount")), None)
+    return {**found, "": default} if default else found
 
 
 def _table(text: str, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:
@@ -70,21 +73,22 @@ def _partitions(text: str) -> dict[str, dict[str, str]]:
     return {row["PartitionName"]: row for row in rows if "PartitionName" in row}
 
 
-def room(limits: Limits, qos: str) -> int | None:
-    """How many more jobs the user may submit with a QOS now; None when the site names no limit."""
-    name = qos or limits.default_qos
+def room(limits: Limits, qos: str, account: str) -> int | None:
+    """How many more jobs the user may submit with a QOS and an account now; None when the site names no limit."""
+    association = limits.accounts.get(account, {})
+    name = qos or association.get("DefaultQOS", "")
     row = limits.qos.get(name, {}) if limits.enforces_qos else {}
     of_qos = [int(row[key]) for key in ("MaxSubmitPU", "MaxSubmitPA", "GrpSubmit") if row.get(key, "").isdigit()]
-    if not of_qos and limits.max_submit is None:
+    of_account = [int(association["MaxSubmit"])] if association.get("MaxSubmit", "").isdigit() else []
+    if not of_qos and not of_account:
         return None
     try:
-        text = commands.call("squeue", "-h", "-r", f"--user={getpass.getuser()}", "-o", "%q")
+        text = commands.call("squeue", "-h", "-r", f"--user={getpass.getuser()}", "-o", "%q|%a")
     except SlurmError:
         return None
-    jobs = text.split()
-    rooms = [limit - jobs.count(name) for limit in of_qos]
-    if limits.max_submit is not None:
-        rooms.append(limits.max_submit - len(jobs))
+    jobs = [tuple(line.split("|")) for line in text.splitlines()]
+    rooms = [limit - sum(each[0] == name for each in jobs) for limit in of_qos]
+    rooms += [limit - sum(each[1] == association["Account"] for each in jobs) for limit in of_account]
     return max(0, min(rooms))
 
 
@@ -106,7 +110,8 @@ def doubts(limits: Limits, resources: Resources, declared: Mapping[str, str]) ->
         notes.append(
             f"{shown} is more than the partition {where} allows ({partition['MaxTime']}): it would never start"
         )
-    row = limits.qos.get(qos or limits.default_qos, {}) if limits.enforces_qos else {}
+    qos = qos or limits.accounts.get(str(options.get("account", "")), {}).get("DefaultQOS", "")
+    row = limits.qos.get(qos, {}) if limits.enforces_qos else {}
     longest = minutes(row.get("MaxWall", ""))
     if asked and longest and asked > longest:
         notes.append(f"{shown} is more than the QOS {row['Name']} allows ({row['MaxWall']}): it would never start")

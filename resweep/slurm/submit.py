@@ -250,20 +250,21 @@ def submit(planned: Draft, told: Callable[[Batch, str, int], None] = lambda *_: 
     with disk_errors(planned.folder):
         submission = _write(planned)
     done = Submitted(planned)
-    rooms: dict[str, int | None] = {}
+    rooms: dict[tuple[str, str], int | None] = {}
     after: list[str] = []
     try:
         for batch in planned.batches:
-            qos = str({**planned.declared, **batch.resources.options}.get("qos", ""))
-            if qos not in rooms:
-                rooms[qos] = limits.room(planned.limits, qos)
-            for job, first, last in _submit_batch(planned, batch, after, rooms[qos]):
+            options = {**planned.declared, **batch.resources.options}
+            whose = str(options.get("qos", "")), str(options.get("account", ""))
+            if whose not in rooms:
+                rooms[whose] = limits.room(planned.limits, *whose)
+            for job, first, last in _submit_batch(planned, batch, after, rooms[whose]):
                 array = batch.kind in ("array", "workers")
                 submission.note(id=job, list=batch.name, first=first, last=last, array=array)
                 done.jobs.append((batch, job, last - first + 1))
                 told(batch, job, last - first + 1)
-                if (room := rooms[qos]) is not None:
-                    rooms[qos] = room - (last - first + 1)
+                if (room := rooms[whose]) is not None:
+                    rooms[whose] = room - (last - first + 1)
             after = _after(batch, done, after)
     except _LimitError as error:
         done.reason = error.__cause__ if isinstance(error.__cause__, SlurmError) else None

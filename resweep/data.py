@@ -93,7 +93,7 @@ class Cache:
             return
         self._known = {**self._read(), **self._new}
         with contextlib.suppress(OSError):
-            descriptor, part = tempfile.mkstemp(prefix=os.path.basename(self._path) + "-", dir=os.path.dirname(self._path))
+            descriptor, part = tempfile.mkstemp(prefix=self._path + "-", dir=os.path.dirname(self._path))
             try:
                 with open(descriptor, "w", encoding="utf-8") as file:
                     json.dump({"format": FORMAT, "files": self._known}, file, sort_keys=True)

@@ -47,7 +47,7 @@ class Definition:
     @property
     def fingerprints(self) -> bytes | None:
         """The content of fingerprints.json."""
-        return None if self.data is None else (trial.pretty(self.data) + "\n").encode()
+        return None if self.data is None else _fingerprints(self.data)
 
     def same_as(self, last: dict[str, Any] | None) -> bool:
         """Whether the last generation froze exactly this."""
@@ -195,6 +195,10 @@ def read_data(root: Path, definition: Sweep, cache: Cache) -> Listing | None:
         raise ConfigError(f"{definition.where}: data.files: {error}") from None
 
 
+def _fingerprints(listing: Listing) -> bytes:
+    return (trial.pretty(listing) + "\n").encode()
+
+
 def freeze(
     paths: SweepPaths,
     definition: Sweep,
@@ -217,7 +221,7 @@ def freeze(
         "settings": definition.config | {"n_trials": definition.n_trials},
         "snapshot": source.digest,
         "train": hashlib.sha256(train).hexdigest(),
-        "data": None if listing is None else trial.digest(listing),
+        "data": None if listing is None else hashlib.sha256(_fingerprints(listing)).hexdigest(),
     }
     return Definition(definition, template, source, train, json.loads(json.dumps(record, default=str)), listing)
 

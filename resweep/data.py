@@ -77,15 +77,12 @@ class Cache:
         self._new[path] = [[*before, began, digest], *others][:STAMPS]
         return digest, before[0]
 
-    def known(self, path: str) -> str | None:
-        """The sha256 of a file if that can be told without reading it; "" for one that is not there."""
-        try:
-            with open(path, "rb") as file:
-                now = _stamp(file.fileno())
-        except OSError:
-            return ""
+    def seen(self, path: str) -> str | None:
+        """The sha256 that a file had when it was read last, if it looks the same since; an OSError if it is gone."""
+        with open(path, "rb") as file:
+            now = _stamp(file.fileno())
         stamps = self._new.get(path, []) + self._known.get(path, [])
-        return next((known[5] for known in stamps if known[:4] == now and _settled(known)), None)
+        return next((known[5] for known in stamps if known[:4] == now), None)
 
     def save(self) -> None:
         """Write down what was read. A cache that cannot be written costs time and nothing else."""
@@ -178,9 +175,12 @@ def noticed(recorded: Listing, root: str, cache: Cache) -> list[Change]:
     """The same as far as it can be told without reading a file: what a look at the sweep can afford."""
     found = []
     for name, file in sorted(recorded["files"].items()):
-        known = cache.known(os.path.join(root, name))
-        if known is not None and known != file["sha256"]:
-            found.append(Change(name, "changed" if known else "missing"))
+        path = os.path.join(root, name)
+        try:
+            if os.stat(path).st_size != file["size"] or cache.seen(path) not in (None, file["sha256"]):
+                found.append(Change(name, "changed"))
+        except OSError:
+            found.append(Change(name, "missing"))
     return sorted(found + _added(recorded, root))
 
 

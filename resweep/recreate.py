@@ -139,8 +139,8 @@ class _Tool:
             return path, python["version"]
         if not (found := exact or near):
             raise ProjectError(
-                f"the trial ran with {python['implementation']} {python['version']}; found no {minor} on PATH, expected "
-                "one that can hold the same packages; install it, or uv, which fetches it"
+                f"the trial ran with Python {python['version']} ({python['implementation']}); found no {minor} here, "
+                "expected one that can hold the same packages; install it, or uv, which fetches it"
             )
         return found[0], versions[found[0]]
 
@@ -205,9 +205,8 @@ def _compare(python: Path, wanted: list[Wanted], result: Rebuilt) -> None:
         if found is not None and found.version == each.version:
             result.installed += 1
         elif each.name not in result.missing:
-            result.missing[each.name] = (
-                f"{each.version} was asked for, {found.version if found else 'nothing'} is there"
-            )
+            now = found.version if found else "nothing"
+            result.missing[each.name] = f"{each.version} was asked for, {now} is there"
 
 
 def _version(python: str, implementation: str) -> str | None:

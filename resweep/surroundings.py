@@ -119,7 +119,7 @@ def _from_name(folder: str, name: str, stem: str, suffix: str) -> Installed | No
     metadata = os.path.join(folder, name)
     if suffix == "egg-link":  # `setup.py develop`: the source's path, and the metadata there
         source = _text(metadata).split("\n")[0].strip()
-        metadata = os.path.join(source, stem + ".egg-info")
+        metadata = os.path.join(source, stem.replace("-", "_") + ".egg-info")
         return Installed(stem, _fields(metadata)[1] or "unknown", metadata)
     package, dash, version = stem.partition("-")
     if suffix == "egg-info":

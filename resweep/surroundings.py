@@ -64,6 +64,7 @@ NUMERIC = (
     "VECLIB_*",
     "XLA_*",
 )
+_BEGINNINGS = tuple(name[:-1] for name in NUMERIC if name.endswith("*"))
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|_KEY|APIKEY", re.I)
 
 
@@ -208,13 +209,8 @@ def conda(prefix: str) -> dict[str, Facts]:
 
 def variables(environment: dict[str, str]) -> dict[str, str]:
     """Those of the variables in NUMERIC that are set, but none that looks like a secret."""
-    exact = {name for name in NUMERIC if not name.endswith("*")}
-    beginnings = tuple(name[:-1] for name in NUMERIC if name.endswith("*"))
-    return {
-        name: environment[name]
-        for name in sorted(environment)
-        if (name in exact or name.startswith(beginnings)) and not _SECRET.search(name)
-    }
+    named = sorted(name for name in environment if name in NUMERIC or name.startswith(_BEGINNINGS))
+    return {name: environment[name] for name in named if not _SECRET.search(name)}
 
 
 def platform_() -> Facts:
@@ -412,9 +408,16 @@ class Watch:
             "drift": drift(recorded, trains) if trains and recorded else None,
         }
         write(os.path.join(self._directory, ENVIRONMENT), facts)
-        shutil.rmtree(self._reports, ignore_errors=True)
+        self._clear()
         leaked = sorted({path for report in reports for path in report["leaked"]})
         return {"leaked": leaked if reports else None}
+
+    def _clear(self) -> None:
+        """Remove the reports; what a process that outlives its training writes yet may stay."""
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self._reports):
+                os.unlink(os.path.join(self._reports, name))
+            os.rmdir(self._reports)
 
     def _read(self) -> Iterable[Facts]:
         with contextlib.suppress(OSError):

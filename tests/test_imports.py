@@ -19,8 +19,21 @@ FILES = {
 }
 # plain values in, plain values out
 PURE = ("errors", "sweep", "space", "trial", "template", "index", "jobs")
-WRITING = ("space", "template", "snapshot", "environment", "definition", "capsule", "plan", "jobs", "generate")
+WRITING = (
+    "space",
+    "template",
+    "snapshot",
+    "environment",
+    "launcher",
+    "definition",
+    "capsule",
+    "plan",
+    "jobs",
+    "generate",
+)
 READING = ("results", "report", "run", "slurm", "status", "gpus")
+# the launcher, and what it carries: they run under whatever Python the training has
+CARRIED = ("attempt", "data", "surroundings", "witness")
 
 
 def imported(path: Path) -> set[str]:
@@ -87,12 +100,14 @@ def test_only_the_command_line_prints_exits_and_knows_click() -> None:
         assert not calls & {"print", "exit", "input"}, room
 
 
-def test_the_launcher_needs_python_3_8_and_nothing_else() -> None:
-    """attempt.py is copied into every capsule, and runs under whatever Python the training has."""
-    text = FILES["attempt"].read_text("utf-8")
+@pytest.mark.parametrize("room", CARRIED)
+def test_the_launcher_needs_python_3_8_and_nothing_else(room: str) -> None:
+    """attempt.py, with what it carries, is copied into every capsule, and runs under the training's Python."""
+    text = FILES[room].read_text("utf-8")
     ast.parse(text, feature_version=(3, 8))
-    assert imported(FILES["attempt"]) <= set(sys.stdlib_module_names)
-    assert ROOMS["attempt"] == set()
+    assert imported(FILES[room]) <= set(sys.stdlib_module_names)
+    assert ROOMS[room] == set()
+    assert "'''" not in text  # its text stands between these in the launcher
     # evaluated when the file is read, unlike what stands in an annotation
     assert not re.search(r"^\w+ = .*\b(dict|list|tuple|set)\[", text, re.MULTILINE)
 

@@ -362,9 +362,9 @@ def check(capsule: str, manifest: Record, directory: str) -> None:
 
 def sweep_data(place: Place) -> str | None:
     """The fingerprints of the data that the sweep's last generation asks for; None where it names none."""
-    sweep = os.path.join(place.capsule, "..", "..")
+    sweep = os.path.dirname(os.path.dirname(place.capsule))
     generation = read_json(os.path.join(sweep, RUN_OPTIONS)).get("data")
-    return os.path.normpath(os.path.join(sweep, "generations", str(generation), FINGERPRINTS)) if generation else None
+    return os.path.join(sweep, "generations", str(generation), FINGERPRINTS) if generation else None
 
 
 def data_root(place: Place) -> str:

@@ -445,7 +445,7 @@ def read_report(path: str) -> Facts:
     """What one process reported: a line `KEY VALUE` for each thing, in any number."""
     report: Facts = {"python": "", "implementation": "", "prefix": "", "inside": 0}
     report.update(path=[], leaked=[], libraries={})
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         for line in file.read().split("\n")[:-1]:  # a line that is not whole was being written when the process died
             key, _, value = line.partition(" ")
             value = value.replace("%0A", "\n").replace("%25", "%")

@@ -141,7 +141,7 @@ class Witness:
             facts = [*head, ("prefix", sys.prefix), *(("path", entry) for entry in self._path), *facts]
         self._told.update(value for key, value in facts if key == "leaked")
         text = "".join("%s %s\n" % (key, value.replace("%", "%25").replace("\n", "%0A")) for key, value in facts)
-        with open(self._file, "a", encoding="utf-8", errors="surrogateescape") as file:
+        with open(self._file, "a", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             file.write(text)
 
 

@@ -406,11 +406,12 @@ class Watch:
             "python": {key: trains[key] for key in ("python", "implementation", "prefix")} if trains else None,
             "libraries": trains["libraries"] if trains else {},
             "drift": drift(recorded, trains) if trains and recorded else None,
+            "audit_errors": sorted({error for report in reports for error in report["error"]}),
         }
         write(os.path.join(self._directory, ENVIRONMENT), facts)
         self._clear()
         leaked = sorted({path for report in reports for path in report["leaked"]})
-        return {"leaked": leaked if reports else None}
+        return {"leaked": leaked if leaked or (reports and not facts["audit_errors"]) else None}
 
     def _clear(self) -> None:
         """Remove the reports; what a process that outlives its training writes yet may stay."""
@@ -444,12 +445,12 @@ def _recorded(path: str) -> Facts:
 def read_report(path: str) -> Facts:
     """What one process reported: a line `KEY VALUE` for each thing, in any number."""
     report: Facts = {"python": "", "implementation": "", "prefix": "", "inside": 0}
-    report.update(path=[], leaked=[], libraries={})
+    report.update(path=[], leaked=[], error=[], libraries={})
     with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         for line in file.read().split("\n")[:-1]:  # a line that is not whole was being written when the process died
             key, _, value = line.partition(" ")
             value = value.replace("%0A", "\n").replace("%25", "%")
-            if key in ("path", "leaked"):
+            if key in ("path", "leaked", "error"):
                 report[key].append(value)
             elif key == "library":
                 name, _, version = value.partition(" ")

@@ -53,8 +53,8 @@ class Witness:
                     for each, file in ((name, spec.origin), ("__main__", _file(sys.modules["__main__"]))):
                         if self._is_leak(each, file) and self._whole(file) not in self._told:
                             self._tell([("leaked", self._whole(file))])
-                except Exception:
-                    pass
+                except Exception as error:
+                    self._fail(error)
                 return spec
         return None
 
@@ -76,6 +76,13 @@ class Witness:
             # a helper that has nothing of the project need not say so when another process has reported
             if os.getpid() == self._pid and (inside or self._told or len(os.listdir(self._reports)) == 1):
                 self._tell([("inside", str(inside)), *self._libraries()])
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Report that this process could not be audited."""
+        try:
+            self._tell([("error", repr(error))])
         except Exception:
             pass
 
@@ -147,8 +154,10 @@ class Witness:
 
 def _file(module: Any) -> Any:
     """The file that a module was loaded from; None where there is none."""
+    if not issubclass(type(module), type(sys)):  # sys.modules may hold anything
+        return None
     # the dictionary itself: asking a lazy module for a name loads it
-    names = object.__getattribute__(module, "__dict__") if module is not None else {}
+    names = object.__getattribute__(module, "__dict__")
     # Python takes the script's __file__ away before the end; its loader stays
     file = names.get("__file__") or getattr(names.get("__loader__"), "path", None)
     return file if isinstance(file, str) else None

@@ -70,8 +70,8 @@ def test_the_interpreter_that_trains_is_the_one_that_is_captured(tmp_path: Path)
 def test_git_tells_commit_remote_diff_and_untracked_files(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """The remote without credentials; small untracked files with their content, but no secrets."""
     repository(project.root)
-    monkeypatch.setattr(environment, "LARGEST_UNTRACKED", 12)
-    project.write({"qb/main.py": "changed\n", "notes.txt": "new", ".env.local": "KEY=1", "big.txt": "x" * 13})
+    monkeypatch.setattr(environment, "LARGEST_UNTRACKED", 40)
+    project.write({"qb/main.py": "changed\n", "notes.txt": "new", ".env.local": "KEY=1", "big.txt": "x" * 99})
     (project.root / "bytes").write_bytes(b"\xff\xfe")
     (project.root / "link").symlink_to("/etc/passwd")
     found = git(project.root)
@@ -85,7 +85,7 @@ def test_git_tells_commit_remote_diff_and_untracked_files(project: Project, monk
         "notes.txt": {"size": 3, "text": "new"},
         "bytes": {"size": 2, "base64": "//4="},
         ".env.local": {"size": 5, "left_out": "its name looks like a secret's"},
-        "big.txt": {"size": 13, "left_out": "too big"},
+        "big.txt": {"size": 99, "left_out": "too big"},
         "link": {"size": 11, "left_out": "no regular file"},
     }
     assert "root:" not in json.dumps(found)
@@ -130,7 +130,7 @@ def test_env_shows_what_was_frozen_and_what_it_ran_on(swept: Project) -> None:
     before = swept.resweep("env", "rnn#1").ok().out
     assert f"cpython {sys.version.split()[0]}" in before
     assert "click==" in before
-    assert "attempt" not in before
+    assert "  attempt " not in before
     swept.resweep("run", "rnn#1").ok()
     after = swept.resweep("env", "rnn#1").ok().out
     assert "drift     none" in after

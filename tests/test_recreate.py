@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -143,11 +142,6 @@ def test_another_platform_is_told(tmp_path: Path) -> None:
     assert recreate._platform_notes({"platform": surroundings.platform_()}) == []
 
 
-@(
-    pytest.mark.skipif(not shutil.which("uv"), reason="uv is not on PATH")
-    if False
-    else pytest.mark.filterwarnings("default")
-)
 def test_uv_is_asked_where_it_is_there(links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same requirements, without dependencies, for the new environment's Python."""
     uv = tmp_path / "bin" / "uv"
@@ -155,7 +149,7 @@ def test_uv_is_asked_where_it_is_there(links: Path, tmp_path: Path, monkeypatch:
     uv.write_text(
         f'#!/bin/sh\necho "$*" >> "{tmp_path}/said"\n'
         f'[ "$1" = venv ] && exec "{sys.executable}" -m venv "$5"\n'
-        f'shift 2; python=$3; shift 3; exec "$python" -m pip install "$@"\n'
+        f'python=$4; shift 4; exec "$python" -m pip install "$@"\n'
     )
     uv.chmod(0o755)
     monkeypatch.setenv("PATH", str(uv.parent), prepend=":")

@@ -50,6 +50,7 @@ def library(trial: Trial) -> Trial:
         'cd "$1"; python -m qb.model',
         'cd /; python "$1/qb/model.py"',
         'cd /; ln -s "$1" "$out.link"; PYTHONPATH="$out.link:$PYTHONPATH" ' + f'{PYTHON} -c "import qb.model"',
+        program('import sys, qb.model; sys.modules.update(a=None, b=3, c=object()); sys.modules["d"] = iter("")'),
         f'cd "$root"; {PYTHON} -P -c "import qb.model"' if sys.version_info >= (3, 11) else program("import qb"),
     ],
 )
@@ -179,6 +180,14 @@ def test_a_full_report_directory_never_stops_a_training(trial: Trial) -> None:
     trial.launch().ok()
     assert trial.log() == "1\n"
     assert trial.record()["leaked"] is None
+
+
+def test_an_audit_that_fails_claims_nothing(library: Trial) -> None:
+    """What it failed of stands in environment.json."""
+    train = program("import os; os.listdir = None")
+    assert leaked(library, train) is None
+    ran = json.loads((library.directory() / "environment.json").read_text())
+    assert "not callable" in ran["audit_errors"][0]
 
 
 def test_the_witness_costs_a_start_of_python_little(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import hashlib
+import importlib
 import json
 import os
 import re
@@ -27,6 +29,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Iterator
 
@@ -41,6 +44,10 @@ HEARTBEAT = "heartbeat"
 RUN_OPTIONS = "run.json"
 ATTEMPTS_SUFFIX = ".attempts"
 MANIFEST = "manifest.json"
+FINGERPRINTS = "fingerprints.json"
+ENVIRONMENT = "environment.json"
+DATA_CACHE = ".data-cache.json"
+ALLOW_CHANGED_DATA = "RESWEEP_ALLOW_CHANGED_DATA"
 CONFIG_ROOT = ("config", "generated")
 MODEL_ROOT = ("model", "generated")
 
@@ -177,7 +184,7 @@ def begin(place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, .
             "%s: exists, but no attempt of this trial has finished; move it away, and run again" % place.output
         )
     check(place.capsule, manifest, place.attempts)
-    record = {**new_record(manifest, number), "gpus": list(gpus)}
+    record = {**new_record(manifest, number), "gpus": list(gpus), **check_data(place, sweep_data(place))}
     if not _claim(place, record):
         return "running", read_json(os.path.join(place.attempt(number), RECORD))
     return "claimed", record
@@ -195,8 +202,7 @@ def conduct(place: Place, manifest: Record, record: Record, script: str | None =
         print("%s: given up, since its runner died while it was started" % place.label)
         return BUSY
     record["resumed"] = _resume(place, number)
-    data = os.environ.get("RESWEEP_DATA") or place.root
-    record = execute(place.capsule, manifest, directory, record, data, script)
+    record = execute(place.capsule, manifest, directory, record, data_root(place), script)
     if record["state"] == "finished" and not _count(place, number):
         print("%s: finished, but another attempt had finished first; this one does not count" % place.label)
         return 0
@@ -225,11 +231,11 @@ def rerun(capsule: str, directory: str | None = None) -> int:
     capsule = os.path.abspath(capsule)
     manifest = read_manifest(capsule)
     check(capsule, manifest, directory or os.getcwd())
-    directory = _fresh(capsule, "rerun-%s-%s" % (manifest["id"], manifest["trial"]), directory)
     place = Place(capsule)
-    data = os.environ.get("RESWEEP_DATA") or (place.root if place.in_project else os.getcwd())
+    record = {**new_record(manifest, 1), **check_data(place, os.path.join(capsule, FINGERPRINTS))}
+    directory = _fresh(capsule, "rerun-%s-%s" % (manifest["id"], manifest["trial"]), directory)
     print("runs %s again; output, log and record go to %s" % (capsule, directory), flush=True)
-    record = execute(capsule, manifest, directory, new_record(manifest, 1), data)
+    record = execute(capsule, manifest, directory, record, data_root(place))
     print(outcome(record, os.path.join(directory, LOG)))
     return _status(record)
 
@@ -253,6 +259,9 @@ def new_record(manifest: Record, number: int) -> Record:
         "signal": None,
         "peak_memory_bytes": None,
         "gpus": [],
+        "data": None,
+        "data_changed": [],
+        "leaked": None,
         "slurm": {key: os.environ[key] for key in sorted(os.environ) if _SLURM_ID.match(key)},
     }
 
@@ -279,6 +288,8 @@ def execute(
     env = environment(capsule, manifest, directory, record["attempt"], data)
     if record["resumed"]:
         env["RESWEEP_RESUMED"] = str(record["resumed"])
+    watch = _room("surroundings").Watch(capsule, directory, _text("witness"))
+    env = watch.environment(env)
     with open(os.path.join(directory, LOG), "ab") as log, Signals() as signals:
         command = [script] if script else ["bash", os.path.join(capsule, "train.sh")]
         command += [capsule, toml]
@@ -291,6 +302,7 @@ def execute(
                 record["state"] = "stopped"
         if record["state"] == "finished":
             os.makedirs(os.path.join(directory, OUTPUT), exist_ok=True)
+        record.update(watch.ended(write_json))
         close(directory, record)
     return record
 
@@ -374,6 +386,43 @@ def check(capsule: str, manifest: Record, directory: str) -> None:
         raise AttemptError("%s: has a %r in it, which no PYTHONPATH can hold; move it" % (capsule, os.pathsep))
     _python()
     attempt_toml(capsule, manifest["id"], directory, directory)
+
+
+def sweep_data(place: Place) -> str | None:
+    """The fingerprints of the data that the sweep's last generation asks for; None where it names none."""
+    sweep = os.path.dirname(os.path.dirname(place.capsule))
+    generation = read_json(os.path.join(sweep, RUN_OPTIONS)).get("data")
+    return os.path.join(sweep, "generations", str(generation), FINGERPRINTS) if generation else None
+
+
+def data_root(place: Place) -> str:
+    """The directory that relative paths of data start from."""
+    return os.environ.get("RESWEEP_DATA") or (place.root if place.in_project else os.getcwd())
+
+
+def data_cache(place: Place) -> Any:
+    """What is known of the data's files without reading them, shared by the sweeps of a project."""
+    path = os.path.join(place.root, *CONFIG_ROOT, DATA_CACHE) if place.in_project else None
+    return _room("data").Cache(path)
+
+
+def check_data(place: Place, fingerprints: str | None) -> Record:
+    """What the record says of the data; an AttemptError where it is not what it was, unless a person allows that."""
+    recorded = read_json(fingerprints) if fingerprints else {}
+    if not recorded:
+        return {"data": None, "data_changed": []}
+    cache = data_cache(place)
+    changed = [str(change) for change in _room("data").changes(recorded, data_root(place), cache)]
+    cache.save()
+    if changed and not os.environ.get(ALLOW_CHANGED_DATA):
+        more = " and %d more" % (len(changed) - 3) if len(changed) > 3 else ""
+        raise AttemptError(
+            "%s: the data changed since it was generated: %s%s; nothing was started. Restore it, or generate again, or "
+            "allow it: resweep run --allow-changed-data, or %s=1"
+            % (place.label, ", ".join(changed[:3]), more, ALLOW_CHANGED_DATA)
+        )
+    with open(fingerprints or "", "rb") as file:
+        return {"data": hashlib.sha256(file.read()).hexdigest(), "data_changed": changed}
 
 
 def _python() -> str:
@@ -876,6 +925,29 @@ def _status(record: Record) -> int:
     if record["signal"] is not None:
         return 128 + signal.Signals[record["signal"]].value
     return record["exit_status"] or (0 if record["state"] == "finished" else 130)
+
+
+# In a copy of this file, the rooms that it needs; `launcher.py` of the tool puts their text here.
+PARTS: Dict[str, str] = {}
+
+
+@functools.lru_cache(maxsize=None)
+def _room(name: str) -> Any:
+    """A room that runs beside this file, wherever that is: one of its parts, or in the tool a file of its own."""
+    if name not in PARTS:
+        return importlib.import_module("resweep." + name)
+    room = types.ModuleType(name)
+    exec(compile(PARTS[name], name + ".py of the launcher", "exec"), room.__dict__)
+    return room
+
+
+@functools.lru_cache(maxsize=None)
+def _text(name: str) -> str:
+    """The text of such a room."""
+    if name in PARTS:
+        return PARTS[name]
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".py"), encoding="utf-8") as file:
+        return file.read()
 
 
 def main(arguments: list[str]) -> int:

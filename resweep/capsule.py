@@ -20,7 +20,7 @@ from typing import Any
 
 import tomli_w
 
-from resweep import attempt, trial
+from resweep import attempt, launcher, trial
 from resweep.errors import TrialError
 from resweep.snapshot import Snapshot, write_read_only
 from resweep.trial import TrialName
@@ -48,7 +48,7 @@ class Shared:
 
     snapshot: Snapshot
     source: Path
-    files: Mapping[str, Path]  # train.sh, rerun.sh, provenance.json
+    files: Mapping[str, Path]  # train.sh, rerun.sh, and where they came from: PROVENANCES
 
 
 def toml_bytes(config: Mapping[str, Any], sweep_name: str, name: TrialName) -> bytes:
@@ -73,8 +73,7 @@ def json_bytes(filled: object) -> bytes:
 
 def rerun_bytes() -> bytes:
     """`rerun.sh`: bash that runs the launcher it carries, so that a capsule needs bash and Python alone."""
-    launcher = Path(attempt.__file__).read_text("utf-8")
-    return (_RERUN + launcher).encode()
+    return (_RERUN + launcher.text()).encode()
 
 
 _MARK = "# --- the launcher: attempt.py of resweep ---"
@@ -86,6 +85,7 @@ _RERUN = f"""\
 #
 # DIR gets output/ (what training writes), log.txt and record.json. Nothing here, and no earlier output, is touched.
 # RESWEEP_PYTHON names another interpreter; RESWEEP_DATA the directory that relative data paths start from.
+# RESWEEP_ALLOW_CHANGED_DATA=1 runs it although the data is not what it was.
 set -u
 here=$(CDPATH='' cd -- "$(dirname -- "${{BASH_SOURCE[0]}}")" && pwd) || exit
 python=${{RESWEEP_PYTHON:-$(command -v python || command -v python3)}}
@@ -114,7 +114,7 @@ class Writer:
         self._digests = {
             path: hashlib.sha256(source.read_bytes()).hexdigest()
             for path, source in shared.files.items()
-            if path != trial.PROVENANCE
+            if path not in trial.PROVENANCES
         }
 
     def __enter__(self) -> Writer:
@@ -204,7 +204,10 @@ def check_digest(capsule: Path, digest: str) -> None:
 def remove_leftovers(home: Path) -> None:
     """Remove what a generation that was killed left under temporary names; the caller holds the sweep's lock."""
     for path in home.glob(TEMPORARY + "*"):
-        shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _copy(source: str, target: str) -> None:

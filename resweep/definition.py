@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import space, sweep, trial
+from resweep import data, space, sweep, trial
+from resweep.data import Cache, DataError, Listing
 from resweep.errors import ConfigError, ProjectError
 from resweep.index import Entry
 from resweep.snapshot import Snapshot
@@ -41,6 +42,12 @@ class Definition:
     snapshot: Snapshot
     train: bytes
     record: dict[str, Any]  # generation.json without its number and plan
+    data: Listing | None = None  # the fingerprints of what [data] names
+
+    @property
+    def fingerprints(self) -> bytes | None:
+        """The content of fingerprints.json."""
+        return None if self.data is None else _fingerprints(self.data)
 
     def same_as(self, last: dict[str, Any] | None) -> bool:
         """Whether the last generation froze exactly this."""
@@ -178,7 +185,28 @@ def read_train(root: Path) -> bytes:
         ) from None
 
 
-def freeze(paths: SweepPaths, definition: Sweep, template: Template, source: Snapshot, train: bytes) -> Definition:
+def read_data(root: Path, definition: Sweep, cache: Cache) -> Listing | None:
+    """The fingerprints of the files that `[data]` names, None if it names none; a ConfigError if one is not there."""
+    if not definition.data:
+        return None
+    try:
+        return data.listing(definition.data, os.environ.get("RESWEEP_DATA") or str(root), cache)
+    except DataError as error:
+        raise ConfigError(f"{definition.where}: data.files: {error}") from None
+
+
+def _fingerprints(listing: Listing) -> bytes:
+    return (trial.pretty(listing) + "\n").encode()
+
+
+def freeze(
+    paths: SweepPaths,
+    definition: Sweep,
+    template: Template,
+    source: Snapshot,
+    train: bytes,
+    listing: Listing | None = None,
+) -> Definition:
     """Gather what a generation freezes, its record as it is read back from JSON."""
     files = sources(template)
     record = {
@@ -193,8 +221,9 @@ def freeze(paths: SweepPaths, definition: Sweep, template: Template, source: Sna
         "settings": definition.config | {"n_trials": definition.n_trials},
         "snapshot": source.digest,
         "train": hashlib.sha256(train).hexdigest(),
+        "data": None if listing is None else hashlib.sha256(_fingerprints(listing)).hexdigest(),
     }
-    return Definition(definition, template, source, train, json.loads(json.dumps(record, default=str)))
+    return Definition(definition, template, source, train, json.loads(json.dumps(record, default=str)), listing)
 
 
 def sources(template: Template) -> dict[str, bytes]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import fnmatch
+import hashlib
 import json
-import platform
-import re
+import os
 import socket
 import subprocess
 import sys
@@ -12,28 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resweep import __version__
+from resweep import __version__, surroundings, trial
+from resweep.errors import TrialError
 
 LARGEST_DIFF = 1 << 20  # bytes of an uncommitted diff that are kept
+LARGEST_UNTRACKED = 1 << 20  # bytes of untracked files that are kept, in all
+MOST_UNTRACKED = 1000  # untracked files that are named
 
 _OURS = ("config/generated/", "model/generated/")
-
-# Run in the interpreter that trains, which may be older than ours.
-_PACKAGES = """
-import json, os, platform, sys
-from importlib.metadata import distributions
-packages = {}
-for d in distributions():
-    # the directory's name says it; reading the metadata of a hundred packages takes longer than all the rest
-    folder = os.path.basename(str(getattr(d, "_path", "")))
-    name, dash, version = folder[:-len(".dist-info")].rpartition("-") if folder.endswith(".dist-info") else ("", "", "")
-    if not dash:
-        name, version = d.metadata["Name"], d.version
-    if name:
-        packages[name.replace("_", "-")] = version
-print(json.dumps({"python": platform.python_version(), "implementation": platform.python_implementation(),
-                  "executable": sys.executable, "packages": packages}))
-"""
+# untracked files whose content stays where it is: a capsule is made to be shared
+_SECRETS = (".env*", "*.pem", "*.key", "id_*", ".netrc", ".pypirc", "*secret*", "*credential*", "*token*", "*password*")
 
 
 class Capture:
@@ -42,27 +32,19 @@ class Capture:
     def __init__(self, root: Path, python: str) -> None:
         self._root = root
         self._process = subprocess.Popen(
-            [python, "-B", "-c", _PACKAGES],
+            [python, "-B", "-c", Path(surroundings.__file__).read_text("utf-8")],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             process_group=0,
         )
 
-    def provenance(self) -> dict[str, Any]:
-        """The content of provenance.json."""
+    def environment(self) -> bytes | None:
+        """The content of environment.json; None where the interpreter could not tell (older than Python 3.8)."""
         output = self._process.communicate()[0]
-        return {
-            "format": 1,
-            "tool": {"name": "resweep", "version": __version__},
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": sys.argv,
-            "project": str(self._root),
-            "host": socket.gethostname(),
-            "platform": platform.platform(),
-            "interpreter": json.loads(output) if self._process.returncode == 0 else None,
-            "git": git(self._root),
-        }
+        if self._process.returncode:
+            return None
+        return (trial.pretty({"format": trial.FORMAT, **json.loads(output)}) + "\n").encode()
 
     def __enter__(self) -> Capture:
         """Nothing more: the capturing has started."""
@@ -75,25 +57,97 @@ class Capture:
             self._process.communicate()
 
 
-def git(root: Path) -> dict[str, Any] | None:
-    """The commit, branch, remote and uncommitted diff of the checkout at `root`; None where there is none."""
-    if _git(root, "rev-parse", "--is-inside-work-tree") is None:
-        return None
-    diff = _git(root, "diff", "HEAD", "--binary") or ""
-    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z") or ""
+def provenance(root: Path, environment: bytes | None, fingerprints: bytes | None) -> dict[str, Any]:
+    """The content of provenance.json; it names the files beside it by their digests."""
     return {
-        "commit": _line(_git(root, "rev-parse", "--verify", "-q", "HEAD")),
-        "branch": _line(_git(root, "rev-parse", "--abbrev-ref", "HEAD")),
-        "remote": without_credentials(_line(_git(root, "config", "--get", "remote.origin.url"))),
-        "diff": diff[:LARGEST_DIFF],
-        "diff_is_whole": len(diff) <= LARGEST_DIFF,
-        "untracked": [name for name in untracked.split("\0") if name and not name.startswith(_OURS)][:1000],
+        "format": trial.FORMAT,
+        "tool": {"name": "resweep", "version": __version__},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "project": str(root),
+        "host": socket.gethostname(),
+        "environment": environment and hashlib.sha256(environment).hexdigest(),
+        "data": fingerprints and hashlib.sha256(fingerprints).hexdigest(),
+        "git": git(root),
     }
 
 
-def without_credentials(url: str | None) -> str | None:
-    """A remote's address with user name and password taken out."""
-    return None if url is None else re.sub(r"^([a-z+]+://)[^/@]*@", r"\1", url)
+def of_capsule(capsule: Path) -> dict[str, Any]:
+    """The environment that a capsule was generated in; a TrialError for a capsule that does not know."""
+    path = capsule / trial.ENVIRONMENT
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if found["format"] != trial.FORMAT:
+            raise TrialError(f"{path}: format {found['format']}, expected {trial.FORMAT}: made by another version")
+    except FileNotFoundError:
+        raise TrialError(f"{capsule}: has no {trial.ENVIRONMENT}, so its packages are not known") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrialError(f"{path}: cannot be read ({error})") from None
+    return found
+
+
+def of_attempt(directory: Path) -> dict[str, Any]:
+    """What an attempt ran on: machine, cards, packages that had changed; empty for one that does not say."""
+    try:
+        found = json.loads((directory / trial.ENVIRONMENT).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and "drift" in found else {}
+
+
+def git(root: Path) -> dict[str, Any] | None:
+    """The commit, branch, remote, uncommitted diff and untracked files at `root`; None where there is no checkout."""
+    if _git(root, "rev-parse", "--is-inside-work-tree") is None:
+        return None
+    diff = _git(root, "diff", "HEAD", "--binary") or ""
+    listed = (_git(root, "ls-files", "--others", "--exclude-standard", "-z") or "").split("\0")
+    untracked = [name for name in listed if name and not name.startswith(_OURS)]
+    return {
+        "commit": _line(_git(root, "rev-parse", "--verify", "-q", "HEAD")),
+        "branch": _line(_git(root, "rev-parse", "--abbrev-ref", "HEAD")),
+        "remote": surroundings.without_credentials(_line(_git(root, "config", "--get", "remote.origin.url"))),
+        "diff": diff[:LARGEST_DIFF],
+        "diff_is_whole": len(diff) <= LARGEST_DIFF,
+        "untracked": _untracked(root, untracked),
+    }
+
+
+def _untracked(root: Path, names: list[str]) -> list[dict[str, Any]]:
+    """The untracked files, the small ones first with their content, until LARGEST_UNTRACKED bytes are kept."""
+    sizes = {name: _size(root / name) for name in names[:MOST_UNTRACKED]}
+    left = LARGEST_UNTRACKED
+    found = []
+    for name, size in sorted(sizes.items(), key=lambda item: (item[1], item[0])):
+        file: dict[str, Any] = {"path": name, "size": size}
+        if any(fnmatch.fnmatch(os.path.basename(name).lower(), pattern) for pattern in _SECRETS):
+            file["left_out"] = "its name looks like a secret's"
+        elif size > left:
+            file["left_out"] = "too big"
+        else:
+            left -= size
+            file |= _content(root / name)
+        found.append(file)
+    return sorted(found, key=lambda file: str(file["path"]))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
+def _content(path: Path) -> dict[str, str]:
+    if path.is_symlink() or not path.is_file():
+        return {"left_out": "no regular file"}
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return {"left_out": f"cannot be read ({error.strerror})"}
+    try:
+        return {"text": data.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode("ascii")}
 
 
 def _git(root: Path, *arguments: str) -> str | None:

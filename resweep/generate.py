@@ -6,6 +6,7 @@ Nothing is written before everything is known to be right; what is written appea
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from resweep import attempt, capsule, definition, index, jobs, resources, snapshot, space, sweep, trial
+from resweep import capsule, definition, environment, index, jobs, launcher, resources, snapshot, space, sweep, trial
+from resweep.data import Cache
 from resweep.definition import Definition
 from resweep.environment import Capture
 from resweep.errors import DiskError, disk_errors
@@ -65,13 +67,16 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
         space.check_keys(asked)
         progress("filling", 0, len(points))
         filled = definition.fill(asked, template, points)
-        frozen = definition.freeze(paths, asked, template, build.snapshot(), train)
+        cache = Cache(str(paths.data_cache))
+        listing = definition.read_data(paths.root, asked, cache)
+        frozen = definition.freeze(paths, asked, template, build.snapshot(), train, listing)
         wanted = definition.identify(frozen, filled)
         if dry_run:
             grid.confirm()
             return plan(paths, request.source_change, frozen, wanted)
         with _locked(paths):
             planned = plan(paths, request.source_change, frozen, wanted)
+            cache.save()
             return _write(planned, request, frozen, capture, grid.confirm, progress)
 
 
@@ -88,12 +93,14 @@ def _write(
     old = index.read(paths)
     changed = planned.new or planned.orphaned or not frozen.same_as(last_generation(paths, old))
     updated = index.updated(old, old.generation + 1 if changed else old.generation, planned.entries)
-    provenance = capture.provenance() if changed else {}
+    found = capture.environment() if changed else None
     with ExitStack() as undo:
         staged = _stage(undo, _texts(paths, request, frozen, updated))
         if changed:
-            folder = _write_generation(undo, planned, frozen, updated.generation, provenance)
-            _write_capsules(planned, frozen, folder, confirm, progress)
+            origin = environment.provenance(paths.root, found, frozen.fingerprints)
+            folder = _write_generation(undo, planned, frozen, updated.generation, origin)
+            shared = _shared(undo, planned, frozen, folder, found)
+            _write_capsules(planned, shared, confirm, progress)
         else:
             confirm()
         undo.pop_all()
@@ -110,10 +117,14 @@ def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Ind
     needs = ["slurm." + key for key, values in swept.items() if len(values) > 1]
     wanted, _ = resources.resolve(asked.slurm, one_value, threads=asked.threads)
     needs += ["[slurm] setup"] if wanted.setup else []
-    options = {"format": trial.FORMAT, "on_retry": "resume" if asked.resume else "clean"}
+    options = {
+        "format": trial.FORMAT,
+        "on_retry": "resume" if asked.resume else "clean",
+        "data": updated.generation if frozen.data else None,
+    }
     script = jobs.script(paths.name, updated.current(), wanted, needs, request.way, asked.python)
     return {
-        paths.launcher: (Path(attempt.__file__).read_text("utf-8"), 0o644),
+        paths.launcher: (launcher.text(), 0o644),
         paths.run_options: (trial.pretty(options) + "\n", 0o644),
         paths.index: (updated.text(), 0o644),
         paths.jobs: (script, 0o755),
@@ -157,6 +168,7 @@ def _write_generation(
         trial.PROVENANCE: _json(provenance),
         trial.TRAIN: frozen.train,
         trial.RERUN: capsule.rerun_bytes(),
+        **({trial.FINGERPRINTS: frozen.fingerprints} if frozen.fingerprints else {}),
         **{f"{definition.BASE}/{name}": data for name, data in definition.sources(frozen.template).items()},
     }
     for name, data in files.items():
@@ -168,16 +180,30 @@ def _write_generation(
     return final
 
 
-def _write_capsules(
-    planned: Plan, frozen: Definition, generation: Path, confirm: Callable[[], None], progress: Progress
-) -> None:
+def _shared(
+    undo: ExitStack, planned: Plan, frozen: Definition, generation: Path, found: bytes | None
+) -> capsule.Shared:
+    """What the capsules of this generation share; the environment is stored once by its content."""
     paths = planned.paths
-    shared = capsule.Shared(
-        frozen.snapshot,
-        paths.snapshots / frozen.snapshot.digest / "files",
-        {name: generation / name for name in (trial.TRAIN, trial.RERUN, trial.PROVENANCE)},
-    )
-    with capsule.Writer(paths.directory, shared) as writer:
+    files = {name: generation / name for name in (trial.TRAIN, trial.RERUN, trial.PROVENANCE)}
+    if frozen.fingerprints is not None:
+        files[trial.FINGERPRINTS] = generation / trial.FINGERPRINTS
+    if found is not None:
+        files[trial.ENVIRONMENT] = stored = paths.environments / f"{hashlib.sha256(found).hexdigest()}.json"
+        if not stored.exists() or stored.read_bytes() != found:  # else another generation's, or one that was changed
+            paths.environments.mkdir(exist_ok=True)
+            part = stored.with_name(f"{capsule.TEMPORARY}{stored.name}")
+            part.unlink(missing_ok=True)
+            undo.callback(part.unlink, missing_ok=True)
+            snapshot.write_read_only(part, found)
+            if not stored.exists():
+                undo.callback(stored.unlink, missing_ok=True)
+            os.replace(part, stored)
+    return capsule.Shared(frozen.snapshot, paths.snapshots / frozen.snapshot.digest / "files", files)
+
+
+def _write_capsules(planned: Plan, shared: capsule.Shared, confirm: Callable[[], None], progress: Progress) -> None:
+    with capsule.Writer(planned.paths.directory, shared) as writer:
         for number, content in enumerate(planned.contents, 1):
             writer.write(content)
             progress("writing", number, len(planned.contents))
@@ -191,7 +217,7 @@ def _locked(paths: SweepPaths) -> Iterator[None]:
     made = [path for path in (paths.lock, paths.directory, *paths.directory.parents) if not path.exists()]
     with _open_lock(paths):
         try:
-            for home in (paths.snapshots, paths.directory, paths.generations):
+            for home in (paths.snapshots, paths.directory, paths.generations, paths.environments):
                 capsule.remove_leftovers(home)
             for final in paths.replaced:
                 for part in final.parent.glob(f".{final.name}.*{PART}"):
@@ -223,7 +249,7 @@ def _open_lock(paths: SweepPaths) -> IO[str]:
 def _remove_empty(paths: SweepPaths, made: list[Path]) -> None:
     if paths.lock in made:
         paths.lock.unlink(missing_ok=True)
-    for folder in (paths.generations, paths.snapshots, *made):
+    for folder in (paths.generations, paths.snapshots, paths.environments, *made):
         with suppress(OSError):
             folder.rmdir()
 

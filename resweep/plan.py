@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from resweep import attempt, capsule, definition, index, snapshot, trial
+from resweep import attempt, capsule, data, definition, index, snapshot, trial
 from resweep.definition import Definition, Wanted
 from resweep.errors import SourceChangedError
 from resweep.index import Entry, Index
@@ -21,6 +21,7 @@ GENERATION = "generation.json"
 _REST_OF_MANIFEST = 700
 _INDEX_LINE = 500
 _PROVENANCE = 3000
+_ENVIRONMENT = 20_000
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def plan(paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: li
     names = {entry.name for entry in final}
     orphaned = [entry for entry in old.current() if entry.name not in names]
     why = _why(frozen, last, changed) if new or orphaned else []
+    why += _data_changes(paths, old, last, frozen)
     notes = [*frozen.snapshot.warnings, *definition.doubts(frozen), *notes, *_running(paths, orphaned)]
     contents = _contents(paths, new, wanted)
     files, size = _cost(paths, frozen, contents)
@@ -151,6 +153,17 @@ def _why(frozen: Definition, last: dict[str, Any] | None, changed: list[str]) ->
     return why
 
 
+def _data_changes(paths: SweepPaths, old: Index, last: dict[str, Any] | None, frozen: Definition) -> list[str]:
+    """Whether the data is another than the last generation's, by name: the ids do not tell."""
+    if last is None or last.get("data") == frozen.record["data"]:
+        return []
+    before = attempt.read_json(str(paths.generations / str(old.generation) / trial.FINGERPRINTS))
+    changed = _some([str(change) for change in data.differences(before, frozen.data)])
+    finished = sum(paths.place(entry.name).finished() for entry in old.current())
+    ran = f"; {finished} trials have finished with the data as it was" if finished else ""
+    return [f"data changed: {changed or '[data] files'}{ran}"]
+
+
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, value in table.items():
@@ -203,7 +216,14 @@ def _cost(paths: SweepPaths, frozen: Definition, contents: list[capsule.Content]
         + len(capsule.rerun_bytes())
     )
     size += sum(map(len, frozen_files.values())) + _PROVENANCE
-    beside = {*paths.replaced, paths.lock, paths.snapshots, paths.generations}
+    beside = {*paths.replaced, paths.lock, paths.snapshots, paths.environments, paths.generations}
+    if not paths.environments.is_dir():  # whether the same is stored already is known when it has been captured
+        files += 1
+        size += _ENVIRONMENT
+    if frozen.fingerprints is not None:
+        beside.add(paths.data_cache)
+        files += 1
+        size += len(frozen.fingerprints)
     beside |= {folder for path in beside for folder in path.parents}
     files += sum(not path.exists() for path in beside)
     size += 0 if paths.launcher.exists() else len(capsule.rerun_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Row:
     seconds: float | None
     metrics: dict[str, Any]
     problem: str = ""
+    record: dict[str, Any] = field(default_factory=dict)
     executed: tuple[str, ...] = ()  # the names of the metrics that come from `exec`
 
 
@@ -79,7 +80,7 @@ def _row(paths: SweepPaths, entry: Entry) -> Row:
         executed = list(metrics)
         # what somebody asked for by itself stands before the many that training writes
         metrics |= trained
-    return Row(entry, state, record.get("seconds"), metrics, problem, tuple(executed))
+    return Row(entry, state, record.get("seconds"), metrics, problem, record, tuple(executed))
 
 
 def _metrics(path: Path) -> tuple[dict[str, Any], str]:

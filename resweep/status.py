@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt
+from resweep import attempt, data
 from resweep.index import Entry
 from resweep.trial import SweepPaths
 
@@ -107,6 +107,42 @@ def _exception(lines: Sequence[str]) -> str | None:
         if line.strip() and len(line) - len(line.lstrip()) <= indent and _EXCEPTION.match(line.strip()):
             return line.strip()
     return None
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Trials whose training loaded a file from elsewhere: `frozen` in the trial is what it should have been."""
+
+    file: str
+    frozen: str
+    trials: list[Status]
+
+
+def leaks(paths: SweepPaths, statuses: Iterable[Status]) -> list[Leak]:
+    """The files that trainings loaded from elsewhere than their trial, those of most trials first."""
+    found: dict[str, list[Status]] = {}
+    for each in statuses:
+        for file in each.record.get("leaked") or ():
+            found.setdefault(file, []).append(each)
+    leaks = [Leak(file, frozen(paths, trials[0].entry, file), trials) for file, trials in found.items()]
+    return sorted(leaks, key=lambda leak: (-len(leak.trials), leak.file))
+
+
+def frozen(paths: SweepPaths, entry: Entry, file: str) -> str:
+    """Which file of a trial another file stands for: the longest end of its path that the trial has; else its name."""
+    capsule = paths.capsule(entry.name)
+    parts = Path(file).parts[1:]
+    ends = (Path(*parts[start:]) for start in range(len(parts)))
+    return str(next((end for end in ends if (capsule / end).exists()), Path(file).name))
+
+
+def data_changes(paths: SweepPaths) -> list[str]:
+    """The files of the sweep's data that have changed, as far as a look tells, without reading them."""
+    place = attempt.Place(str(paths.directory / "-" / "-"))
+    recorded = attempt.read_json(attempt.sweep_data(place) or os.devnull)
+    if not recorded:
+        return []
+    return [str(change) for change in data.noticed(recorded, attempt.data_root(place), attempt.data_cache(place))]
 
 
 def last_lines(log: Path) -> list[str]:

@@ -14,6 +14,7 @@ into every trial.
                   gpus = 0.5              cards for each trial; a fraction shares one
                   on_retry = "resume"     a new attempt goes on with the last one's output
     [snapshot]    include, exclude, from
+    [data]        files = ["data/*.json"] shared files whose content is checked before each attempt
     [results]     metric, mode
                   weights = ["*.th", ...] files of the output that `clean --weights` removes
 """
@@ -78,6 +79,7 @@ class Sweep:
     slurm: Table = field(default_factory=dict)
     snapshot: SnapshotOptions = SnapshotOptions()
     results: ResultsOptions = ResultsOptions()
+    data: tuple[str, ...] = ()
     python: str | None = None
     gpus: float | None = None
     resume: bool = False
@@ -119,11 +121,11 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
         _override(table, override)
     reader = _Reader(where, table)
     hyper = _hyper(where, table.get("hyper", {}))
-    for unbuilt in ("search", "data"):
-        if unbuilt in table:
-            raise ConfigError(f"{where}: [{unbuilt}]: this version knows no such table; take it out")
+    if "search" in table:
+        raise ConfigError(f"{where}: [search]: this version knows no such table; take it out")
     snapshot = reader.table("snapshot", "include", "exclude", "from")
     results = reader.table("results", "metric", "mode", "weights")
+    data = reader.table("data", "files")
     run = reader.table("run", "python", "gpus", "on_retry")
     params = reader.table("params")
     resources.check(where, reader.table("slurm"))
@@ -148,6 +150,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
             mode=reader.text(results, "results.mode", "max", ("max", "min")) or "max",
             weights=reader.texts(results, "results.weights", WEIGHTS),
         ),
+        data=reader.texts(data, "data.files", ()),
         python=reader.text(run, "run.python", None),
         gpus=reader.cards(run, "run.gpus"),
         resume=reader.text(run, "run.on_retry", "clean", ("clean", "resume")) == "resume",

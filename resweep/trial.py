@@ -3,6 +3,7 @@
 PROJECT/config/generated/NAME/ID/TRIAL/    a capsule
 PROJECT/config/generated/NAME/             the sweep: index, generations, launcher
 PROJECT/config/generated/.snapshots/       the sources, each stored once by its content
+PROJECT/config/generated/.environments/    the environments, likewise
 PROJECT/model/generated/NAME/ID/TRIAL/     what training wrote; its attempts, and what `exec` ran, beside it
 PROJECT/NAME-jobs.sh                       runs them all
 """
@@ -28,9 +29,13 @@ TRAIN = "train.sh"
 RERUN = "rerun.sh"
 MANIFEST = attempt.MANIFEST
 PROVENANCE = "provenance.json"
+ENVIRONMENT = attempt.ENVIRONMENT  # of a capsule: where it was generated; of an attempt: where it ran
+FINGERPRINTS = attempt.FINGERPRINTS
+# what a capsule says of its origin: no part of the id or the manifest, for others may get the same trial elsewhere
+PROVENANCES = frozenset({PROVENANCE, ENVIRONMENT, FINGERPRINTS})
 METRICS = "metrics.json"  # what training, and a command of `exec`, may write: a table of numbers
 # what a capsule holds beside the source and the two files named after its id
-CAPSULE_FILES = frozenset({TRAIN, RERUN, MANIFEST, PROVENANCE})
+CAPSULE_FILES = frozenset({TRAIN, RERUN, MANIFEST}) | PROVENANCES
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _LABEL = re.compile(r"[A-Za-z0-9_-]+")
@@ -118,6 +123,16 @@ class SweepPaths:
     def snapshots(self) -> Path:
         """Home of the stored sources; shared by the sweeps of a project, since they mostly share their source."""
         return self.generated / ".snapshots"
+
+    @property
+    def environments(self) -> Path:
+        """Home of the environments that generations found, each stored once by its content."""
+        return self.generated / ".environments"
+
+    @property
+    def data_cache(self) -> Path:
+        """What is known of the data's files without reading them."""
+        return self.generated / attempt.DATA_CACHE
 
     @property
     def runners(self) -> Path:

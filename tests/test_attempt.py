@@ -15,7 +15,7 @@ import pytest
 from launched import Trial, until
 from small_project import TRAIN_2020, Project
 
-from resweep import attempt
+from resweep import attempt, launcher
 
 SHOW_ENVIRONMENT = 'env -0 > "$root/environment"'
 
@@ -32,7 +32,7 @@ def test_finished_attempt_leaves_toml_log_record_and_moves_its_output(trial: Tri
     assert result.status == 0
     assert result.out.startswith(f"rnn/{trial.name}: finished in ")
     assert sorted(os.listdir(trial.directory())) == sorted(
-        [f"{trial.name.id}.toml", "log.txt", "output", "record.json"]
+        [f"{trial.name.id}.toml", "environment.json", "log.txt", "output", "record.json"]
     )
     assert "trains with" in trial.log()
     assert json.loads((trial.output / "metrics.json").read_text())["seed"] == 0
@@ -120,7 +120,7 @@ def test_environment_puts_what_is_frozen_first(trial: Trial) -> None:
     trial.train(SHOW_ENVIRONMENT)
     trial.launch(PYTHONPATH="/decoy", PYTHONSAFEPATH="1").ok()
     env = shown(trial)
-    assert env["PYTHONPATH"] == f"{trial.capsule}:/decoy"
+    assert env["PYTHONPATH"] == f"{trial.capsule}:{trial.directory()}/witness:/decoy"
     assert env["PYTHONDONTWRITEBYTECODE"] == "1"
     assert env["PYTHONHASHSEED"] == "0"
     assert "PYTHONSAFEPATH" not in env
@@ -145,7 +145,7 @@ def test_environment_has_a_src_layout_on_its_path(trial: Trial) -> None:
     (trial.capsule / "src").mkdir()
     trial.train(SHOW_ENVIRONMENT)
     trial.launch().ok()
-    assert shown(trial)["PYTHONPATH"] == f"{trial.capsule}:{trial.capsule}/src"
+    assert shown(trial)["PYTHONPATH"] == f"{trial.capsule}:{trial.capsule}/src:{trial.directory()}/witness"
 
 
 def test_python_of_a_train_script_of_2020_is_the_chosen_one(trial: Trial, tmp_path: Path) -> None:
@@ -386,4 +386,4 @@ def test_launcher_needs_no_site_packages_and_no_new_python(trial: Trial) -> None
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in imported} <= sys.stdlib_module_names
-    assert text == Path(attempt.__file__).read_text()
+    assert text == launcher.text()

@@ -107,7 +107,7 @@ def test_an_attempts_toml_differs_in_its_paths_alone(
 
 
 def test_the_manifest_holds_the_digests_of_what_lies_beside_it(project: Project) -> None:
-    """Every file of a capsule but provenance.json is in its manifest, and the manifest is in its own checksum."""
+    """Every file of a capsule that is no provenance is in its manifest, and the manifest is in its own checksum."""
     project.generate("--set", "n_trials=2", "--set", "threads=4").ok()
     for folder in project.capsules():
         manifest = json.loads((folder / "manifest.json").read_text())
@@ -117,7 +117,7 @@ def test_the_manifest_holds_the_digests_of_what_lies_beside_it(project: Project)
             for path in folder.rglob("*")
             if path.is_file()
         }
-        assert found.keys() - listed.keys() == {"manifest.json", "provenance.json"}
+        assert found.keys() - listed.keys() == {"manifest.json", "provenance.json", "environment.json"}
         assert listed.items() <= found.items()
         checksum = manifest.pop("checksum")
         assert checksum == trial.digest(manifest)
@@ -139,7 +139,7 @@ def test_no_capsule_holds_a_path_a_host_or_a_time(project: Project) -> None:
     host = re.compile(rb'"' + re.escape(socket.gethostname().encode()) + rb'"')
     for folder in project.capsules():
         for path in folder.rglob("*"):
-            if path.is_file() and path.name != "provenance.json":
+            if path.is_file() and path.name not in ("provenance.json", "environment.json"):
                 assert not traces.search(path.read_bytes()), path
                 assert not host.search(path.read_bytes()), path
         assert host.search((folder / "provenance.json").read_bytes())
@@ -153,7 +153,7 @@ def test_the_files_of_a_capsule_are_read_only_and_shared(project: Project) -> No
         if path.is_file():
             executable = path.name in ("train.sh", "rerun.sh")
             assert path.stat().st_mode & 0o777 == (0o555 if executable else 0o444), path
-    for name in ("qb/main.py", "qb/__init__.py", "train.sh", "rerun.sh", "provenance.json"):
+    for name in ("qb/main.py", "qb/__init__.py", "train.sh", "rerun.sh", "provenance.json", "environment.json"):
         assert len({(folder / name).stat().st_ino for folder in folders}) == 1
         assert (folders[0] / name).stat().st_nlink == len(folders) + 1  # and the store's or the generation's own
 

@@ -72,8 +72,8 @@ def test_a_capsule_holds_what_the_contract_says(project: Project) -> None:
         assert len(id_) == 12
         assert set(id_) <= set("abcdefghijklmnopqrstuvwxyz234567")
         found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-        own = {f"{id_}.toml", f"{id_}.json", "train.sh", "rerun.sh", "manifest.json", "provenance.json"}
-        assert found == own | {"qb/__init__.py", "qb/main.py"}
+        own = {f"{id_}.toml", f"{id_}.json", "train.sh", "rerun.sh", "manifest.json"}
+        assert found == own | {"provenance.json", "environment.json", "qb/__init__.py", "qb/main.py"}
         assert (folder / "qb/main.py").read_text() == MAIN
         assert (folder / "train.sh").read_text() == TRAIN
     assert not (project.root / "model").exists()
@@ -582,7 +582,9 @@ def test_a_failing_generation_beside_others_takes_nothing_away(project: Project)
     expected = f"{project.root}/bad-jobs.sh: is a directory, expected a file that may be replaced, or nothing"
     assert said == [f"resweep: {expected}\n", "", ""]
     assert [len(project.capsules(name)) for name in ("bad", "one", "two")] == [0, 4, 4]
-    assert sorted(path.name for path in project.paths().generated.iterdir()) == [".lock", ".snapshots", "one", "two"]
+    left = sorted(path.name for path in project.paths().generated.iterdir())
+    assert left == [".environments", ".lock", ".snapshots", "one", "two"]
+    assert len(list(project.paths().environments.iterdir())) == 1
     assert len(list(project.paths().snapshots.iterdir())) == 1
 
 

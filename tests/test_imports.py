@@ -19,8 +19,21 @@ FILES = {
 }
 # plain values in, plain values out
 PURE = ("errors", "resources", "sweep", "space", "trial", "template", "index", "jobs")
-WRITING = ("space", "template", "snapshot", "environment", "definition", "capsule", "plan", "jobs", "generate")
+WRITING = (
+    "space",
+    "template",
+    "snapshot",
+    "environment",
+    "launcher",
+    "definition",
+    "capsule",
+    "plan",
+    "jobs",
+    "generate",
+)
 READING = ("results", "report", "run", "slurm", "status", "gpus")
+# the launcher, and what it carries: they run under whatever Python the training has
+CARRIED = ("attempt", "data", "surroundings", "witness")
 
 
 def imported(path: Path) -> set[str]:
@@ -87,14 +100,15 @@ def test_only_the_command_line_prints_exits_and_knows_click() -> None:
         assert not calls & {"print", "exit", "input"}, room
 
 
-@pytest.mark.parametrize(("room", "knows"), [("attempt", set()), ("task", {"attempt"})])
-def test_the_launcher_needs_python_3_8_and_nothing_else(room: str, knows: set[str]) -> None:
-    """attempt.py is copied into every capsule, task.py into every submission; any Python of a cluster may run them."""
+@pytest.mark.parametrize("room", [*CARRIED, "task"])
+def test_the_launcher_needs_python_3_8_and_nothing_else(room: str) -> None:
+    """attempt.py, with what it carries, is copied into every capsule, task.py into every submission."""
     text = FILES[room].read_text("utf-8")
     ast.parse(text, feature_version=(3, 8))
     modules = {name.partition(".")[0] for name in imported(FILES[room])}
     assert modules - {"attempt", "resweep"} <= set(sys.stdlib_module_names)
-    assert ROOMS[room] == knows
+    assert ROOMS[room] == ({"attempt"} if room == "task" else set())
+    assert "'''" not in text  # the text of what it carries stands between these in the launcher
     # evaluated when the file is read, unlike what stands in an annotation
     assert not re.search(r"^\w+ = .*\b(dict|list|tuple|set)\[", text, re.MULTILINE)
 

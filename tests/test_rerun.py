@@ -11,7 +11,7 @@ import pytest
 from launched import Trial, bare_path
 from small_project import Result
 
-from resweep import capsule
+from resweep import capsule, launcher
 
 TOOLS = ("bash", "sed", "dirname", "sh", "env")
 
@@ -50,7 +50,8 @@ def test_rerun_in_place_gives_the_same_bytes(trial: Trial, tmp_path: Path) -> No
     assert str(fresh) in result.out
     assert "finished in" in result.out
     assert metrics(fresh / "output") == metrics(trial.output)
-    assert sorted(os.listdir(fresh)) == sorted(["output", "log.txt", "record.json", f"{trial.name.id}.toml"])
+    own = ["environment.json", "output", "log.txt", "record.json", f"{trial.name.id}.toml"]
+    assert sorted(os.listdir(fresh)) == sorted(own)
     assert trial.project.tree() == before
 
 
@@ -208,9 +209,10 @@ def test_record_of_the_trial_is_untouched(trial: Trial, tmp_path: Path) -> None:
 
 
 def test_script_carries_the_launcher_as_it_is() -> None:
-    """Below its mark rerun.sh is attempt.py, byte for byte; above it shellcheck finds nothing to say."""
-    shell, _, launcher = capsule.rerun_bytes().decode().partition(capsule._MARK + '\n"""')
-    assert '"""' + launcher == Path(capsule.attempt.__file__).read_text()
+    """Below its mark rerun.sh is the launcher, byte for byte; above it shellcheck finds nothing to say."""
+    shell, _, carried = capsule.rerun_bytes().decode().partition(capsule._MARK + '\n"""')
+    assert '"""' + carried == launcher.text()
+    assert len(carried.encode()) < 120_000  # Linux takes at most 128 KiB as one argument of a command
     if shutil.which("shellcheck"):
         done = subprocess.run(["shellcheck", "-"], input=shell, text=True, capture_output=True, check=False)
         assert done.stdout == ""

@@ -21,6 +21,7 @@ COMMANDS = {
     "logs": "Print the log of a trial, once or as it grows.",
     "stop": "End what runs of a sweep, here or on Slurm.",
     "results": "Show what each trial was given, and what came out.",
+    "env": "Show what a trial was frozen and run with; rebuild its packages.",
     "exec": "Run another command with a finished trial's frozen code.",
     "clean": "Make room: remove failed outputs and weights, after asking.",
 }

@@ -109,7 +109,7 @@ def _list(label: str, entries: list[Entry], line: Callable[[Entry], str]) -> Non
 
 
 def _cost(plan: Plan) -> str:
-    size = f"{plan.bytes / 1e6:.1f} MB" if plan.bytes >= 1e5 else f"{plan.bytes / 1e3:.0f} kB"
+    size = f"{plan.bytes / 1e6:.1f} MB" if plan.bytes >= 1e6 else f"{plan.bytes / 1e3:.0f} kB"
     return f"{plan.files:,} files and directories, about {size}"
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from resweep import index
 from resweep import results as table
-from resweep.cli import project
+from resweep.cli import marks, project
+from resweep.status import Status
 from resweep.sweep import ResultsOptions
 from resweep.trial import jsonnable
 
@@ -38,6 +41,7 @@ def results(name: str) -> None:
     for line in lines:
         click.echo("  ".join(f"{cell:<{width[i]}}" for i, cell in enumerate(line)).rstrip())
     _check_metric(options, rows)
+    marks.leaks(paths, [Status(row.entry, row.state, row.record, Path()) for row in rows])
 
 
 def _check_metric(options: ResultsOptions, rows: list[table.Row]) -> None:

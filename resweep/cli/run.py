@@ -12,7 +12,8 @@ from resweep import attempt, gpus, status
 from resweep import run as runner
 from resweep.cli import project, select
 from resweep.cli.view import watcher
-from resweep.errors import ConfigError, disk_errors
+from resweep.errors import ConfigError, TrialError, disk_errors
+from resweep.index import Entry
 from resweep.sweep import Sweep, valid_cards
 from resweep.trial import SweepPaths
 
@@ -46,6 +47,9 @@ from resweep.trial import SweepPaths
     help="Run a failed trial again, up to so many failures in all. Default: once in each run.",
 )
 @click.option("--canary", is_flag=True, help="Run the first trial alone, and go on only when it succeeds.")
+@click.option(
+    "--allow-changed-data", is_flag=True, help="Run although files that [data] names have changed; records say which."
+)
 def run(
     names: tuple[str, ...],
     jobs: int | None,
@@ -56,6 +60,7 @@ def run(
     max_trials: int | None,
     max_attempts: int | None,
     canary: bool,
+    allow_changed_data: bool,
 ) -> None:
     """Run the trials of the sweep NAME here that have not finished, several at a time; one that fails stops no other.
 
@@ -70,13 +75,26 @@ def run(
     definition = project.definition(paths)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     options = _options(definition, jobs, cards, max_trials or 0, max_attempts or 0, canary)
+    if allow_changed_data:
+        os.environ[attempt.ALLOW_CHANGED_DATA] = "1"  # for the launchers, which check before each attempt
     with disk_errors(paths.root):
         left = [entry for entry in entries if not attempt.settle(paths.place(entry.name))]
+        _check_data(paths, left)
         click.echo(f"{paths.name}: {_opening(len(left), len(entries), options)}")
         with watcher(paths, left) as watching:
             work = runner.Runner(paths, left, options, watching)
             outcomes = work.run()
     sys.exit(_summary(paths, work, outcomes, len(left)))
+
+
+def _check_data(paths: SweepPaths, left: list[Entry]) -> None:
+    """Refuse at once, and once for all, what would stop every trial before it starts."""
+    if left:
+        place = paths.place(left[0].name)
+        try:
+            attempt.check_data(place, attempt.sweep_data(place))
+        except attempt.AttemptError as error:
+            raise TrialError(str(error)) from None
 
 
 def _options(

@@ -10,7 +10,7 @@ import click
 
 from resweep import index
 from resweep import status as survey
-from resweep.cli import project, select
+from resweep.cli import marks, project, select
 from resweep.slurm import states as slurm
 from resweep.slurm.states import View
 from resweep.status import Status
@@ -59,6 +59,10 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
         click.echo(f"           for example {_trial(failure.trials[0])}  log: {project.short(failure.trials[0].log)}")
     if len(failures) > MOST:
         click.echo(f"           and {len(failures) - MOST} other causes")
+    if changed := survey.data_changes(paths):
+        more = f" and {len(changed) - MOST} more" if len(changed) > MOST else ""
+        click.echo(f"  data     changed since it was generated, so no trial starts: {', '.join(changed[:MOST])}{more}")
+    marks.leaks(paths, statuses)
 
 
 def _slurm(statuses: list[Status], view: View) -> list[str]:
@@ -119,6 +123,7 @@ def _as_json(paths: SweepPaths, statuses: list[Status]) -> dict[str, object]:
             {"cause": failure.cause, "trials": [str(each.entry.name) for each in failure.trials]}
             for failure in survey.failures(statuses)
         ],
+        "data_changed": survey.data_changes(paths),
         "trials": [
             {
                 "number": each.entry.number,

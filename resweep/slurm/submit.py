@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt, resources, status, task, trial
+from resweep import attempt, launcher, resources, status, task, trial
 from resweep.errors import ConfigError, SlurmError, disk_errors
 from resweep.index import Entry
 from resweep.resources import Resources
@@ -352,7 +352,7 @@ def _write(planned: Draft) -> Submission:
         ledger.SUBMISSION: (json.dumps(record, indent=2, sort_keys=True, default=str) + "\n").encode(),
         ledger.TASK_SCRIPT: planned.task_script.encode(errors="surrogateescape"),
         TASK: Path(task.__file__).read_bytes(),
-        script.LAUNCHER: Path(attempt.__file__).read_bytes(),
+        script.LAUNCHER: launcher.text().encode(),
         planned.site.path.name: planned.site.data,
         **{f"{batch.name}.txt": "".join(f"{e.name}\n" for e in batch.trials).encode() for batch in planned.batches},
     }

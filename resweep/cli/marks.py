@@ -1,0 +1,35 @@
+"""What is said of trials only where there is something to say: what they ran was not what was frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from resweep import status
+from resweep.status import Status
+from resweep.trial import SweepPaths
+
+MOST = 10  # files that are named
+
+
+def leaks(paths: SweepPaths, statuses: Sequence[Status]) -> None:
+    """Say which files trainings loaded from elsewhere than their trial, and which trials ran on changed data."""
+    found = status.leaks(paths, statuses)
+    for leak in found[:MOST]:
+        click.echo(
+            f"  leaked   {_trials(leak.trials)}: {leak.frozen} was imported from {leak.file}, not from the trial"
+        )
+    if len(found) > MOST:
+        click.echo(f"           and {len(found) - MOST} other files")
+    changed: dict[str, list[Status]] = {}
+    for each in statuses:
+        for file in each.record.get("data_changed") or ():
+            changed.setdefault(file, []).append(each)
+    for file, trials in list(changed.items())[:MOST]:
+        click.echo(f"  allowed  {_trials(trials)}: ran although the data had changed: {file}")
+
+
+def _trials(trials: Sequence[Status]) -> str:
+    numbers = ", ".join(f"#{each.entry.number}" for each in trials[:3])
+    return f"{len(trials)} trial{'' if len(trials) == 1 else 's'} ({numbers}{', ...' if len(trials) > 3 else ''})"

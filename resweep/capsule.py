@@ -165,7 +165,7 @@ class Writer:
             "files": self._digests | files,
             "snapshot": self._listing,
         }
-        return (trial.pretty(manifest | {"checksum": trial.digest(manifest)}) + "\n").encode()
+        return (trial.pretty(trial.sealed(manifest)) + "\n").encode()
 
     def commit(self) -> None:
         """Flush every capsule written so far to the disk, and rename them into place."""

@@ -6,6 +6,7 @@ ResweepError            one line for stderr, exit status 2; anything else is a b
 ├── ProjectError        the project's directory: no setup.py, no train.sh, a build that fails
 ├── SourceChangedError  the source changed under trials that have finished
 ├── TrialError          a trial or sweep that cannot be found, or is not what it says
+├── ArchiveError        an archive that is damaged, was not written by `pack`, or wants more than it may
 └── DiskError           the disk is full, read-only, or says no
 """
 
@@ -47,6 +48,10 @@ class SourceChangedError(ResweepError):
 
 class TrialError(ResweepError):
     """A trial or sweep was named that does not exist, or whose files are not what they should be."""
+
+
+class ArchiveError(ResweepError):
+    """An archive is damaged, was not written by `pack`, or wants more than it may."""
 
 
 class DiskError(ResweepError):

@@ -21,6 +21,9 @@ COMMANDS = {
     "stop": "End what this machine runs of a sweep.",
     "results": "Show what each trial was given, and what came out.",
     "exec": "Run another command with a finished trial's frozen code.",
+    "verify": "Check every byte of trials, or of an archive, against what was written.",
+    "pack": "Put trials into one archive, the same bytes wherever it is made.",
+    "unpack": "Unpack such an archive, trusting nothing in it.",
     "clean": "Make room: remove failed outputs and weights, after asking.",
 }
 DEFAULT = "generate"

@@ -15,8 +15,8 @@ from resweep.trial import SweepPaths
 
 
 def root() -> Path:
-    """The root of the project that the command was called in."""
-    return snapshot.find_root(Path.cwd())
+    """The root of the project, or of what was unpacked of one, that the command was called in."""
+    return snapshot.find_sweeps(Path.cwd())
 
 
 def definition(paths: SweepPaths) -> Sweep:
@@ -35,7 +35,7 @@ def definition(paths: SweepPaths) -> Sweep:
 def python(paths: SweepPaths, asked: Sweep) -> str:
     """The interpreter that trains: the environment's word counts most, then the sweep's."""
     named = os.environ.get("RESWEEP_PYTHON")
-    return snapshot.find_python(named or asked.python, "RESWEEP_PYTHON" if named else paths.name)
+    return snapshot.find_python(named or asked.python, "RESWEEP_PYTHON" if named else paths.name, paths.root)
 
 
 def short(path: Path) -> Path:

@@ -41,3 +41,13 @@ def python(paths: SweepPaths, asked: Sweep) -> str:
 def short(path: Path) -> Path:
     """The path as people like it: relative, where it lies below the current directory."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def size(count: int) -> str:
+    """Bytes as people say them, in powers of ten as disks are sold."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

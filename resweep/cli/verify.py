@@ -52,9 +52,9 @@ def _verified(names: Sequence[str]) -> tuple[str, Report, dict[str, str]]:
     if any(Path(name).is_file() for name in names):
         if len(names) > 1:
             raise ConfigError(f"{' '.join(names)}: expected one archive, or trials of one sweep")
-        from resweep.proof import unpack
+        from resweep.proof import inspect
 
-        return names[0], unpack.verify(Path(names[0])), {}
+        return names[0], inspect.verify(Path(names[0])), {}
     folders = [Path(name) for name in names]
     if all((folder / trial.MANIFEST).is_file() for folder in folders):
         return " ".join(names), proof.copies(folders), {}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from resweep import snapshot, sweep, trial
 from resweep.trial import TrialName
 
-Kind = Literal["changed", "missing", "added"]
+Kind = Literal["changed", "missing", "added", "damaged"]
 # of a manifest: what everything below reads, with its type
 _FIELDS = {"format": int, "id": str, "digest": str, "trial": int, "seed": int, "threads": int, "files": dict}
 _FIELDS |= {"snapshot": dict}

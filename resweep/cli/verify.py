@@ -81,7 +81,7 @@ def _lines(differences: Iterable[Difference], numbers: dict[str, str]) -> Iterab
     for group in groups.values():
         first = group[0]
         name = f"{numbers[first.where]} {first.where}" if first.where in numbers else first.where
-        detail = f" ({first.detail})" if first.detail else ""
+        detail = f" ({_shown(first.detail)})" if first.detail else ""
         yield f"{name}{': ' + _shown(first.path) if first.path else ''}: {first.kind}{detail}{_sharing(group, numbers)}"
 
 
@@ -109,9 +109,9 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ",".join("-".join(map(str, part)) for part in parts)
 
 
-def _shown(path: str) -> str:
-    """A path, with what no terminal should be told written out."""
-    return path if path.isprintable() else ascii(path)
+def _shown(text: str) -> str:
+    """A text, with what no terminal should be told written out."""
+    return text if text.isprintable() else ascii(text)
 
 
 def _as_json(report: Report) -> dict[str, object]:

@@ -15,6 +15,9 @@ Kind = Literal["changed", "missing", "added", "damaged"]
 # of a manifest: what everything below reads, with its type
 _FIELDS = {"format": int, "id": str, "digest": str, "trial": int, "seed": int, "threads": int, "files": dict}
 _FIELDS |= {"snapshot": dict}
+_PROVENANCE_UNSEALED = frozenset(
+    ("format", "tool", "created", "command", "project", "host", "platform", "interpreter", "git")
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def _read(data: bytes) -> tuple[dict[str, Any] | None, str]:
         return None, "holds no manifest; without it the rest of this trial cannot be judged"
     if not isinstance(listing.get("executable"), list) or not isinstance(listing.get("digest"), str):
         return None, "holds no manifest; without it the rest of this trial cannot be judged"
-    return manifest, "" if trial.check_seal(manifest) else "its checksum is not that of its content"
+    return manifest, "" if seal(data, frozenset()) else "its checksum is not that of its content"
 
 
 def _listed(files: object) -> bool:
@@ -165,11 +168,17 @@ def _provenance(contents: Contents, known: Known) -> Iterator[Difference]:
         yield Difference(contents.where, trial.PROVENANCE, "changed", reason, seen.file)
 
 
-def seal(data: bytes) -> bool | None:
-    """Whether the seal of a file holds; None when it has none, False also when it cannot be read."""
+def seal(data: bytes, earlier: frozenset[str] = _PROVENANCE_UNSEALED) -> bool | None:
+    """Whether a sealed file is what was written, to the byte; None when it is of a time that knew no seal.
+
+    `earlier` is what such a file then held: another one has lost its checksum, and is no longer what was written.
+    """
     try:
         table = json.loads(data)
-        return trial.check_seal(table) if isinstance(table, dict) else False
+        sound = trial.check_seal(table) if isinstance(table, dict) else False
+        if sound is None:
+            return None if table.keys() <= earlier else False
+        return sound and data == (trial.pretty(table) + "\n").encode()
     except (ValueError, RecursionError):
         return False
 

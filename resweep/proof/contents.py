@@ -182,9 +182,10 @@ def parse(data: bytes, where: str) -> Contents:
         if table["format"] != trial.FORMAT:
             raise ArchiveError(f"{where}: format {table['format']!r}, expected {trial.FORMAT}: made by another version")
         found = _shaped(table)
+        sound = trial.check_seal(table)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ArchiveError(f"{where}: {NAME}: found no list of an archive's files; damaged, or not ours") from None
-    if not trial.check_seal(table):
+    if not sound:
         raise ArchiveError(f"{where}: {NAME}: its checksum is not that of its content")
     check(found, where)
     again = arranged(found.sweep, found.outputs, found.trials, found.items, dict(found.links), found.directories)

@@ -1,4 +1,4 @@
-"""An archive checked without being unpacked: its own bytes, and every capsule in it as `verify` checks one on a disk."""
+"""An archive checked without being unpacked: its bytes, and every capsule in it as `verify` checks one."""
 
 from __future__ import annotations
 
@@ -68,24 +68,24 @@ class _Inspection:
             yield from self._judged(current)
 
     def _read(self, file: File, pieces: Iterator[bytes]) -> Iterator[Difference]:
-        keep = file.paths[0].startswith(self._home) and self._wanted(file.paths[0])
+        wanted = [path for path in file.paths if self._wanted(path)]
         data = []
         try:
             for piece in pieces:
-                if keep:
+                if wanted:
                     data.append(piece)
         except AlteredError as error:
             self._altered[file.paths[0]] = str(error)
             for path in file.paths:
                 yield Difference(str(self._path), path, "changed", "", file.paths[0])
-        if keep and file.paths[0].endswith("/" + trial.PROVENANCE):
+        if wanted and wanted[0].endswith("/" + trial.PROVENANCE):
             sha256 = self._altered.get(file.paths[0], file.sha256)
             self._known.seals[sha256] = capsule.seal(b"".join(data))
-        elif keep:
-            self._kept |= dict.fromkeys(file.paths, b"".join(data))
+        elif wanted:
+            self._kept |= dict.fromkeys(wanted, b"".join(data))
 
     def _wanted(self, path: str) -> bool:
-        """Whether a capsule's check reads the file: of those that the disk holds, not those of the source."""
+        """Whether the check of a capsule reads the file, and not its sha256 alone."""
         owner = trial_of(path)
         name = path.rpartition("/")[2]
         own = (f"{owner.id}.toml", f"{owner.id}.json", trial.MANIFEST, trial.PROVENANCE) if owner else ()

@@ -27,6 +27,10 @@ from resweep.trial import SweepPaths, TrialName
 
 _SOURCE = "snapshot.json"  # the list of a stored source
 _CHUNK = 1 << 20
+# what a generation's record held before it had a checksum
+_GENERATION_UNSEALED = frozenset(
+    ("format", "sweep", "config", "overrides", "base", "sources", "text", "hyper", "settings", "snapshot", "train")
+) | {"generation", "plan"}
 
 
 @dataclass(frozen=True)
@@ -253,10 +257,11 @@ def _generations(paths: SweepPaths, cache: Cache, listed: Index) -> Iterator[Dif
 
 def _generation(folder: Path, where: str, cache: Cache) -> Iterator[Difference]:
     try:
-        record = json.loads((folder / GENERATION).read_bytes())
+        data = (folder / GENERATION).read_bytes()
+        record = json.loads(data)
         expected = {DEFINITION: record["text"], trial.TRAIN: record["train"]}
         expected |= {f"{definition.BASE}/{name}": sha256 for name, sha256 in record["sources"].items()}
-        sound = trial.check_seal(record) is not False
+        sound = judge.seal(data, _GENERATION_UNSEALED) is not False
     except FileNotFoundError:
         yield Difference(where, GENERATION, "missing")
         return

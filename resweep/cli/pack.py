@@ -36,7 +36,7 @@ def pack(names: tuple[str, ...], target: Path, outputs: str, where: tuple[str, .
     The same trials give the same bytes, wherever and whenever they are packed. Every trial is verified first.
     """
     paths, entries = select.trials(project.root(), names, where, states)
-    with disk_errors(target):
+    with disk_errors(target), project.terminable():
         packed = archive.pack(paths, entries, target, outputs)
     for note in packed.notes:
         click.echo(f"{paths.name}: {note}", err=True)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from resweep import index, snapshot, sweep
@@ -36,6 +40,20 @@ def python(paths: SweepPaths, asked: Sweep) -> str:
     """The interpreter that trains: the environment's word counts most, then the sweep's."""
     named = os.environ.get("RESWEEP_PYTHON")
     return snapshot.find_python(named or asked.python, "RESWEEP_PYTHON" if named else paths.name, paths.root)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """While it is open, a TERM ends this process as Ctrl-C does: what was half written is removed."""
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    old = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 def short(path: Path) -> Path:

@@ -32,7 +32,7 @@ def unpack(archive: Path, directory: Path | None, only: tuple[str, ...], limit: 
     if not archive.is_file():
         raise ConfigError(f"{archive}: no such file, expected an archive that `resweep pack` has written")
     target = directory or Path(_stem(archive.name))
-    with disk_errors(target):
+    with disk_errors(target), project.terminable():
         listed = unpacking.unpack(archive, target, only, int(limit * 1e9))
     count = len(listed.trials)
     trials = f"{count:,} trial{'' if count == 1 else 's'} of {listed.sweep}"

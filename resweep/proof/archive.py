@@ -45,7 +45,7 @@ class Packed:
 class _Found:
     """What is to be packed, as it is found."""
 
-    root: Path
+    prefix: str  # of every path: the project's root, with its slash
     cache: verify.Cache
     items: list[Item] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class _Found:
 
     def name(self, path: str | Path) -> str:
         """A path as it stands in the archive."""
-        return Path(os.path.relpath(path, self.root)).as_posix()
+        return str(path).removeprefix(self.prefix)
 
     def add(self, path: str | Path, shared: bool) -> None:
         """Add a file."""
@@ -80,7 +80,7 @@ def pack(paths: SweepPaths, entries: Sequence[Entry], target: Path, outputs: str
     form.compressor()  # a library that is missing is said before an hour of reading
     if not entries:
         raise TrialError(f"{paths.name}: no trial to pack")
-    found = _Found(paths.root, verify.Cache())
+    found = _Found(os.path.join(paths.root, ""), verify.Cache())
     _add_sweep(found, paths, entries)
     for entry in entries:
         _add_capsule(found, paths.capsule(entry.name))
@@ -128,7 +128,7 @@ def _add_capsule(found: _Found, capsule: Path) -> None:
         )
     manifest = json.loads((capsule / trial.MANIFEST).read_bytes())
     for path in (*manifest["files"], *manifest["snapshot"]["files"], trial.MANIFEST, trial.PROVENANCE):
-        found.add(capsule / path, shared=True)
+        found.add(f"{capsule}/{path}", shared=True)
 
 
 def _add_outputs(found: _Found, place: attempt.Place, name: str, everything: bool) -> None:
@@ -296,4 +296,4 @@ def _opened(found: _Found, path: str) -> IO[bytes]:
         import io
 
         return io.BytesIO(found.texts[path])
-    return open(found.root / path, "rb", buffering=0)
+    return open(found.prefix + path, "rb", buffering=0)

@@ -31,7 +31,13 @@ LONGEST_NAME = 255  # bytes
 LONGEST_PATH = 3000  # bytes: leaves room for the directory that it is unpacked into
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_ID = re.compile(rf"[a-z2-7]{{{trial.ID_LENGTH}}}")
+_NOT_PLAIN = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)")  # absolute, empty parts, . and ..
+# control characters, line breaks, what turns the direction of writing round, halves of characters
+_HIDING = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+_OWNER = re.compile(
+    rf"(?:{'/'.join(attempt.CONFIG_ROOT)}|({'/'.join(attempt.MODEL_ROOT)}))/[^/]+/([a-z2-7]{{{trial.ID_LENGTH}}})/"
+    rf"(0|[1-9][0-9]{{0,8}})({re.escape(attempt.ATTEMPTS_SUFFIX)})?(?=/|\Z)"
+)
 _GENERATION = re.compile(r"generations/[1-9][0-9]*/.")
 
 
@@ -165,12 +171,10 @@ def narrowed(listed: Contents, trials: Iterable[TrialName], generations: Iterabl
 
 def trial_of(path: str) -> TrialName | None:
     """The trial that a path of an archive belongs to; None when it is the sweep's."""
-    parts = path.split("/")
-    if len(parts) < 5:
+    found = _OWNER.match(path)
+    if found is None or (found[4] and not found[1]):
         return None
-    number = parts[4].removesuffix(attempt.ATTEMPTS_SUFFIX) if tuple(parts[:2]) == attempt.MODEL_ROOT else parts[4]
-    fits = _ID.fullmatch(parts[3]) and re.fullmatch(r"0|[1-9][0-9]{0,8}", number)
-    return TrialName(parts[3], int(number)) if fits else None
+    return TrialName(found[2], int(found[3]))
 
 
 def parse(data: bytes, where: str) -> Contents:
@@ -261,12 +265,14 @@ def _check_file(file: File, where: str) -> None:
 
 def _check_path(path: str, where: str) -> None:
     """Refuse a path that is not plain: absolute, with `..`, too long, or with characters that hide what it is."""
-    parts = path.split("/")
-    if path.startswith("/") or any(part in ("", ".", "..") for part in parts):
+    if _NOT_PLAIN.search(path):
         raise ArchiveError(f"{where}: {path!a}: expected a path below the directory that it is unpacked into")
-    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in path):
+    if _HIDING.search(path):
         raise ArchiveError(f"{where}: {path!a}: expected no control characters in a name")
-    if len(path.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in parts):
+    size = len(path.encode())
+    if size > LONGEST_PATH or (
+        size > LONGEST_NAME and max(len(part.encode()) for part in path.split("/")) > LONGEST_NAME
+    ):
         raise ArchiveError(f"{where}: {path[:60]!a}...: the name is too long")
 
 
@@ -296,10 +302,10 @@ def _check_tree(contents: Contents, every: list[str], where: str) -> None:
     if any(names[path] > 1 for path in folded):
         raise ArchiveError(f"{where}: a symbolic link and another member have names that some disks take for one")
     solid = {path for file in contents.files for path in file.paths} | links
-    for path in every:
-        for above, same in zip(_above(path), _above(_folded(path)), strict=True):
+    for folder in {path.rpartition("/")[0] for path in every}:
+        for above, same in zip(_above(folder + "/"), _above(_folded(folder) + "/"), strict=True):
             if above in solid or same in folded:
-                raise ArchiveError(f"{where}: {path!a}: lies in {above!a}, which is no directory")
+                raise ArchiveError(f"{where}: something lies in {above!a}, which is no directory")
 
 
 def _folded(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from resweep import attempt, trial
 from resweep.errors import ArchiveError
 from resweep.proof import capsule
 from resweep.proof.capsule import Contents, Difference, Known, Seen
-from resweep.proof.contents import File, trial_of
+from resweep.proof.contents import INDEX, File, trial_of
 from resweep.proof.reading import AlteredError, Archive
 from resweep.proof.verify import Report
 from resweep.trial import TrialName
@@ -28,7 +29,7 @@ def verify(path: Path) -> Report:
             found = Archive(file, path)
             inspection = _Inspection(found, path, known)
             count = len(found.contents.trials)
-            for each in inspection.differences():
+            for each in inspection.differences():  # not extend: what was found stays when reading stops
                 differences.append(each)
         except ArchiveError as error:
             reason = str(error).removeprefix(f"{path}: ")
@@ -48,6 +49,7 @@ class _Inspection:
         self._kept: dict[str, bytes] = {}
         self._firsts: dict[str, bytes] = {}
         self._files: dict[TrialName, list[tuple[str, File]]] = {name: [] for name in found.contents.trials}
+        self._digests = {entry.name: entry.digest for entry in found.index.entries}
         self._home = f"{_CONFIG}{found.contents.sweep}/"
         for each in found.contents.files:
             for name in each.paths:
@@ -108,8 +110,10 @@ class _Inspection:
         template = f"{prefix}{name.id}.json"
         if name.trial == 0 and self._repeats[name.id] > 1 and f"{name.id}.json" not in altered:
             self._firsts[name.id] = self._kept.get(template, b"")
-        for each in capsule.check(read, self._known, name):
-            if each.path not in altered:  # named already
-                yield each
+        found = [each for each in capsule.check(read, self._known, name) if each.path not in altered]  # named already
+        yield from found
+        if not found and not altered and json.loads(read.read(trial.MANIFEST))["digest"] != self._digests[name]:
+            detail = f"its digest of {name} is not the trial's own"
+            yield Difference(self._found.contents.sweep, INDEX, "changed", detail)
         for path in [path for path in self._kept if path.startswith(prefix)]:
             del self._kept[path]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
+import signal
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -297,6 +299,16 @@ def test_an_index_of_other_trials_is_refused(forge: Forge, change: Callable[[str
     refused(forge, contents.INDEX)
 
 
+def test_an_index_with_another_trials_digest_is_named(forge: Forge, swept: Project) -> None:
+    """What the index says of a trial is held against its capsule."""
+    each = forge.file(contents.INDEX)
+    data = forge.bytes[each["paths"][0]].replace(swept.entries()[0].digest.encode(), b"0" * 64)
+    forge.bytes[each["paths"][0]] = data
+    each.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    result = swept.resweep("verify", str(forge.write()))
+    assert (result.status, result.out.count("index.jsonl: changed (its digest of")) == (1, 1)
+
+
 @pytest.mark.parametrize("form", stream.FORMATS, ids=lambda form: form.suffixes[0])
 def test_a_bomb_is_refused_before_anything_is_written(forge: Forge, form: stream.Format) -> None:
     """A list that says how big it is, is refused for that; one that does not, when more comes than it says."""
@@ -368,6 +380,18 @@ def test_a_second_stream_is_refused(forge: Forge) -> None:
     inner = data[:-58] * 2
     forge.path.write_bytes(inner + stream.FORMATS[1].trailer(hashlib.sha256(inner).digest()))
     refused(forge, "something follows the end of the archive")
+
+
+@pytest.mark.parametrize("word", ["TERM", "INT"])
+def test_nothing_is_half_unpacked_when_it_is_ended(forge: Forge, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    """A TERM, as Slurm sends one, and Ctrl-C leave no directory behind."""
+    before = sorted(forge.home.iterdir())
+    number = signal.Signals[f"SIG{word}"]
+    monkeypatch.setattr("resweep.proof.unpack.flush", lambda _: os.kill(os.getpid(), number))
+    project = Project.__new__(Project)
+    project.root = forge.home
+    assert project.resweep("unpack", "honest.tar.gz", "there").status == 128 + number
+    assert sorted(forge.home.iterdir()) == before
 
 
 @pytest.mark.parametrize("only", [False, True])

@@ -21,7 +21,7 @@ from typing import IO
 from resweep import attempt, clean, index, trial
 from resweep.errors import ConfigError, TrialError
 from resweep.index import Entry, Index
-from resweep.proof import contents, stream, tar, verify
+from resweep.proof import check, contents, stream, tar, verify
 from resweep.proof.contents import Contents, Item
 from resweep.trial import SweepPaths, TrialName
 
@@ -89,7 +89,7 @@ def pack(paths: SweepPaths, entries: Sequence[Entry], target: Path, outputs: str
     _settle_links(found)
     names = [entry.name for entry in entries]
     listed = contents.arranged(paths.name, outputs, names, found.items, found.links, found.directories)
-    contents.check(listed, str(target))
+    check.check(listed, str(target))
     size, written = _write(target, form, listed, found)
     return Packed(target, listed, size, found.notes, written)
 
@@ -190,7 +190,7 @@ def _settle_links(found: _Found) -> None:
     """Keep the symbolic links that lead, without another on the way, to what is packed."""
     there = {item.path for item in found.items} | found.directories
     there |= {"/".join(parts[:n]) for path in there if (parts := path.split("/")) for n in range(1, len(parts))}
-    lost = [path for path, target in found.links.items() if contents.leads_to(path, target) not in there]
+    lost = [path for path, target in found.links.items() if check.leads_to(path, target) not in there]
     for path in lost:
         del found.links[path]
     if lost:

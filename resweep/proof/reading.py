@@ -15,7 +15,7 @@ from typing import IO
 from resweep import index
 from resweep.errors import ArchiveError, TrialError
 from resweep.index import Index
-from resweep.proof import contents, stream, tar
+from resweep.proof import check, contents, stream, tar
 from resweep.proof.contents import File
 from resweep.trial import SweepPaths
 
@@ -37,7 +37,7 @@ class Archive:
         self._name = str(path)
         self._reader = stream.Reader(file, self._name)
         self.data = self._list()
-        self.contents = contents.parse(self.data, self._name)
+        self.contents = check.parse(self.data, self._name)
         self._files = self._each()
         # the first one: `contents` has made sure of that
         _, pieces = next(self._files)

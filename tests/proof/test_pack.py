@@ -18,7 +18,7 @@ from small_project import SWEEP, Project
 
 from resweep import index
 from resweep.errors import ResweepError
-from resweep.proof import archive, contents, inspect, stream, tar
+from resweep.proof import archive, check, contents, inspect, stream, tar
 from resweep.proof.reading import Archive
 from resweep.proof.unpack import unpack
 
@@ -98,7 +98,7 @@ def test_what_was_packed_comes_out(ran: Project, suffix: str, outputs: str) -> N
     path = packed(ran, "rnn", "--outputs", outputs, name="a" + suffix)
     there = unpacked(path)
     found, before = tree(there), tree(ran.root)
-    listed = contents.parse((there / contents.NAME).read_bytes(), "here")
+    listed = check.parse((there / contents.NAME).read_bytes(), "here")
     files = {item.path: oct(item.mode) for item in listed.items}
     assert {k: mode for k, (mode, _) in found.items() if mode.startswith("0o")} == files | {contents.NAME: "0o644"}
     for key, (_, data) in found.items():

@@ -30,12 +30,14 @@ lint: $(VENV)/.test-ready
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(VENV)/.demo-ready
+bench: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/generate.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/start_up.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/run.py
 	if [ "$$(id -u)" = 0 ] && command -v slurmctld sbatch >/dev/null; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/submit.py; \
 	else echo "bench/submit.py needs root and Slurm, and was left out"; fi
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/verify.py 2000
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/archive.py
 
 # The example's packages first, exactly pinned and without their declared dependencies (requirements.lock says why); then
 # the tool, which finds most of its own there.

@@ -27,7 +27,8 @@ from resweep.trial import TrialName
 
 TEMPORARY = ".new-"
 
-_NO_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
+# where a file cannot get one more hard link, and a copy must do
+NO_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class Writer:
         try:
             os.link(source, target)
         except OSError as error:
-            if error.errno not in _NO_LINK:
+            if error.errno not in NO_LINK:
                 raise
             if error.errno == errno.EMLINK:
                 # ext4 stops at 65,000 links: a fresh copy takes the stored file's place and serves the next 65,000
@@ -165,11 +166,11 @@ class Writer:
             "files": self._digests | files,
             "snapshot": self._listing,
         }
-        return (trial.pretty(manifest | {"checksum": trial.digest(manifest)}) + "\n").encode()
+        return (trial.pretty(trial.sealed(manifest)) + "\n").encode()
 
     def commit(self) -> None:
         """Flush every capsule written so far to the disk, and rename them into place."""
-        _flush(self._temporary)
+        flush(self._temporary)
         for number, (name, digest) in enumerate(self._written):
             target = self._home / name.id
             target.mkdir(exist_ok=True)
@@ -179,7 +180,7 @@ class Writer:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
                 check_digest(target / str(name.trial), digest)
-        _flush(self._home)
+        flush(self._home)
 
 
 def read_manifest(capsule: Path) -> dict[str, Any]:
@@ -215,7 +216,7 @@ def _copy(source: str, target: str) -> None:
     os.chmod(target, os.stat(source).st_mode & 0o777)
 
 
-def _flush(folder: Path) -> None:
+def flush(folder: Path) -> None:
     """Bring everything written to the folder's file system to the disk, at once: an fsync each costs far more."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -104,7 +104,7 @@ def plan(
     for entry in entries:
         place = paths.place(entry.name)
         state, record = attempt.state(place)
-        if busy := _runs(place):
+        if busy := in_use(place):
             found.left.append((entry, busy))
             continue
         if failed:
@@ -124,7 +124,7 @@ def remove(paths: SweepPaths, planned: Plan) -> Removed:
     """Remove what was planned, but for trials that run by now."""
     done = Removed()
     for output in planned.outputs:
-        if busy := _runs(paths.place(output.entry.name)):
+        if busy := in_use(paths.place(output.entry.name)):
             done.left.append((output.entry, busy))
             continue
         for file in output.files:
@@ -157,8 +157,8 @@ class _Only(attempt.Place):
         return False
 
 
-def _runs(place: attempt.Place) -> str | None:
-    """What uses the trial's files now, if anything does."""
+def in_use(place: attempt.Place) -> str | None:
+    """What uses the output of a trial now, if anything does: words for a person."""
     if attempt.state(place)[0] == "running":
         return "runs"
     for label, number, directory in execution.executions(place):

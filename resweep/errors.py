@@ -7,6 +7,7 @@ ResweepError            one line for stderr, exit status 2; anything else is a b
 ├── SourceChangedError  the source changed under trials that have finished
 ├── TrialError          a trial or sweep that cannot be found, or is not what it says
 ├── SlurmError          Slurm is not there, does not answer, or refuses
+├── ArchiveError        an archive that is damaged, was not written by `pack`, or wants more than it may
 └── DiskError           the disk is full, read-only, or says no
 """
 
@@ -52,6 +53,10 @@ class TrialError(ResweepError):
 
 class SlurmError(ResweepError):
     """Slurm is not there, does not answer, or refuses what was asked."""
+
+
+class ArchiveError(ResweepError):
+    """An archive is damaged, was not written by `pack`, or wants more than it may."""
 
 
 class DiskError(ResweepError):

@@ -54,7 +54,7 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     trial.check_name(request.name)
     paths = SweepPaths(snapshot.find_root(Path.cwd()), request.name)
     asked = sweep.load(request.config, request.overrides)
-    python = snapshot.find_python(asked.python, asked.where)
+    python = snapshot.find_python(asked.python, asked.where, paths.root)
     train = definition.read_train(paths.root)
     with ExitStack() as stack:
         stack.enter_context(disk_errors(paths.root))
@@ -163,9 +163,9 @@ def _write_generation(
     undo.callback(shutil.rmtree, temporary, ignore_errors=True)
     counts = {"new": len(planned.new), "kept": len(planned.kept), "orphaned": len(planned.orphaned), "why": planned.why}
     files = {
-        GENERATION: _json({**frozen.record, "generation": number, "plan": counts}),
+        GENERATION: _json(trial.sealed({**frozen.record, "generation": number, "plan": counts})),
         DEFINITION: frozen.sweep.text.encode(),
-        trial.PROVENANCE: _json(provenance),
+        trial.PROVENANCE: _json(trial.sealed(provenance)),
         trial.TRAIN: frozen.train,
         trial.RERUN: capsule.rerun_bytes(),
         **({trial.FINGERPRINTS: frozen.fingerprints} if frozen.fingerprints else {}),

@@ -76,10 +76,15 @@ class Index:
 def read(paths: SweepPaths) -> Index:
     """The index of a sweep; an empty one when there is none. A TrialError when it is of another format."""
     try:
-        # not splitlines, which also breaks at characters that a value may have, such as U+2028
-        lines = paths.index.read_text("utf-8").rstrip("\n").split("\n")
+        return parse(paths, paths.index.read_text("utf-8"))
     except FileNotFoundError:
         return Index(paths.name)
+
+
+def parse(paths: SweepPaths, text: str) -> Index:
+    """The index whose file has this text. A TrialError when it cannot be read, or is of another format."""
+    # not splitlines, which also breaks at characters that a value may have, such as U+2028
+    lines = text.rstrip("\n").split("\n")
     try:
         header, *entries = map(json.loads, lines)
         if header["format"] != trial.FORMAT:
@@ -120,7 +125,17 @@ def find(root: Path, text: str) -> tuple[SweepPaths, list[Entry]]:
     if SweepPaths(root, text).index.is_file() and "/" not in text:
         paths = SweepPaths(root, text)
         return paths, read(paths).current()
-    return _by_id(root, text)
+    return _by_id(text, [(paths, entry) for paths in sweeps(root) for entry in read(paths).entries])
+
+
+def among(paths: SweepPaths, listed: Index, text: str) -> list[Entry]:
+    """The trials that `text` names, as for `find`, where there is this one sweep, perhaps not on the disk."""
+    name, hash_, number = text.partition("#")
+    if hash_ and name == paths.name:
+        return _numbered(text, name, number, listed.entries)
+    if text == paths.name:
+        return listed.current()
+    return _by_id(text, [(paths, entry) for entry in listed.entries])[1]
 
 
 def _numbered(text: str, name: str, numbers: str, entries: tuple[Entry, ...]) -> list[Entry]:
@@ -140,9 +155,8 @@ def _numbered(text: str, name: str, numbers: str, entries: tuple[Entry, ...]) ->
     return list({entry.number: entry for entry in wanted}.values())
 
 
-def _by_id(root: Path, text: str) -> tuple[SweepPaths, list[Entry]]:
+def _by_id(text: str, known: list[tuple[SweepPaths, Entry]]) -> tuple[SweepPaths, list[Entry]]:
     *folders, last = Path(text).parts or ("",)
-    known = [(paths, e) for paths in sweeps(root) for e in read(paths).entries]
     # ID, ID/TRIAL, or a path that ends in NAME/ID[/TRIAL]; an id may begin with a digit, too
     found = []
     if folders and last.isdigit():

@@ -17,12 +17,12 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from resweep import trial
+from resweep import attempt, trial
 from resweep.errors import ConfigError, ProjectError, TrialError
 from resweep.sweep import SnapshotOptions
 
@@ -89,13 +89,23 @@ def find_root(start: Path) -> Path:
     )
 
 
-def find_python(python: str | None, where: str) -> str:
+def find_sweeps(start: Path) -> Path:
+    """Where the sweeps of the nearest project are: its root, or what was unpacked of it, which needs no source."""
+    for folder in (start, *start.parents):
+        if folder.joinpath(*attempt.CONFIG_ROOT).is_dir():
+            return folder
+        if (folder / SETUP).is_file() or (folder / PYPROJECT).is_file():
+            break
+    return find_root(start)
+
+
+def find_python(python: str | None, where: str, root: Path) -> str:
     """The interpreter that builds and trains: `[run] python`, or the tool's own."""
     if python is None:
         return sys.executable
     path = os.path.expanduser(python)
     if os.sep in path:  # relative to the project, as for the jobs script, wherever the command is called
-        path = os.path.join(find_root(Path.cwd()), path)
+        path = os.path.join(root, path)
     found = shutil.which(path)
     if found is None:
         raise ConfigError(f"{where}: run.python: found {python!r}, expected a Python interpreter on PATH or its path")
@@ -322,6 +332,17 @@ def write_read_only(path: str | Path, data: bytes, executable: bool = False) -> 
 
 def _digest(files: tuple[SourceFile, ...]) -> str:
     return trial.digest([[file.path, file.sha256, file.executable] for file in files])
+
+
+def listed_digest(files: Mapping[str, str], executable: Collection[str]) -> str:
+    """The digest of a source, from the list of its files as a manifest or the store holds it."""
+    return trial.digest([[path, files[path], path in executable] for path in sorted(files, key=_place)])
+
+
+def _place(path: str) -> list[tuple[bool, str]]:
+    """Where a file comes in the list that is hashed: those of a directory before those of its subdirectories."""
+    *folders, name = path.split("/")
+    return [*((True, folder) for folder in folders), (False, name)]
 
 
 def _check_path(path: str, where: str) -> None:

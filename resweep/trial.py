@@ -190,6 +190,18 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode("utf-8")).hexdigest()
 
 
+def sealed(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The same table with the checksum of its content, which must be what JSON can hold."""
+    return {**table, "checksum": digest(table)}
+
+
+def check_seal(table: Mapping[str, Any]) -> bool | None:
+    """Whether a table that was sealed is what it was then; None when it never had a checksum."""
+    if "checksum" not in table:
+        return None
+    return bool(table["checksum"] == digest({key: value for key, value in table.items() if key != "checksum"}))
+
+
 def canonical(value: Any) -> str:
     """`value` as JSON that is the same text wherever it is written: sorted keys, no spaces, 1 and 1.0 distinct."""
     return _canonical(value)

@@ -79,6 +79,12 @@ def test_writing_and_reading_do_not_know_each_other() -> None:
             assert not knows(room) & {*set(WRITING) - {"environment"}, "cli", "proof", "search"}, room
 
 
+def test_only_the_command_line_knows_the_room_of_proof() -> None:
+    """What is proved rests on both branches, and nothing rests on it."""
+    for room in ROOMS:
+        assert "proof" not in knows(room) or room.partition(".")[0] in ("cli", "proof"), room
+
+
 def test_no_two_rooms_need_each_other() -> None:
     """Imports form no circle."""
     order = list(graphlib.TopologicalSorter(ROOMS).static_order())

@@ -112,7 +112,7 @@ def _say(paths: SweepPaths, plan: Plan, options: ResultsOptions) -> None:
         click.echo(f"  kept     weights of the best by {options.metric}: {best}{more}")
     _say_left(plan)
     every = plan.files()
-    click.echo(f"  in all   {_amount(every)}; frees {_size(cleaning.freed(every))}{_shared(every)}")
+    click.echo(f"  in all   {_amount(every)}; frees {project.size(cleaning.freed(every))}{_shared(every)}")
 
 
 def _say_left(plan: Plan) -> None:
@@ -128,7 +128,7 @@ def _remove(paths: SweepPaths, plan: Plan) -> int:
         click.echo(f"  left     #{entry.number} {entry.name}: {why}", err=True)
     for path, why in done.refused[:MOST]:
         click.echo(f"  {path}: {why}", err=True)
-    freed = _size(cleaning.freed(done.files))
+    freed = project.size(cleaning.freed(done.files))
     click.echo(f"{paths.name}: removed {len(done.files):,} file{_s(len(done.files))}, {freed} freed")
     if done.refused:
         count = len(done.refused)
@@ -137,7 +137,9 @@ def _remove(paths: SweepPaths, plan: Plan) -> int:
 
 
 def _amount(files: Sequence[File]) -> str:
-    return f"{len(files):,} file{_s(len(files))}, {_size(sum({file.inode: file.bytes for file in files}.values()))}"
+    return (
+        f"{len(files):,} file{_s(len(files))}, {project.size(sum({file.inode: file.bytes for file in files}.values()))}"
+    )
 
 
 def _shared(files: Sequence[File]) -> str:
@@ -147,16 +149,6 @@ def _shared(files: Sequence[File]) -> str:
         names[file.inode] = names.get(file.inode, 0) + 1
     shared = len({file.inode for file in files if names[file.inode] < file.links})
     return f" ({shared:,} also linked from elsewhere, which frees nothing)" if shared else ""
-
-
-def _size(count: int) -> str:
-    """Bytes as people say them, in powers of ten as disks are sold."""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _s(count: int) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from resweep import index, snapshot, sweep
@@ -15,8 +19,8 @@ from resweep.trial import SweepPaths
 
 
 def root() -> Path:
-    """The root of the project that the command was called in."""
-    return snapshot.find_root(Path.cwd())
+    """The root of the project, or of what was unpacked of one, that the command was called in."""
+    return snapshot.find_sweeps(Path.cwd())
 
 
 def definition(paths: SweepPaths) -> Sweep:
@@ -35,9 +39,33 @@ def definition(paths: SweepPaths) -> Sweep:
 def python(paths: SweepPaths, asked: Sweep) -> str:
     """The interpreter that trains: the environment's word counts most, then the sweep's."""
     named = os.environ.get("RESWEEP_PYTHON")
-    return snapshot.find_python(named or asked.python, "RESWEEP_PYTHON" if named else paths.name)
+    return snapshot.find_python(named or asked.python, "RESWEEP_PYTHON" if named else paths.name, paths.root)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """While it is open, a TERM ends this process as Ctrl-C does: what was half written is removed."""
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    old = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 def short(path: Path) -> Path:
     """The path as people like it: relative, where it lies below the current directory."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def size(count: int) -> str:
+    """Bytes as people say them, in powers of ten as disks are sold."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

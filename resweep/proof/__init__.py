@@ -1,0 +1,1 @@
+"""Proof, not hope: capsules checked to the byte, packed, and unpacked elsewhere."""

@@ -1,0 +1,330 @@
+"""`resweep verify`: whatever is not as it was written is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from launched import Trial
+from small_project import SWEEP, Project
+
+from resweep import index, snapshot, trial
+from resweep.proof import verify
+from resweep.proof.verify import Cache
+
+same_project = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def flip(path: Path, position: int = 0, bits: int = 1) -> None:
+    """Change one byte of a file where it is, for all its hard links."""
+    data = bytearray(path.read_bytes())
+    data[position % len(data)] ^= bits
+    mode = stat.S_IMODE(path.stat().st_mode)
+    path.chmod(0o644)
+    path.write_bytes(data)
+    path.chmod(mode)
+
+
+def named(folder: Path) -> set[tuple[str, str]]:
+    """What verifying one capsule names: path and kind."""
+    return {(each.path, each.kind) for each in verify.capsule(folder, Cache())}
+
+
+def reseal(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a manifest, and give it the checksum of what it says now."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["checksum"]
+    change(manifest)
+    path.unlink()
+    path.write_text(trial.pretty(trial.sealed(manifest)) + "\n")
+
+
+def test_what_was_just_generated_is_as_it_was_written(project: Project) -> None:
+    """A whole sweep, a trial of it and a copy of a capsule are sound, with repeats and after training."""
+    project.generate("--set", "n_trials=2", "--set", "threads=3", "--set", "seed=5").ok()
+    project.resweep("run", "rnn#1-2").ok()
+    result = project.resweep("verify", "rnn").ok()
+    assert (result.out, result.err) == ("rnn: 8 trials, every byte as it was written\n", "")
+    assert project.resweep("verify", "rnn#2", "rnn#3").ok().out.startswith("rnn: 2 trials")
+    shutil.copytree(project.capsules()[0], project.root / "copy")
+    assert project.resweep("verify", "copy").ok().out == "copy: 1 trial, every byte as it was written\n"
+
+
+@same_project
+@given(st.data())
+def test_a_changed_byte_anywhere_in_a_capsule_is_named(swept: Project, data: st.DataObject) -> None:
+    """Whichever byte of whichever file changes, it is named, and no other one, if the manifest is whole."""
+    folder = data.draw(st.sampled_from(swept.capsules()))
+    path = data.draw(st.sampled_from([p for p in sorted(folder.rglob("*")) if p.is_file() and p.stat().st_size]))
+    before = path.read_bytes()
+    flip(path, data.draw(st.integers(0, len(before) - 1)), data.draw(st.integers(1, 255)))
+    found = named(folder)
+    name = path.relative_to(folder).as_posix()
+    assert (name, "changed") in found
+    assert len(found) == 1 or name == "manifest.json"
+    path.chmod(0o644)
+    path.write_bytes(before)
+    path.chmod(0o444)
+
+
+def test_a_flipped_bit_of_a_shared_file_is_one_line_that_names_every_trial(project: Project) -> None:
+    """Hard links of one file are one line, with the trials that share it and the stored source."""
+    project.generate().ok()
+    flip(project.capsules()[0] / "qb" / "main.py", 100)
+    result = project.resweep("verify", "rnn")
+    assert result.status == 1
+    (line,) = result.out.splitlines()
+    assert "qb/main.py: changed; one file that 4 trials (rnn#1-4) and .snapshots/" in line
+    assert result.err.splitlines()[-1] == "rnn: 1 difference in 5 places; 4 trials read"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda folder: (folder / "train.sh").unlink(), ("train.sh", "missing")),
+        (lambda folder: (folder / "provenance.json").unlink(), ("provenance.json", "missing")),
+        (lambda folder: (folder / "manifest.json").unlink(), ("manifest.json", "missing")),
+        (lambda folder: (folder / "qb" / "main.py").chmod(0o555), ("qb/main.py", "changed")),
+        (lambda folder: (folder / "qb" / "extra.py").touch(), ("qb/extra.py", "added")),
+        (lambda folder: (folder / "qb" / "__pycache__").mkdir(), ("qb/__pycache__", "added")),
+        (lambda folder: (folder / "link").symlink_to("/etc"), ("link", "added")),
+        (lambda folder: os.mkfifo(folder / "pipe"), ("pipe", "added")),
+        (lambda folder: ((folder / "train.sh").unlink(), (folder / "train.sh").mkdir()), ("train.sh", "changed")),
+        (
+            lambda folder: (
+                (folder / "train.sh").rename(folder.parent / "t"),
+                (folder / "train.sh").symlink_to("../t"),
+            ),
+            ("train.sh", "changed"),
+        ),
+    ],
+)
+def test_what_is_missing_added_or_of_another_kind_is_named(
+    swept: Project, change: Callable[[Path], object], expected: tuple[str, str]
+) -> None:
+    """Files, directories, links, pipes and modes: each is one difference, and the exit status is 1."""
+    folder = swept.capsules()[0]
+    change(folder)
+    assert named(folder) == {expected}
+    assert swept.resweep("verify", "rnn").status == 1
+
+
+def test_a_missing_directory_is_each_of_its_files(swept: Project) -> None:
+    """Every file that has gone is a line of its own."""
+    shutil.rmtree(swept.capsules()[0] / "qb")
+    assert named(swept.capsules()[0]) == {("qb/__init__.py", "missing"), ("qb/main.py", "missing")}
+
+
+def test_files_are_named_also_beside_a_broken_manifest(swept: Project) -> None:
+    """When the manifest has changed too, other changed files are named by what it says."""
+    trial_ = Trial(swept)
+    trial_.change("train.sh", "exit 1\n")
+    text = (trial_.capsule / "manifest.json").read_text()
+    trial_.change("manifest.json", text.replace('"threads": 1', '"threads": 2'))
+    found = {each.path: each.detail for each in verify.capsule(trial_.capsule, Cache())}
+    assert found.keys() == {"manifest.json", "train.sh"}
+    assert found["train.sh"] == "by a manifest that changed"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [(".toml", "0.3", "0.7"), (".json", "0.3", "0.7"), ("train.sh", "cd", "cd "), ("qb/main.py", "trains", "strains")],
+)
+def test_a_capsule_that_was_forged_with_its_manifest_does_not_give_its_digest(
+    swept: Project, name: str, old: str, new: str
+) -> None:
+    """A manifest that was made to fit a changed file is told by the digest, which the id abbreviates."""
+    mine = Trial(swept)
+    name = mine.name.id + name if name.startswith(".") else name
+    text = (mine.capsule / name).read_text()
+    assert old in text
+    mine.change(name, text.replace(old, new))
+
+    def fit(manifest: dict[str, Any]) -> None:
+        files = manifest["files"] if name in manifest["files"] else manifest["snapshot"]["files"]
+        files[name] = verify.hash_file(str(mine.capsule / name))
+        source = manifest["snapshot"]
+        source["digest"] = snapshot.listed_digest(source["files"], source["executable"])
+
+    reseal(mine.capsule, fit)
+    (found,) = verify.capsule(mine.capsule, Cache())
+    assert found.path == "manifest.json"
+    assert "its digest is not what configuration, template, source, train.sh and threads give" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: m.update(threads=2), "threads is 2, expected 1"),
+        (lambda m: m.update(seed=7), "seed is 7, expected 0"),
+        (lambda m: m.update(trial=1), "is that of the trial"),
+        (lambda m: m.update(digest="0" * 64), "which its digest abbreviates"),
+        (lambda m: m.update(digest="nonsense"), "expected no sha256"),
+        (lambda m: m["snapshot"].update(digest="0" * 64), "the digest of the source is not that of its list"),
+        (lambda m: m["files"].pop("train.sh"), "lists no train.sh"),
+        (lambda m: m.update(format=2), "format 2, expected 1"),
+        (lambda m: m.pop("files"), "holds no manifest"),
+        (lambda m: m["snapshot"].update(files={"qb": 1}), "holds no manifest"),
+        (lambda m: m["snapshot"].update(executable=1), "holds no manifest"),
+    ],
+)
+def test_a_manifest_that_says_something_else_is_named(
+    swept: Project, change: Callable[[dict[str, Any]], object], says: str
+) -> None:
+    """Each value of a manifest is held against the capsule, whatever its checksum says."""
+    folder = swept.capsules()[0]
+    reseal(folder, change)
+    assert says in " ".join(each.detail for each in verify.capsule(folder, Cache()) if each.path == "manifest.json")
+
+
+def test_a_capsule_in_anothers_place_is_named(swept: Project) -> None:
+    """Two capsules that changed places are each whole, and not the trials that their directories say."""
+    first, second, *_ = swept.capsules()
+    first.rename(first.parent / "away")
+    second.rename(first)
+    (first.parent / "away").rename(second)
+    result = swept.resweep("verify", "rnn")
+    assert result.out.count("is that of the trial") == 2
+
+
+def test_a_repeats_digest_needs_the_first_trial(project: Project) -> None:
+    """The digest of trial 1 is computed with the template of trial 0, and a note says when that is away."""
+    project.generate("--set", "n_trials=2").ok()
+    second = next(folder for folder in project.capsules() if folder.name == "1")
+    cache = Cache()
+    assert (verify.capsule(second, cache), cache.notes) == ([], {})
+    shutil.rmtree(second.parent / "0")
+    assert (verify.capsule(second, cache := Cache()), len(cache.notes)) == ([], 1)
+    assert "could not be computed" in next(iter(cache.notes))
+
+
+def test_a_provenance_of_an_earlier_version_has_no_checksum(swept: Project) -> None:
+    """One without a checksum is told, and no difference."""
+    for path in swept.root.glob("config/generated/rnn/**/provenance.json"):
+        table = json.loads(path.read_text())
+        del table["checksum"]
+        path.unlink()
+        path.write_text(json.dumps(table))
+    result = swept.resweep("verify", "rnn").ok()
+    assert "4 trials: provenance.json has no checksum" in result.err
+
+
+def test_the_index_is_held_against_the_capsules(swept: Project) -> None:
+    """A trial without a capsule, a capsule without a trial, and values that are not the trial's are named."""
+    first, second, third, fourth = swept.entries()
+    shutil.rmtree(swept.paths().capsule(first.name))
+    text = swept.paths().index.read_text()
+    lines = text.splitlines()
+    lines[2] = lines[2].replace('"params.lr": 0.2', '"params.lr": 0.9')
+    lines[3] = lines[3].replace(third.digest, "0" * 64)
+    swept.paths().index.write_text("\n".join(lines[:4]) + "\n")
+    result = swept.resweep("verify", "rnn")
+    assert result.status == 1
+    assert result.out.splitlines() == [
+        f"rnn#1 rnn/{first.name}: missing",
+        f"rnn: index.jsonl: changed (its params.lr of rnn#2 {second.name} is not the trial's own)",
+        f"rnn: index.jsonl: changed (its digest of rnn#3 {third.name} is not the trial's own)",
+        f"rnn/{fourth.name}: added (not in the index)",
+    ]
+
+
+def test_orphans_are_verified_with_the_sweep(swept: Project) -> None:
+    """A trial that is no longer in the sweep keeps its capsule, and is checked."""
+    orphan = swept.entries()[3]
+    swept.write({"config/rnn.toml": SWEEP.replace("[0.1, 0.2]", "[0.1]")})
+    swept.generate().ok()
+    flip(swept.paths().capsule(orphan.name) / f"{orphan.id}.toml")
+    assert f"rnn#4 rnn/{orphan.name}: {orphan.id}.toml: changed" in swept.resweep("verify", "rnn").out
+
+
+@pytest.mark.parametrize("name", ["sweep.toml", "base/base.jsonnet", "generation.json", "provenance.json"])
+def test_a_frozen_definition_that_changed_is_named(swept: Project, name: str) -> None:
+    """What a generation froze is checked with the sweep."""
+    path = swept.paths().generations / "1" / name
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data.replace(b"0.5", b"0.6").replace(b'"format": 1', b'"format": 3'))
+    assert f"rnn/generations/1: {name}: changed" in swept.resweep("verify", "rnn").out
+    path.unlink()
+    assert f"rnn/generations/1: {name}: missing" in swept.resweep("verify", "rnn").out
+
+
+def test_a_stored_source_is_checked_and_not_needed(swept: Project) -> None:
+    """The store's own list and files are checked; a capsule is sound without them."""
+    (store,) = swept.paths().snapshots.iterdir()
+    (store / "files" / "extra").touch()
+    flip(store / "snapshot.json", 30)
+    result = swept.resweep("verify", "rnn")
+    assert f".snapshots/{store.name}: snapshot.json: changed" in result.out
+    flip(store / "snapshot.json", 30)
+    assert f".snapshots/{store.name}: files/extra: added" in swept.resweep("verify", "rnn").out
+    shutil.rmtree(store)
+    swept.resweep("verify", "rnn").ok()
+
+
+def test_files_that_capsules_share_are_read_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many trials there are, as many files are hashed as there are inodes."""
+    project.generate("--set", "n_trials=25").ok()
+    hashed = []
+    real = verify.hash_file
+    monkeypatch.setattr(verify, "hash_file", lambda path: hashed.append(path) or real(path))
+    report = verify.trials(project.paths(), index.read(project.paths()).entries)
+    assert (report.capsules, report.differences) == (100, [])
+    inodes = {path.stat().st_ino for folder in project.capsules() for path in folder.rglob("*") if path.is_file()}
+    assert len(hashed) == len(inodes) + 1  # the store's list
+    assert len(inodes) == 3 * 100 + 5
+
+
+def test_json_says_the_same(project: Project) -> None:
+    """--json is one object, with every place of a shared file."""
+    project.generate().ok()
+    flip(project.capsules()[0] / "qb" / "main.py", 100)
+    result = project.resweep("verify", "rnn", "--json")
+    found = json.loads(result.out)
+    assert result.status == 1
+    assert found["capsules"] == 4
+    assert len(found["differences"]) == 5
+    assert {each["kind"] for each in found["differences"]} == {"changed"}
+
+
+@pytest.mark.parametrize("names", [["nope"], ["rnn#9"], ["rnn", "setup.py"]])
+def test_a_mistake_is_one_line(swept: Project, names: list[str]) -> None:
+    """What names nothing is no difference: status 2."""
+    result = swept.resweep("verify", *names)
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+
+
+@given(
+    st.dictionaries(
+        st.lists(st.sampled_from(["a", "b", "A", "é", "a.b"]), min_size=1, max_size=3).map("/".join), st.text()
+    )
+)
+def test_the_digest_of_a_list_is_that_of_the_tree(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, str]
+) -> None:
+    """A list of files in any order has the digest that their source got when it was built."""
+    home = tmp_path_factory.mktemp("tree")
+    written = {}
+    for path in files:
+        try:
+            (home / path).parent.mkdir(parents=True, exist_ok=True)
+            (home / path).touch()
+            written[(home / path).relative_to(home).as_posix()] = files[path]
+        except OSError:
+            continue
+    order = []
+    for folder, folders, names in os.walk(home):
+        folders.sort()
+        order += [Path(folder, name).relative_to(home).as_posix() for name in sorted(names)]
+    written = {path: files_ for path, files_ in written.items() if path in order}
+    built = trial.digest([[path, written[path], False] for path in order])
+    assert snapshot.listed_digest(dict(sorted(written.items())), []) == built

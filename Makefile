@@ -34,6 +34,7 @@ bench: $(VENV)/.demo-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/generate.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/start_up.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/run.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/witness.py
 
 # The example's packages first, exactly pinned and without their declared dependencies (requirements.lock says why); then
 # the tool, which finds most of its own there.

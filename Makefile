@@ -38,6 +38,7 @@ bench: $(VENV)/.test-ready
 	else echo "bench/submit.py needs root and Slurm, and was left out"; fi
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/verify.py 2000
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/archive.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/witness.py
 
 # The example's packages first, exactly pinned and without their declared dependencies (requirements.lock says why); then
 # the tool, which finds most of its own there.

@@ -120,5 +120,5 @@ def _without_attempt(each: Status, view: View, given: TaskName, task: Task) -> S
     if task.state == "CANCELLED":
         return replace(each, state="stopped", task=shown(given), note=task.words())
     output = view.assigned[each.entry.name].output
-    note = f"its job {shown(given)} ended before its training started ({task.state})"
+    note = f"its job ended before its training started ({task.state})"
     return replace(each, state="failed", task=shown(given), note=note, log=output)

@@ -100,6 +100,8 @@ def _merged(each: Status, view: View) -> Status:
         return _without_attempt(each, view, given, task)
     if ran is None or not (task := view.task(ran)).state:
         return each
+    if each.state == "running" and task.waits:  # requeued, and its launcher had no time to say so
+        return replace(each, state="queued", task=shown(ran), note=task.words())
     if each.state == "running":
         # a node that failed takes the sign of life of its trials away with it, minutes before it is missed
         lost = not task.runs and not attempt.of_this_boot(each.record)

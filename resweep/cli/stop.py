@@ -31,7 +31,7 @@ def stop(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...]
         click.echo(f"{paths.name}: {cancelled.error}; what Slurm runs is not stopped", err=True)
     elif cancelled.tasks:
         tasks = "1 task" if cancelled.tasks == 1 else f"{cancelled.tasks} tasks"
-        click.echo(f"{paths.name}: {tasks} of Slurm's cancelled, {len(cancelled.left)} left")
+        click.echo(f"{paths.name}: {tasks} of Slurm's cancelled")
     done = stopping.stop(paths, entries, whole)
     if done.runners:
         click.echo(f"{paths.name}: {done.runners} runner{'' if done.runners == 1 else 's'} ended")

@@ -67,7 +67,7 @@ def submit(
         _opening(planned)
         if not planned.batches:
             return
-        done = slurm.submit(planned, lambda batch, job, count: _told(paths, batch, job, count))
+        done = slurm.submit(planned, lambda batch, job, count: _told(paths, wish, batch, job, count))
     sys.exit(_summary(done))
 
 
@@ -88,14 +88,15 @@ def _opening(planned: Draft) -> None:
         click.echo(f"{planned.paths.name}: {planned.trials} trials to submit; {skipped}")
 
 
-def _told(paths: SweepPaths, batch: Batch, job: str, count: int) -> None:
+def _told(paths: SweepPaths, wish: Wish, batch: Batch, job: str, count: int) -> None:
     if batch.kind == "single":  # thousands, perhaps
         return
     what = WORDS[batch.kind].format(count)
     parallel = batch.resources.parallel
     throttle = f", {parallel} at a time" if parallel and parallel < count and batch.kind != "canary" else ""
+    after = ", after the canary" if batch.kind != "canary" and wish.canary else ""
     drains = f" for {len(batch.trials)} trials" if batch.kind == "workers" else ""
-    click.echo(f"{paths.name}: submitted job {job}: {what}{drains}{throttle}  ({batch.resources.described()})")
+    click.echo(f"{paths.name}: submitted job {job}: {what}{drains}{throttle}{after}  ({batch.resources.described()})")
 
 
 def _summary(done: Submitted) -> int:

@@ -100,6 +100,8 @@ def _merged(each: Status, view: View) -> Status:
         return _without_attempt(each, view, given, task)
     if ran is None or not (task := view.task(ran)).state:
         return each
+    if each.state == "running" and task.waits:  # requeued, and its launcher had no time to say so
+        return replace(each, state="queued", task=shown(ran), note=task.words())
     if each.state == "running":
         # a node that failed takes the sign of life of its trials away with it, minutes before it is missed
         lost = not task.runs and not attempt.of_this_boot(each.record)
@@ -120,5 +122,5 @@ def _without_attempt(each: Status, view: View, given: TaskName, task: Task) -> S
     if task.state == "CANCELLED":
         return replace(each, state="stopped", task=shown(given), note=task.words())
     output = view.assigned[each.entry.name].output
-    note = f"its job {shown(given)} ended before its training started ({task.state})"
+    note = f"its job ended before its training started ({task.state})"
     return replace(each, state="failed", task=shown(given), note=note, log=output)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import on_slurm
 import pytest
+import running
 from on_slurm import Cluster
 from small_project import Project
 
@@ -38,7 +39,7 @@ def _accounting_installed(_installed: None) -> None:
 @pytest.fixture(scope="session")
 def plain_cluster(_installed: None) -> Iterator[Cluster]:
     """A cluster without accounting."""
-    with _running(Cluster(DBD=0, TIMEOUT=6)) as cluster:
+    with _running(Cluster(DBD=0)) as cluster:
         yield cluster
 
 
@@ -53,6 +54,13 @@ def accounting_cluster(_accounting_installed: None) -> Iterator[Cluster]:
 def forgetful_cluster(_accounting_installed: None) -> Iterator[Cluster]:
     """A cluster with accounting whose controller forgets jobs within a minute."""
     with _running(Cluster(DBD=1, MINJOBAGE=2)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def frail_cluster(_installed: None) -> Iterator[Cluster]:
+    """A cluster without accounting, whose nodes may die."""
+    with _running(Cluster(DBD=0, TIMEOUT=6)) as cluster:
         yield cluster
 
 
@@ -88,6 +96,20 @@ def accounting(accounting_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, _ow
     yield from _given(accounting_cluster, monkeypatch)
 
 
+@pytest.fixture
+def frail(frail_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, _own_settings: None) -> Cluster:
+    """The cluster on which nodes were killed, found by the commands of Slurm; what runs there belongs to `killed`."""
+    monkeypatch.setenv("SLURM_CONF", frail_cluster.environment["SLURM_CONF"])
+    return frail_cluster
+
+
+@pytest.fixture
+def forgetful(forgetful_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, _own_settings: None) -> Cluster:
+    """The cluster that forgets, found by the commands of Slurm; what runs there belongs to `minute`."""
+    monkeypatch.setenv("SLURM_CONF", forgetful_cluster.environment["SLURM_CONF"])
+    return forgetful_cluster
+
+
 @pytest.fixture(scope="session")
 def new_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Project]:
     """Makes projects that outlive one test."""
@@ -98,11 +120,13 @@ def new_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pro
     return make
 
 
+# --- what takes long begins with the session, and goes on beside the other tests ------------------------------------
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _what_takes_long_begins_at_once(request: pytest.FixtureRequest) -> None:
-    """What waits for Slurm's minutes, and for thousands of tasks, goes on beside the other tests."""
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for name in ("minute", "thousands"):
+    for name in ("minute", "killed", "thousands"):
         if name in wanted:
             request.getfixturevalue(name)
 
@@ -113,3 +137,54 @@ def thousands(patient_cluster: Cluster, new_project: Callable[[str], Project]) -
     project = on_slurm.sweep(new_project("thousands"), 2500)
     on_slurm.start(project, **patient_cluster.environment).ok()
     return project
+
+
+@pytest.fixture(scope="session")
+def killed(frail_cluster: Cluster, new_project: Callable[[str], Project]) -> tuple[Project, Project]:
+    """Two sweeps, half of each on a node that lost its power: one whose jobs are requeued, and one whose are not."""
+    again, never = new_project("again"), new_project("never")
+    dead = []
+    for project, option in ((again, "requeue"), (never, "no-requeue")):
+        on_slurm.sweep(project, 8, on_slurm.WAIT, slurm=f'{option} = true\nmem = "50M"\ncpus-per-task = 2')
+        on_slurm.start(project, **frail_cluster.environment).ok()
+        on_slurm.until(lambda project=project: len(list(project.root.glob("started-*"))) == 8)
+        dead.append(running.record(project, 1)["slurm"]["SLURM_NODELIST"])
+    for node in dead:
+        frail_cluster.do("killnode", node)
+    for project in (again, never):
+        (project.root / "dead").write_text(" ".join(dead))
+        on_slurm.go(project)
+    return again, never
+
+
+@pytest.fixture(scope="session")
+def minute(forgetful_cluster: Cluster, new_project: Callable[[str], Project]) -> dict[str, Project]:
+    """Three sweeps with time limits of a minute and a word before that, and one whose job ended at once."""
+    listens = """cd "$1"; exec python -c '
+import os, pathlib, signal, sys, time
+out = pathlib.Path(sys.argv[1])
+if (out / "checkpoint").exists():
+    (out / "metrics.json").write_text("{}")
+    sys.exit()
+def save(number, frame):
+    (out / "checkpoint").write_text(os.environ["RESWEEP_ATTEMPT"])
+    sys.exit(85)
+signal.signal(signal.SIGUSR1, save)
+out.mkdir(exist_ok=True)
+time.sleep(1000)
+' "$out"
+"""
+    dies = 'kill -9 $PPID; kill -9 0\n'  # the launcher first, which so leaves no word of it
+    tables = {
+        "deaf": (on_slurm.LONG, 'time = 1\nsignal = "USR1@50"'),
+        "listens": (listens, 'time = 1\nsignal = "USR1@50"'),
+        "cancelled": (on_slurm.LONG, 'time = 5'),
+        "dies": (dies, 'no-requeue = true'),
+    }
+    projects = {}
+    for name, (train, table) in tables.items():
+        projects[name] = on_slurm.sweep(new_project(name), 2 if name == "cancelled" else 1, train, slurm=table)
+        on_slurm.start(projects[name], **forgetful_cluster.environment).ok()
+    on_slurm.until(lambda: len(list(projects["cancelled"].root.glob("started-*"))) == 2)
+    forgetful_cluster.ask("scancel", on_slurm.jobs(projects["cancelled"])[0].id)
+    return projects

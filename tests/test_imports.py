@@ -24,7 +24,6 @@ WRITING = (
     "template",
     "snapshot",
     "environment",
-    "launcher",
     "definition",
     "capsule",
     "plan",

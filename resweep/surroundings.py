@@ -11,10 +11,12 @@ import contextlib
 import functools
 import json
 import os
+import py_compile
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from typing import Any, Callable, Dict, Iterable, NamedTuple
 
 Facts = Dict[str, Any]
@@ -364,9 +366,12 @@ class Watch:
         self._capsule = capsule
         self._directory = directory
         self._reports = os.path.join(directory, REPORTS)
-        os.makedirs(self._reports, exist_ok=True)
+        compiled = os.path.join(self._reports, "__pycache__")
+        os.makedirs(compiled, exist_ok=True)
         with open(os.path.join(self._reports, "sitecustomize.py"), "w", encoding="utf-8") as file:
             file.write(witness)
+        with open(os.path.join(compiled, "sitecustomize.%s.pyc" % sys.implementation.cache_tag), "wb") as binary:
+            binary.write(_compiled(witness))
         self._variables: dict[str, str] = {}
         _cards()
 
@@ -416,9 +421,10 @@ class Watch:
     def _clear(self) -> None:
         """Remove the reports; what a process that outlives its training writes yet may stay."""
         with contextlib.suppress(OSError):
-            for name in os.listdir(self._reports):
-                os.unlink(os.path.join(self._reports, name))
-            os.rmdir(self._reports)
+            for folder in (os.path.join(self._reports, "__pycache__"), self._reports):
+                for name in os.listdir(folder):
+                    os.unlink(os.path.join(folder, name))
+                os.rmdir(folder)
 
     def _read(self) -> Iterable[Facts]:
         with contextlib.suppress(OSError):
@@ -440,6 +446,22 @@ def _recorded(path: str) -> Facts:
                 _environments[key] = json.load(file)
         return _environments[key]
     return {}
+
+
+@functools.lru_cache(maxsize=None)
+def _compiled(text: str) -> bytes:
+    """The text as a .pyc that is not checked against its source: compiling it is what would cost most at each start.
+
+    For this version of Python; another one, which the training may have, does not look at it.
+    """
+    with tempfile.TemporaryDirectory(prefix="resweep-") as home:
+        source, target = os.path.join(home, "sitecustomize.py"), os.path.join(home, "compiled")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(text)
+        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(source, target, REPORTS + "/sitecustomize.py", doraise=True, invalidation_mode=unchecked)
+        with open(target, "rb") as binary:
+            return binary.read()
 
 
 def read_report(path: str) -> Facts:

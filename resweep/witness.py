@@ -74,10 +74,14 @@ class Witness:
             if leaked:
                 self._tell(leaked)
             # a helper that has nothing of the project need not say so when another process has reported
-            if os.getpid() == self._pid and (inside or self._told or len(os.listdir(self._reports)) == 1):
+            if os.getpid() == self._pid and (inside or self._told or not self._others()):
                 self._tell([("inside", str(inside)), *self._libraries()])
         except Exception as error:
             self._fail(error)
+
+    def _others(self) -> bool:
+        """Whether another process of the training has reported."""
+        return any(name.startswith("report-") for name in os.listdir(self._reports))
 
     def _fail(self, error: Exception) -> None:
         """Report that this process could not be audited."""

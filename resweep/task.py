@@ -82,6 +82,8 @@ class Task:
         now, record = attempt.state(place)
         if now in ("finished", "running"):
             return False
+        if now == "stopped" and record["exit_status"] == attempt.REQUEUE:
+            return _asked(place) <= int(self.record["max_requeues"])
         if now == "failed" or (now == "stopped" and not record["slurm"].get(attempt.ENDED_BY)):
             # it failed, or a person stopped it: not again in one submission. What ended with its job is taken up again.
             path = os.path.join(place.attempt(record["attempt"]), attempt.RECORD)
@@ -139,11 +141,7 @@ class Task:
 
     def _requeue(self, place: attempt.Place) -> None:
         """Let Slurm run this task again, since the training asked for it, unless it has asked too often."""
-        records = (
-            attempt.read_json(os.path.join(place.attempt(n), attempt.RECORD)) for n in range(1, place.last() + 1)
-        )
-        asked = sum(record.get("exit_status") == attempt.REQUEUE for record in records)
-        limit = self.record["max_requeues"]
+        asked, limit = _asked(place), self.record["max_requeues"]
         if asked > limit:
             print("%s: asked to be run again, for the %dth time; max_requeues is %d" % (place.label, asked, limit))
             return
@@ -179,6 +177,12 @@ class Task:
             else:
                 os.rename(path, os.path.join(place.attempt(place.last()), "slurm.txt"))
         return status
+
+
+def _asked(place: attempt.Place) -> int:
+    """How often the trial has asked to be run again."""
+    paths = [os.path.join(place.attempt(number), attempt.RECORD) for number in range(1, place.last() + 1)]
+    return sum(attempt.read_json(path).get("exit_status") == attempt.REQUEUE for path in paths)
 
 
 def _launcher(place: attempt.Place) -> int:

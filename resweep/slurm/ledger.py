@@ -10,6 +10,7 @@ config/generated/NAME/submissions/N/
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -69,11 +70,14 @@ class Submission:
     @cached_property
     def _lines(self) -> list[dict[str, Any]]:
         try:
-            # a line that a crash tore has no end
-            lines = (self.folder / JOBS).read_text("utf-8").split("\n")[:-1]
+            lines = (self.folder / JOBS).read_text("utf-8").splitlines()
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines]
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):  # one that a crash tore: its job is found in the queue
+                found.append(json.loads(line))
+        return found
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -92,8 +96,10 @@ class Submission:
 
     def note(self, **line: object) -> None:
         """Write down, past the disk's cache, what has just been done."""
-        with open(self.folder / JOBS, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line, sort_keys=True) + "\n")
+        with open(self.folder / JOBS, "ab+") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            torn = file.read(1) not in (b"", b"\n")
+            file.write(b"\n" * torn + json.dumps(line, sort_keys=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self.__dict__.pop("_lines", None)

@@ -109,6 +109,8 @@ def _merged(each: Status, view: View) -> Status:
             replace(each, state="lost", task=shown(ran), note=task.words()) if lost else replace(each, task=shown(ran))
         )
     ended = task.state in queue.NAMED and (each.record["state"] != "failed" or task.state == "OUT_OF_MEMORY")
+    if each.record.get("exit_status") == attempt.REQUEUE and each.state == "stopped":
+        return replace(each, task=shown(ran), note="asked to be run again; submit it again, with what it has saved")
     by = each.record.get("slurm", {}).get(attempt.ENDED_BY)
     return replace(each, task=shown(ran), note=task.words() if ended else f"ended by Slurm: {by}" if by else "")
 

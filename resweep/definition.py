@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def fill(definition: Sweep, template: Template, points: list[space.Point]) -> li
 
 def _free_seed_params(definition: Sweep) -> list[str]:
     """The parameters that take the trial's seed, as far as the person does not give them."""
-    given = [p for p in definition.seed_params if p in definition.params or f"params.{p}" in definition.hyper]
+    given = [p for p in definition.seed_params if p in definition.params or f"params.{p}" in definition.hyper.keys]
     if given:
         _refuse_repeats(definition, f"params.{given[0]} is given, so every trial would run with one seed; take it out")
     return [p for p in definition.seed_params if p not in given]
@@ -136,9 +136,10 @@ def identify(frozen: Definition, filled: list[Filled]) -> list[Wanted]:
 def _check_same(definition: Sweep, first: Entry, digest: str, point: space.Point) -> None:
     if first.digest != digest:
         raise ConfigError(f"{definition.where}: two points share the id {first.id} and differ; change a value a little")
-    different = [key for key in point if point[key] != first.swept[key]]
+    slurm = [key for key in {**first.swept, **point} if key.startswith("slurm.")]
+    different = [key for key in slurm if point.get(key) != first.swept.get(key)]
     if different:
-        values = " and ".join(trial.jsonnable(p[different[0]]) for p in (first.swept, point))
+        values = " and ".join(trial.jsonnable(p.get(different[0])) for p in (first.swept, point))
         raise ConfigError(
             f"{definition.where}: hyper.{different[0]}: found points that differ only in {different[0]} ({values}), "
             "expected each trial once: what Slurm is asked for is no part of a trial"
@@ -149,7 +150,7 @@ def doubts(frozen: Definition) -> list[str]:
     """What is allowed and looks like a mistake: one line each."""
     asked = frozen.sweep
     notes = []
-    for key in asked.hyper:
+    for key in asked.hyper.keys:
         head = key.partition(".")[0]
         if head not in ("params", "slurm", "seed", "threads"):
             notes.append(
@@ -189,7 +190,8 @@ def freeze(paths: SweepPaths, definition: Sweep, template: Template, source: Sna
         "base": f"{BASE}/{next(iter(files))}",
         "sources": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         "text": hashlib.sha256(definition.text.encode()).hexdigest(),
-        "hyper": definition.hyper,
+        "hyper": definition.hyper.raw,
+        **({"search": asdict(definition.search)} if definition.search != sweep.Search() else {}),
         "settings": definition.config | {"n_trials": definition.n_trials},
         "snapshot": source.digest,
         "train": hashlib.sha256(train).hexdigest(),

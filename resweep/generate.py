@@ -19,11 +19,11 @@ from typing import IO, Any
 from resweep import attempt, capsule, definition, index, jobs, resources, snapshot, space, sweep, trial
 from resweep.definition import Definition
 from resweep.environment import Capture
-from resweep.errors import DiskError, disk_errors
+from resweep.errors import ConfigError, DiskError, disk_errors
 from resweep.index import Index
 from resweep.plan import GENERATION, Plan, SourceChange, last_generation, plan
 from resweep.snapshot import Build
-from resweep.space import Grid
+from resweep.space import Space
 from resweep.template import Template
 from resweep.trial import SweepPaths
 
@@ -42,6 +42,7 @@ class Request:
     overrides: tuple[str, ...] = ()
     source_change: SourceChange = "ask"
     way: jobs.Way = "auto"
+    many: bool = False  # so many trials as there are, are meant
 
 
 def generate(request: Request, dry_run: bool = False, progress: Progress = lambda *_: None) -> Plan:
@@ -57,22 +58,26 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     with ExitStack() as stack:
         stack.enter_context(disk_errors(paths.root))
         # three processes of their own, each slower than what happens here meanwhile
-        grid = stack.enter_context(Grid(asked))
+        points = stack.enter_context(Space(asked))
         build = stack.enter_context(Build(paths.root, asked.snapshot, python))
         capture = stack.enter_context(Capture(paths.root, python))
         template = Template(request.base)
-        points = grid.points()
         space.check_keys(asked)
-        progress("filling", 0, len(points))
-        filled = definition.fill(asked, template, points)
+        every = list(points.points())
+        progress("filling", 0, len(every))
+        filled = definition.fill(asked, template, every)
         frozen = definition.freeze(paths, asked, template, build.snapshot(), train)
         wanted = definition.identify(frozen, filled)
         if dry_run:
-            grid.confirm()
-            return plan(paths, request.source_change, frozen, wanted)
+            points.confirm()
+            return plan(paths, request.source_change, frozen, wanted, points.doubts())
+        if len(wanted) > space.MANY and not request.many:
+            raise ConfigError(
+                f"{asked.where}: found {len(wanted):,} trials, expected at most {space.MANY:,}; --yes, if that is meant"
+            )
         with _locked(paths):
-            planned = plan(paths, request.source_change, frozen, wanted)
-            return _write(planned, request, frozen, capture, grid.confirm, progress)
+            planned = plan(paths, request.source_change, frozen, wanted, points.doubts())
+            return _write(planned, request, frozen, capture, points.confirm, progress)
 
 
 def _write(
@@ -105,7 +110,8 @@ def _write(
 def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Index) -> dict[Path, tuple[str, int]]:
     """The files beside the capsules, each with its mode."""
     asked = frozen.sweep
-    swept = {key.partition(".")[2]: values for key, values in asked.hyper.items() if key.startswith("slurm.")}
+    slurm = [key for key in asked.hyper.keys if key.startswith("slurm.")]
+    swept = {key.partition(".")[2]: asked.hyper.values(key) for key in slurm}
     one_value = {key: values[0] for key, values in swept.items()}
     needs = ["slurm." + key for key, values in swept.items() if len(values) > 1]
     wanted, _ = resources.resolve(asked.slurm, one_value, threads=asked.threads)

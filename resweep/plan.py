@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from resweep import attempt, capsule, definition, index, snapshot, trial
+from resweep import attempt, axes, capsule, definition, index, snapshot, trial
 from resweep.definition import Definition, Wanted
 from resweep.errors import SourceChangedError
 from resweep.index import Entry, Index
@@ -40,7 +40,9 @@ class Plan:
     written: list[Path] = field(default_factory=list)  # beside the capsules
 
 
-def plan(paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: list[Wanted]) -> Plan:
+def plan(
+    paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: list[Wanted], doubts: Sequence[str] = ()
+) -> Plan:
     """Compare what is wanted with what is there. Raises SourceChangedError where a person has to choose first."""
     old = index.read(paths)
     last = last_generation(paths, old)
@@ -62,7 +64,7 @@ def plan(paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: li
     names = {entry.name for entry in final}
     orphaned = [entry for entry in old.current() if entry.name not in names]
     why = _why(frozen, last, changed) if new or orphaned else []
-    notes = [*frozen.snapshot.warnings, *definition.doubts(frozen), *notes, *_running(paths, orphaned)]
+    notes = [*frozen.snapshot.warnings, *doubts, *definition.doubts(frozen), *notes, *_running(paths, orphaned)]
     contents = _contents(paths, new, wanted)
     files, size = _cost(paths, frozen, contents)
     return Plan(paths, new, kept, orphaned, why, notes, files, size, final, contents)
@@ -133,14 +135,14 @@ def _why(frozen: Definition, last: dict[str, Any] | None, changed: list[str]) ->
     if last is None:
         return []
     why = []
-    before, now = last["hyper"], frozen.record["hyper"]
+    before, now = axes.described(last["hyper"]), axes.described(frozen.record["hyper"])
     for key in sorted(before.keys() | now.keys()):
         # as text: 1, 1.0 and true are equal in Python, and three points
         new, old = ([trial.jsonnable(v) for v in values.get(key, [])] for values in (now, before))
         added, gone = [v for v in new if v not in old], [v for v in old if v not in new]
         why += [f"{key}: {_some(added)} added"] if added else []
         why += [f"{key}: {_some(gone)} taken out"] if gone else []
-    were, are = _flat(last["settings"]), _flat(frozen.record["settings"])
+    were, are = (_flat({**each["settings"], "search": each.get("search", {})}) for each in (last, frozen.record))
     for key in sorted(were.keys() | are.keys()):
         if were.get(key) != are.get(key):
             why.append(f"{key}: {were.get(key, 'nothing')} is now {are.get(key, 'nothing')}")

@@ -18,8 +18,8 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # plain values in, plain values out
-PURE = ("errors", "resources", "sweep", "space", "trial", "template", "index", "jobs")
-WRITING = ("space", "template", "snapshot", "environment", "definition", "capsule", "plan", "jobs", "generate")
+PURE = ("errors", "resources", "axes", "sweep", "draw", "space", "trial", "template", "index", "jobs")
+WRITING = ("draw", "space", "template", "snapshot", "environment", "definition", "capsule", "plan", "jobs", "generate")
 READING = ("results", "report", "run", "slurm", "status", "gpus")
 
 

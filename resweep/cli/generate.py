@@ -33,6 +33,7 @@ SHOWN = 10  # trials that a dry run lists of each kind
     default=None,
     help="The jobs script uses sbatch / runs here. Default: it decides.",
 )
+@click.option("--yes", is_flag=True, help="More than 10,000 trials are meant.")
 @click.option("--new-source", is_flag=True, help="The source changed: run finished trials again.")
 @click.option(
     "--keep-finished",
@@ -47,6 +48,7 @@ def generate(
     n_trials: int | None,
     dry_run: bool,
     slurm: bool | None,
+    yes: bool,
     new_source: bool,
     keep_finished: bool,
 ) -> None:
@@ -60,7 +62,7 @@ def generate(
         overrides = (*overrides, f"n_trials={n_trials}")
     way = {None: "auto", True: "slurm", False: "here"}[slurm]
     change: SourceChange = "new-source" if new_source else "keep-finished" if keep_finished else "ask"
-    request = Request(config, base, name, overrides, change, way)  # type: ignore[arg-type]
+    request = Request(config, base, name, overrides, change, way, yes)  # type: ignore[arg-type]
     with progress_bar() as progress:
         plan = generate_sweep(request, dry_run, progress)
     for note in plan.notes:

@@ -47,6 +47,7 @@ MODEL_ROOT = ("model", "generated")
 HEARTBEAT_SECONDS = 30.0  # between two signs of life of a running attempt
 STALE_SECONDS = 300.0  # without one for so long, an attempt on another host is lost
 GRACE_SECONDS = 10.0  # between TERM and KILL
+NEXT = "RESWEEP_NEXT_ATTEMPT"  # the number that a task of Slurm's has decided on: that one, or none
 BUSY = 75  # sysexits' EX_TEMPFAIL
 REQUEUE = 85  # training asks to be run again and to find its output; HTCondor's number for a checkpoint
 ENDED_BY = "ended_by"  # in a record's `slurm`: what Slurm did to the job of an attempt that was stopped
@@ -141,7 +142,7 @@ def run(capsule: str, script: str | None = None) -> int:
             % (capsule, capsule)
         )
     manifest = read_manifest(place.capsule)
-    now_, record = begin(place, manifest)
+    now_, record = begin(place, manifest, int(os.environ.pop(NEXT, 0)))
     if now_ == "finished":
         print("%s: finished already" % place.label)
         return 0
@@ -284,8 +285,10 @@ def execute(
         supervise(command, capsule, env, directory, record, signals, log.fileno(), log.fileno())
         if record["exit_status"] == REQUEUE:
             record["state"] = "stopped"
-        if record["state"] == "stopped" and record["slurm"]:
+        elif record["slurm"] and (record["state"] == "stopped" or record["exit_status"] in _ENDED or record["signal"]):
             record["slurm"][ENDED_BY] = _ended_by()
+            if record["slurm"][ENDED_BY]:  # Slurm signals all processes at once: the training may be quicker than we
+                record["state"] = "stopped"
         if record["state"] == "finished":
             os.makedirs(os.path.join(directory, OUTPUT), exist_ok=True)
         close(directory, record)
@@ -469,6 +472,8 @@ def write_json(path: str, value: Record, sync: bool = False) -> None:
 # No training lives that no file names: it waits for a word, which it gets when its process group is written down, and
 # which never comes when the launcher dies before.
 _GATE = 'read -r go && exec "$@" </dev/null; exit 127'
+
+_ENDED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)  # what a shell says of a command that a signal ended
 
 _SLURM_ID = re.compile(r"SLURM_(ARRAY_JOB_ID|ARRAY_TASK_ID|CLUSTER_NAME|JOB_ID|JOB_PARTITION|NODELIST|RESTART_COUNT)$")
 

@@ -77,6 +77,8 @@ class Task:
     def _open(self, trial: str) -> bool:
         """Whether the trial wants an attempt of this worker's."""
         place = attempt.Place(os.path.join(self.sweep, trial))
+        # before the state is read: a failure meanwhile makes the launcher's claim fail
+        os.environ[attempt.NEXT] = str(place.last() + 1)
         now, record = attempt.state(place)
         if now in ("finished", "running"):
             return False

@@ -1,49 +1,25 @@
 """`[hyper]`, or several `[[hyper]]` -> what is swept: axes of values or of a distribution, read and checked.
 
-    "params.lr" = [0.1, 0.01]                                  an axis; a value may be a list or a table
-    "params.lr" = { logspace = [1e-5, 1e-1, 5] }               written out: 1e-05, 0.0001, 0.001, 0.01, 0.1
-    "params.x" = { range = [0, 1, 0.25] }                      0, 0.25, 0.5, 0.75, 1: both ends
-    "params.x" = { linspace = [0, 1, 3] }                      so many numbers, both ends
-    "params.dim" = { powers_of_two = [4, 256] }                4, 8, ... 256
-    "params.lr, params.batch_size" = [[0.1, 32], [0.01, 64]]   two axes zipped: they change together
-    "params.lr" = { loguniform = [1e-5, 1e-1] }                a distribution, for [search] method = "random"
-    exclude = [{ "params.lr" = 0.1, "params.depth" = 2 }]      points that match any of these are left out
-    include_default = true                                     and the values of the file itself, as the first point
-
-Distributions: uniform, loguniform, randint (the upper bound excluded), normal and lognormal (mean, standard deviation),
-choice (with `weights`); `step` rounds to steps, counted from the lower bound where there is one.
+"params.lr" = [0.1, 0.01]                                  an axis; a value may be a list or a table
+"params.lr" = { logspace = [1e-5, 1e-1, 5] }               a range or a distribution: see `forms`
+"params.lr, params.batch_size" = [[0.1, 32], [0.01, 64]]   two axes zipped: they change together
+exclude = [{ "params.lr" = 0.1, "params.depth" = 2 }]      points that match any of these are left out
+include_default = true                                     and the values of the file itself, as the first point
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
+from resweep import forms
 from resweep.errors import ConfigError, shown
+from resweep.forms import Distribution
 
-LARGEST_EXACT_INTEGER = 2**53  # jsonnet's numbers are doubles
-LONGEST_RANGE = 1_000_000
-DIGITS = 3  # of a number of a logarithmic scale, as a person would type it
-
-RANGES = ("range", "linspace", "logspace", "powers_of_two")
-DISTRIBUTIONS = ("uniform", "loguniform", "randint", "choice", "normal", "lognormal")
-_FORMS = frozenset((*RANGES, *DISTRIBUTIONS, "step", "weights"))
 _OWN = ("exclude", "include_default")
 
 Table = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """What a value is drawn from: `kind` of DISTRIBUTIONS with its arguments, as in the TOML."""
-
-    kind: str
-    arguments: tuple[Any, ...]
-    step: float | int | None = None
-    weights: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,9 +51,13 @@ class Branch:
         """Every key of its axes."""
         return [key for axis in self.axes for key in axis.keys]
 
-    def excludes(self, point: Mapping[str, Any]) -> bool:
-        """Whether a point matches one of the exclusions."""
-        return any(all(k in point and same(point[k], v) for k, v in each.items()) for each in self.exclude)
+    def excluded(self, point: Mapping[str, Any]) -> list[int]:
+        """Which of the exclusions a point matches, by their place in the list."""
+        return [
+            number
+            for number, table in enumerate(self.exclude)
+            if all(key in point and same(point[key], value) for key, value in table.items())
+        ]
 
 
 @dataclass(frozen=True)
@@ -135,7 +115,9 @@ def _branch(where: str, place: str, table: Table, refused: frozenset[str]) -> Br
     axes: dict[str, Axis] = {}
     for name, value in leaves({key: value for key, value in table.items() if key not in _OWN}):
         keys = tuple(key.strip() for key in name.split(","))
-        for key in keys:
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                raise ConfigError(f"{where}: {place}.{name}: found {key} twice, expected each key once")
             if key in axes:
                 alone = len(keys) == len(axes[key].keys) == 1
                 twice = "quoted and unquoted" if alone else "alone and zipped, or zipped twice"
@@ -174,7 +156,7 @@ def _values(where: str, place: str, keys: tuple[str, ...], value: Any) -> tuple[
     if isinstance(value, dict):
         if len(keys) > 1:
             raise ConfigError(f"{where}: {place}: found {shown(value)}, expected a list with a list for each point")
-        return _form(where, place, value)
+        return forms.read(where, place, value)
     if not isinstance(value, list):
         raise ConfigError(f"{where}: {place}: found {shown(value)}, expected a list of values, [...]")
     if not value:
@@ -186,132 +168,8 @@ def _values(where: str, place: str, keys: tuple[str, ...], value: Any) -> tuple[
                     f"{where}: {place}: value {number}: found {shown(row)}, expected a list of {len(keys)} values, "
                     f"one for each of {', '.join(keys)}"
                 )
-    check_numbers(where, place, value)
+    forms.check_numbers(where, place, value)
     return tuple(value)
-
-
-def _form(where: str, place: str, table: Table) -> tuple[Any, ...] | Distribution:
-    """A range written out, or a distribution."""
-    names = [name for name in table if name in (*RANGES, *DISTRIBUTIONS)]
-    extra = [name for name in table if name not in names]
-    if len(names) != 1 or any(name not in _FORMS for name in extra):
-        raise ConfigError(
-            f"{where}: {place}: found {', '.join(table)}, expected one of {', '.join((*RANGES, *DISTRIBUTIONS))}"
-        )
-    kind, arguments = names[0], table[names[0]]
-    place = f"{place}.{kind}"
-    if not isinstance(arguments, list):
-        raise ConfigError(f"{where}: {place}: found {shown(arguments)}, expected a list, [...]")
-    allowed = {"choice": ("weights",), "randint": ("step",)}.get(kind, ("step",) if kind in DISTRIBUTIONS else ())
-    for name in extra:
-        if name not in allowed:
-            raise ConfigError(f"{where}: {place}: found {name}, which {kind} does not take")
-    if kind == "choice":
-        return _choice(where, place, arguments, table.get("weights"))
-    numbers = [_number(where, place, each) for each in arguments]
-    wanted = 3 if kind in ("range", "linspace", "logspace") else 2
-    if len(numbers) != wanted:
-        raise ConfigError(f"{where}: {place}: found {len(numbers)} numbers, expected {wanted}: {_EXPECTED[kind]}")
-    if kind in RANGES:
-        return _written_out(where, place, kind, numbers)
-    _check_bounds(where, place, kind, numbers)
-    step = table.get("step")
-    if step is not None and not _number(where, f"{place}: step", step) > 0:
-        raise ConfigError(f"{where}: {place}: step: found {shown(step)}, expected a number above 0")
-    return Distribution(kind, tuple(numbers), step)
-
-
-_EXPECTED = {
-    "range": "[first, last, step]",
-    "linspace": "[first, last, how many]",
-    "logspace": "[first, last, how many]",
-    "powers_of_two": "[first, last]",
-    "uniform": "[low, high]",
-    "loguniform": "[low, high]",
-    "randint": "[low, high], high itself is never drawn",
-    "normal": "[mean, standard deviation]",
-    "lognormal": "[mean, standard deviation] of the logarithm",
-}
-
-
-def _choice(where: str, place: str, values: list[Any], weights: object) -> Distribution:
-    if not values:
-        raise ConfigError(f"{where}: {place}: found an empty list, expected at least one value")
-    check_numbers(where, place, values)
-    if weights is None:
-        return Distribution("choice", tuple(values))
-    numbers = [_number(where, f"{place}: weights", each) for each in weights] if isinstance(weights, list) else []
-    if len(numbers) != len(values) or min(numbers) < 0 or sum(numbers) <= 0:
-        raise ConfigError(
-            f"{where}: {place}: weights: found {shown(weights)}, expected {len(values)} numbers, one for each value, "
-            "none below 0"
-        )
-    return Distribution("choice", tuple(values), weights=tuple(numbers))
-
-
-def _check_bounds(where: str, place: str, kind: str, numbers: list[Any]) -> None:
-    low, high = numbers
-    found = f"found {shown(numbers)}, expected {_EXPECTED[kind]}"
-    if kind in ("normal", "lognormal"):
-        if high <= 0:
-            raise ConfigError(f"{where}: {place}: {found}; the standard deviation is above 0")
-        return
-    if not low < high:
-        raise ConfigError(f"{where}: {place}: {found}; low is below high")
-    if kind == "loguniform" and low <= 0:
-        raise ConfigError(f"{where}: {place}: {found}; both are above 0")
-    if kind == "randint" and not all(isinstance(number, int) for number in numbers):
-        raise ConfigError(f"{where}: {place}: {found}; both are whole numbers")
-
-
-def _written_out(where: str, place: str, kind: str, numbers: list[Any]) -> tuple[Any, ...]:
-    """The numbers of a range, as a person would type them."""
-    found = f"found {shown(numbers)}, expected {_EXPECTED[kind]}"
-    first, last, *third = numbers
-    if kind in ("linspace", "logspace"):
-        count = third[0]
-        if not isinstance(count, int) or not 2 <= count <= LONGEST_RANGE:
-            raise ConfigError(f"{where}: {place}: {found}; how many is a whole number, 2 or more")
-        if kind == "logspace" and (first <= 0 or last <= 0):
-            raise ConfigError(f"{where}: {place}: {found}; both are above 0")
-        if first == last:
-            raise ConfigError(f"{where}: {place}: {found}; they differ")
-        return _linspace(first, last, count) if kind == "linspace" else _logspace(first, last, count)
-    if kind == "powers_of_two":
-        powers = all(isinstance(n, int) and n > 0 and n & (n - 1) == 0 for n in (first, last))
-        if not powers or first > last:
-            raise ConfigError(f"{where}: {place}: {found}; both are powers of two, the smaller one first")
-        return tuple(2**power for power in range(first.bit_length() - 1, last.bit_length()))
-    step = third[0]
-    if step == 0 or (last - first) * step < 0 or abs((last - first) / step) > LONGEST_RANGE:
-        raise ConfigError(f"{where}: {place}: {found}; the step leads from the first to the last")
-    return _range(first, last, step)
-
-
-def _range(first: Any, last: Any, step: Any) -> tuple[Any, ...]:
-    """Decimal arithmetic: 0.1 three times is 0.3."""
-    exact = [Decimal(repr(number)) for number in (first, last, step)]
-    count = int((exact[1] - exact[0]) / exact[2])
-    whole = all(isinstance(number, int) for number in (first, step))
-    return tuple((int if whole else float)(exact[0] + number * exact[2]) for number in range(count + 1))
-
-
-def _linspace(first: Any, last: Any, count: int) -> tuple[Any, ...]:
-    low, high = Decimal(repr(first)), Decimal(repr(last))
-    values = [low + (high - low) * number / (count - 1) for number in range(count)]
-    if all(value == value.to_integral_value() for value in values) and isinstance(first, int) and isinstance(last, int):
-        return tuple(int(value) for value in values)
-    # 28 digits of a third are no number that a person would type
-    return tuple(float(f"{value:.12g}") for value in values)
-
-
-def _logspace(first: Any, last: Any, count: int) -> tuple[float, ...]:
-    exact = [first * (last / first) ** (number / (count - 1)) for number in range(count)]
-    for digits in range(DIGITS, 18):
-        values = [float(first), *(float(f"{value:.{digits}g}") for value in exact[1:-1]), float(last)]
-        if len(set(values)) == count:
-            return tuple(values)
-    return tuple(exact)
 
 
 def _exclude(where: str, place: str, tables: object, keys: list[str]) -> tuple[Table, ...]:
@@ -349,7 +207,9 @@ def leaves(table: Table, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _is_form(key: str, table: Table) -> bool:
     """Whether a table says what values its key takes, and is no table of keys."""
-    return key not in ("params", "slurm") and any(name in RANGES or name in DISTRIBUTIONS for name in table)
+    return key.removeprefix("hyper.") not in ("params", "slurm") and any(
+        name in (*forms.RANGES, *forms.DISTRIBUTIONS) for name in table
+    )
 
 
 def described(raw: object) -> dict[str, list[Any]]:
@@ -360,28 +220,3 @@ def described(raw: object) -> dict[str, list[Any]]:
             known = found.setdefault(key, [])
             known += value if isinstance(value, list) else [value]
     return found
-
-
-def check_numbers(where: str, key: str, value: object) -> None:
-    """Refuse what jsonnet cannot hold: its numbers are finite doubles, and it has no dates."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            check_numbers(where, f"{key}.{name}", item)
-    elif isinstance(value, list):
-        for item in value:
-            check_numbers(where, key, item)
-    elif isinstance(value, bool | str):
-        return
-    elif isinstance(value, int):
-        if abs(value) > LARGEST_EXACT_INTEGER:
-            raise ConfigError(f"{where}: {key}: found {value}, expected at most 2^53; jsonnet would round it")
-    elif not isinstance(value, float) or not math.isfinite(value):
-        raise ConfigError(
-            f"{where}: {key}: found {shown(value)}, expected a value that jsonnet has (no dates, inf or nan)"
-        )
-
-
-def _number(where: str, place: str, value: object) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ConfigError(f"{where}: {place}: found {shown(value)}, expected a number")
-    return value

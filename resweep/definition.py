@@ -6,11 +6,11 @@ import difflib
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import space, sweep, trial
+from resweep import forms, space, sweep, trial
 from resweep.errors import ConfigError, ProjectError
 from resweep.index import Entry
 from resweep.snapshot import Snapshot
@@ -126,7 +126,7 @@ def identify(frozen: Definition, filled: list[Filled]) -> list[Wanted]:
         name = TrialName(trial.short_id(digest), 0)
         if name in wanted:
             _check_same(definition, wanted[name].entry, digest, each.point)
-            continue
+            each = replace(each, point=_with_slurm(wanted[name].entry.swept, each.point))
         for number, content in enumerate(each.filled):
             entry = Entry(0, name.id, number, digest, point, source, each.point, 0)
             wanted[entry.name] = Wanted(entry, each.config, content, each.seed + number, each.threads)
@@ -136,14 +136,19 @@ def identify(frozen: Definition, filled: list[Filled]) -> list[Wanted]:
 def _check_same(definition: Sweep, first: Entry, digest: str, point: space.Point) -> None:
     if first.digest != digest:
         raise ConfigError(f"{definition.where}: two points share the id {first.id} and differ; change a value a little")
-    slurm = [key for key in {**first.swept, **point} if key.startswith("slurm.")]
-    different = [key for key in slurm if point.get(key) != first.swept.get(key)]
+    slurm = [key for key in first.swept if key.startswith("slurm.") and key in point]
+    different = [key for key in slurm if point[key] != first.swept[key]]
     if different:
-        values = " and ".join(trial.jsonnable(p.get(different[0])) for p in (first.swept, point))
+        values = " and ".join(trial.jsonnable(p[different[0]]) for p in (first.swept, point))
         raise ConfigError(
             f"{definition.where}: hyper.{different[0]}: found points that differ only in {different[0]} ({values}), "
             "expected each trial once: what Slurm is asked for is no part of a trial"
         )
+
+
+def _with_slurm(first: space.Point, again: space.Point) -> space.Point:
+    """A point that was reached twice: what one way says of slurm.* and the other does not is said."""
+    return first | {key: value for key, value in again.items() if key.startswith("slurm.")}
 
 
 def doubts(frozen: Definition) -> list[str]:
@@ -152,6 +157,10 @@ def doubts(frozen: Definition) -> list[str]:
     notes = []
     for key in asked.hyper.keys:
         head = key.partition(".")[0]
+        last = key.rpartition(".")[2]
+        close = difflib.get_close_matches(last, (*forms.RANGES, *forms.DISTRIBUTIONS), 1, cutoff=0.8)
+        if close and last != close[0]:
+            notes.append(f"{asked.where}: hyper.{key}: taken for a key of your own; did you mean {close[0]}?")
         if head not in ("params", "slurm", "seed", "threads"):
             notes.append(
                 f"{key} does not reach {frozen.template.path}, which gets [params] alone; "

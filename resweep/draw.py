@@ -12,44 +12,48 @@ from decimal import Decimal
 from typing import Any
 
 from resweep import trial
-from resweep.axes import Axis, Branch, Distribution
+from resweep.axes import Axis, Branch
+from resweep.forms import Distribution
 
 REDRAWS = 1000  # draws for one point, beside 20 for each point that there is, before the space counts as used up
 
+_TABLE = ""  # no key is called so: which table of several a point was drawn from
+
 
 def points(branches: Sequence[Branch], seed: int) -> Iterator[dict[str, Any]]:
-    """Different points, until no other is found."""
+    """Different points, none of them excluded, until no other is found."""
     from numpy.random import SeedSequence
     from sklearn.model_selection import ParameterSampler
 
-    axes = {axis.name: axis for branch in branches for axis in branch.axes}
-    tables = [{axis.name: _drawable(axis) for axis in branch.axes} for branch in branches]
-    seen: set[str] = set()
-    patience = REDRAWS + 20 * min(_size(branches), 100_000)
+    tables = [
+        {_TABLE: [number], **{axis.name: _drawable(axis) for axis in branch.axes}}
+        for number, branch in enumerate(branches)
+    ]
+    size = _size(branches)
+    patience = REDRAWS + 20 * min(size, 100_000)
+    found: set[str] = set()
+    met: set[tuple[int, str]] = set()  # of each table, with those that it excludes
     for number in range(2**31):
         for attempt in range(patience):
+            if size and len(met) == size:
+                return
             state = int(SeedSequence([seed, number, attempt]).generate_state(1)[0])
             (drawn,) = ParameterSampler(tables, 1, random_state=state)
-            point = _point(axes, drawn)
+            branch = branches[drawn[_TABLE]]
+            point = _point(branch, drawn)
             key = trial.canonical(point)
-            if key not in seen and not _excluded(branches, axes, drawn, point):
-                seen.add(key)
+            met.add((drawn[_TABLE], key))
+            if key not in found and not branch.excluded(point):
+                found.add(key)
                 yield point
                 break
         else:
             return
 
 
-def _excluded(
-    branches: Sequence[Branch], axes: Mapping[str, Axis], drawn: Mapping[str, Any], point: dict[str, Any]
-) -> bool:
-    """Whether the point is one that its table leaves out; tables with the same keys are not told apart."""
-    names = set(drawn)
-    return all(branch.excludes(point) for branch in branches if {axis.name for axis in branch.axes} == names)
-
-
-def _point(axes: Mapping[str, Axis], drawn: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: each for name in sorted(drawn) for key, each in axes[name].assign(_plain(drawn[name])).items()}
+def _point(branch: Branch, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    ordered = sorted(branch.axes, key=lambda axis: axis.name)
+    return {key: each for axis in ordered for key, each in axis.assign(_plain(drawn[axis.name])).items()}
 
 
 def _plain(value: Any) -> Any:

@@ -45,12 +45,13 @@ class Entry:
 
 
 def varying(entries: Iterable[Entry]) -> list[str]:
-    """The swept keys that tell these trials apart, in order."""
-    values: dict[str, set[str]] = {}
-    for entry in entries:
+    """The swept keys that tell these trials apart, in order; one that only some of them have does."""
+    every = list(entries)
+    values: dict[str, list[str]] = {}
+    for entry in every:
         for key, value in entry.swept.items():
-            values.setdefault(key, set()).add(trial.canonical(value))
-    return [key for key, found in values.items() if len(found) > 1]
+            values.setdefault(key, []).append(trial.canonical(value))
+    return [key for key, found in values.items() if len(set(found)) > 1 or len(found) < len(every)]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from resweep import attempt, axes, capsule, definition, index, snapshot, trial
+from resweep import attempt, capsule, definition, index, snapshot, trial, why
 from resweep.definition import Definition, Wanted
 from resweep.errors import SourceChangedError
 from resweep.index import Entry, Index
@@ -63,11 +63,11 @@ def plan(
             kept.append(entry)
     names = {entry.name for entry in final}
     orphaned = [entry for entry in old.current() if entry.name not in names]
-    why = _why(frozen, last, changed) if new or orphaned else []
+    explained = why.changes(last, frozen.record, changed) if last and (new or orphaned) else []
     notes = [*frozen.snapshot.warnings, *doubts, *definition.doubts(frozen), *notes, *_running(paths, orphaned)]
     contents = _contents(paths, new, wanted)
     files, size = _cost(paths, frozen, contents)
-    return Plan(paths, new, kept, orphaned, why, notes, files, size, final, contents)
+    return Plan(paths, new, kept, orphaned, explained, notes, files, size, final, contents)
 
 
 def _running(paths: SweepPaths, orphaned: list[Entry]) -> list[str]:
@@ -75,7 +75,7 @@ def _running(paths: SweepPaths, orphaned: list[Entry]) -> list[str]:
     running = [e for e in orphaned if attempt.state(paths.place(e.name))[0] == "running"]
     if not running:
         return []
-    names = _some([f"#{entry.number}" for entry in running])
+    names = why.some([f"#{entry.number}" for entry in running])
     return [f"no longer in the sweep, and running: {names}; `resweep stop {paths.name}` ends them"]
 
 
@@ -117,51 +117,17 @@ def _settle_source(
     earlier = {w.name: same[w.point, w.trial] for w in wanted if (w.point, w.trial) in same}
     earlier = {name: e for name, e in earlier.items() if paths.place(e.name).finished()}
     if not earlier:
-        return wanted, [f"source changed: {_some(changed)}; no trial had finished"] if changed and same else []
+        return wanted, [f"source changed: {why.some(changed)}; no trial had finished"] if changed and same else []
     if choice == "new-source":
         return wanted, [f"{len(earlier)} finished trials of an earlier source stay where they are, and run again"]
     if choice == "keep-finished" or not changed:
         kept = [earlier.get(w.name, w) for w in wanted]
         return kept, [f"{len(earlier)} finished trials of an earlier source are kept as they are"]
     raise SourceChangedError(
-        f"{paths.name}: the source changed ({_some(changed)}), and {len(earlier)} trials of the same points have "
+        f"{paths.name}: the source changed ({why.some(changed)}), and {len(earlier)} trials of the same points have "
         "finished with the old one; nothing was written. Choose: --new-source runs them again with the new source, "
         "--keep-finished keeps them and runs the others with it"
     )
-
-
-def _why(frozen: Definition, last: dict[str, Any] | None, changed: list[str]) -> list[str]:
-    """Why there are new trials or orphans, by name."""
-    if last is None:
-        return []
-    why = []
-    before, now = axes.described(last["hyper"]), axes.described(frozen.record["hyper"])
-    for key in sorted(before.keys() | now.keys()):
-        # as text: 1, 1.0 and true are equal in Python, and three points
-        new, old = ([trial.jsonnable(v) for v in values.get(key, [])] for values in (now, before))
-        added, gone = [v for v in new if v not in old], [v for v in old if v not in new]
-        why += [f"{key}: {_some(added)} added"] if added else []
-        why += [f"{key}: {_some(gone)} taken out"] if gone else []
-    were, are = (_flat({**each["settings"], "search": each.get("search", {})}) for each in (last, frozen.record))
-    for key in sorted(were.keys() | are.keys()):
-        if were.get(key) != are.get(key):
-            why.append(f"{key}: {were.get(key, 'nothing')} is now {are.get(key, 'nothing')}")
-    sources, earlier = frozen.record["sources"], last["sources"]
-    files = [name for name in sorted(sources.keys() | earlier.keys()) if sources.get(name) != earlier.get(name)]
-    why += [f"template changed: {_some(files)}"] if files else []
-    why += [f"source changed: {_some(changed)}"] if changed else []
-    return why
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: trial.jsonnable(value)}
-    return flat
-
-
-def _some(names: list[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _contents(paths: SweepPaths, new: list[Entry], wanted: list[Wanted]) -> list[capsule.Content]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from resweep import draw, trial
-from resweep.axes import Axis, Branch, Distribution
+from resweep.axes import Axis, Branch
 from resweep.errors import ConfigError
+from resweep.forms import Distribution
 from resweep.sweep import Sweep, names_something
 
 Point = dict[str, Any]
@@ -74,23 +75,20 @@ class Space:
         if self._random:
             yield from self._drawn()
             return
-        used: set[tuple[int, int]] = set()
         none = True
-        for number, branch in enumerate(self._branches):
+        idle = []
+        for branch in self._branches:
+            used: set[int] = set()
             for values in grid(branch):
-                matched = [each for each, table in enumerate(branch.exclude) if Branch((), (table,)).excludes(values)]
-                used |= {(number, each) for each in matched}
+                matched = branch.excluded(values) if branch.exclude else ()
+                used.update(matched)
                 if not matched:
                     none = False
                     yield values
+            idle += [table for number, table in enumerate(branch.exclude) if number not in used]
         if none:
             raise ConfigError(f"{self._sweep.where}: hyper.exclude: leaves no point at all, expected at least one")
-        self.idle_exclusions = [
-            table
-            for number, branch in enumerate(self._branches)
-            for each, table in enumerate(branch.exclude)
-            if (number, each) not in used
-        ]
+        self.idle_exclusions = idle
 
     def doubts(self) -> list[str]:
         """What is allowed and looks like a mistake, once every point is known: a line each."""
@@ -108,19 +106,22 @@ class Space:
             raise RuntimeError("ParameterGrid of the installed scikit-learn expands the grid in another way")
 
     def _default(self) -> Point:
-        """The values of the file itself, of every swept key that has one."""
+        """The values of the file itself, of every swept key that has one; [slurm] holds for it without being said."""
         tables = _tables(self._sweep)
-        return {key: _value(tables, key) for key in self._sweep.hyper.keys if names_something(tables, key)}
+        keys = [key for key in self._sweep.hyper.keys if names_something(tables, key)]
+        return {key: _value(tables, key) for key in keys if not key.startswith("slurm.")}
 
     def _drawn(self) -> list[Point]:
-        points, wanted = self._asked(), self._sweep.search.n
+        points: list[Point] = self._asked()
+        wanted = self._sweep.search.n
+        if not points:
+            raise ConfigError(f"{self._sweep.where}: hyper.exclude: leaves no point at all, expected at least one")
         if len(points) < wanted:
             raise ConfigError(
                 f"{self._sweep.where}: search.n: found {wanted}, expected at most {len(points)}: no more different "
                 "points could be drawn"
             )
-        found: list[Point] = points
-        return found
+        return points
 
     def _question(self) -> tuple[Any, ...]:
         search = self._sweep.search

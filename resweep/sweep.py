@@ -7,7 +7,7 @@ into every trial.
     seed = 0                              trial t gets seed + t (default 0)
     threads = 1                           of the numerical libraries (default 1)
     seed_params = ["random_seed", ...]    the arguments of the template that take the seed
-    [hyper]       dotted key -> values; every combination is a point: see `axes`
+    [hyper]       dotted key -> values; every combination is a point: see `axes`; several: [[hyper]]
     [search]      method = "random", n, seed: so many points drawn instead
     [params]      arguments of the template (part of the configuration)
     [slurm]       options of sbatch, and a few words of our own: see `resources`
@@ -27,9 +27,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resweep import axes, resources
+from resweep import axes, forms, resources
 from resweep.axes import Hyper
 from resweep.errors import ConfigError, shown
+from resweep.forms import Distribution
 
 TOOL_TABLES = ("hyper", "search", "slurm", "run", "results", "snapshot", "data")
 # What a generated {id}.toml says of itself: feeding it to `generate` again gives the same point, not another one.
@@ -142,7 +143,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
     run = reader.table("run", "python", "gpus", "on_retry")
     params = reader.table("params")
     resources.check(where, reader.table("slurm"))
-    axes.check_numbers(where, "params", params)
+    forms.check_numbers(where, "params", params)
     source = reader.text(snapshot, "snapshot.from", "build", ("build", "git"))
     config = {key: value for key, value in table.items() if key not in (*TOOL_TABLES, *TRIAL_KEYS, "n_trials")}
     return Sweep(
@@ -230,6 +231,14 @@ class _Reader:
 
 
 def _check_slurm_values(where: str, hyper: Hyper) -> None:
+    for branch in hyper.branches:
+        for axis in branch.axes:
+            slurm = [key for key in axis.keys if key.startswith("slurm.")]
+            if slurm and isinstance(axis.values, Distribution):
+                raise ConfigError(
+                    f"{where}: hyper.{slurm[0]}: found a distribution, expected a list: what Slurm is asked for is no "
+                    "part of a trial"
+                )
     for key in hyper.keys:
         if key.startswith("slurm."):
             for value in hyper.values(key):

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from resweep import axes, draw, space, sweep
-from resweep.axes import Distribution
 from resweep.errors import ConfigError
+from resweep.forms import Distribution
 
 
 def points(text: str) -> list[dict[str, Any]]:

@@ -18,8 +18,19 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # plain values in, plain values out
-PURE = ("errors", "resources", "axes", "sweep", "draw", "space", "trial", "template", "index", "jobs")
-WRITING = ("draw", "space", "template", "snapshot", "environment", "definition", "capsule", "plan", "jobs", "generate")
+PURE = ("errors", "resources", "forms", "axes", "sweep", "draw", "space", "why", "trial", "template", "index", "jobs")
+WRITING = (
+    "draw",
+    "space",
+    "template",
+    "snapshot",
+    "environment",
+    "definition",
+    "capsule",
+    "plan",
+    "jobs",
+    "generation",
+)
 READING = ("results", "report", "run", "slurm", "status", "gpus")
 
 

@@ -10,8 +10,8 @@ import click
 
 from resweep.cli import project
 from resweep.cli.progress import progress_bar
-from resweep.generate import Request
-from resweep.generate import generate as generate_sweep
+from resweep.generation import Request
+from resweep.generation import generate as generate_sweep
 from resweep.index import Entry
 from resweep.plan import Plan, SourceChange
 

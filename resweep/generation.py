@@ -109,15 +109,14 @@ def _write(
 
 def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Index) -> dict[Path, tuple[str, int]]:
     """The files beside the capsules, each with its mode."""
-    asked = frozen.sweep
-    slurm = [key for key in asked.hyper.keys if key.startswith("slurm.")]
-    swept = {key.partition(".")[2]: asked.hyper.values(key) for key in slurm}
-    one_value = {key: values[0] for key, values in swept.items()}
-    needs = ["slurm." + key for key, values in swept.items() if len(values) > 1]
+    asked, current = frozen.sweep, updated.current()
+    slurm = {key: current[0].swept.get(key) for key in asked.hyper.keys if key.startswith("slurm.")}
+    needs = [key for key in index.varying(current) if key in slurm] if slurm else []
+    one_value = {k.partition(".")[2]: value for k, value in slurm.items() if k not in needs and value is not None}
     wanted, _ = resources.resolve(asked.slurm, one_value, threads=asked.threads)
     needs += ["[slurm] setup"] if wanted.setup else []
     options = {"format": trial.FORMAT, "on_retry": "resume" if asked.resume else "clean"}
-    script = jobs.script(paths.name, updated.current(), wanted, needs, request.way, asked.python)
+    script = jobs.script(paths.name, current, wanted, needs, request.way, asked.python)
     return {
         paths.launcher: (Path(attempt.__file__).read_text("utf-8"), 0o644),
         paths.run_options: (trial.pretty(options) + "\n", 0o644),

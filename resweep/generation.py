@@ -5,21 +5,20 @@ Nothing is written before everything is known to be right; what is written appea
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from resweep import attempt, capsule, definition, index, jobs, resources, snapshot, space, sweep, trial
+from resweep import attempt, capsule, definition, disk, index, jobs, resources, snapshot, space, sweep, trial
 from resweep.definition import Definition
 from resweep.environment import Capture
-from resweep.errors import ConfigError, DiskError, disk_errors
+from resweep.errors import ConfigError, disk_errors
 from resweep.index import Index
 from resweep.plan import GENERATION, Plan, SourceChange, last_generation, plan
 from resweep.snapshot import Build
@@ -29,7 +28,6 @@ from resweep.trial import SweepPaths
 
 Progress = Callable[[str, int, int], None]
 DEFINITION = "sweep.toml"
-PART = ".part"  # ends the name of a file that is not whole yet
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
             raise ConfigError(
                 f"{asked.where}: found {len(wanted):,} trials, expected at most {space.MANY:,}; --yes, if that is meant"
             )
-        with _locked(paths):
+        with disk.locked(paths):
             planned = plan(paths, request.source_change, frozen, wanted, points.doubts())
             return _write(planned, request, frozen, capture, points.confirm, progress)
 
@@ -95,7 +93,7 @@ def _write(
     updated = index.updated(old, old.generation + 1 if changed else old.generation, planned.entries)
     provenance = capture.provenance() if changed else {}
     with ExitStack() as undo:
-        staged = _stage(undo, _texts(paths, request, frozen, updated))
+        staged = disk.stage(undo, _texts(paths, request, frozen, updated))
         if changed:
             folder = _write_generation(undo, planned, frozen, updated.generation, provenance)
             _write_capsules(planned, frozen, folder, confirm, progress)
@@ -123,22 +121,6 @@ def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Ind
         paths.index: (updated.text(), 0o644),
         paths.jobs: (script, 0o755),
     }
-
-
-def _stage(undo: ExitStack, texts: dict[Path, tuple[str, int]]) -> dict[Path, Path]:
-    """Write, under other names, the files whose bytes change."""
-    staged = {}
-    for final, (text, mode) in texts.items():
-        if final.is_dir():
-            raise DiskError(f"{final}: is a directory, expected a file that may be replaced, or nothing")
-        if final.is_file() and final.read_bytes() == text.encode():
-            continue
-        part = final.with_name(f".{final.name}.{os.getpid()}{PART}")
-        undo.callback(part.unlink, missing_ok=True)
-        part.write_text(text, "utf-8")
-        part.chmod(mode)
-        staged[final] = part
-    return staged
 
 
 def _write_generation(
@@ -188,49 +170,6 @@ def _write_capsules(
             progress("writing", number, len(planned.contents))
         confirm()
         writer.commit()
-
-
-@contextmanager
-def _locked(paths: SweepPaths) -> Iterator[None]:
-    """One generation of the project at a time; another waits. The system frees the lock when its holder dies."""
-    made = [path for path in (paths.lock, paths.directory, *paths.directory.parents) if not path.exists()]
-    with _open_lock(paths):
-        try:
-            for home in (paths.snapshots, paths.directory, paths.generations):
-                capsule.remove_leftovers(home)
-            for final in paths.replaced:
-                for part in final.parent.glob(f".{final.name}.*{PART}"):
-                    part.unlink()
-            yield
-        except BaseException:
-            if made:  # nothing was written: leave no empty sweep behind
-                _remove_empty(paths, made)
-            raise
-
-
-def _open_lock(paths: SweepPaths) -> IO[str]:
-    """The lock, held; the sweep's directory stands then."""
-    while True:
-        try:
-            paths.directory.mkdir(parents=True, exist_ok=True)
-            lock = open(paths.lock, "a", encoding="utf-8")  # noqa: SIM115
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if os.path.samestat(os.fstat(lock.fileno()), os.stat(paths.lock)) and paths.directory.is_dir():
-                return lock
-            lock.close()
-        except FileExistsError as error:
-            where = error.filename
-            raise DiskError(f"{where}: a file, or a link to nothing, stands where a directory should be") from None
-        except FileNotFoundError:  # another generation that failed took away what it had made, the lock's file too
-            continue
-
-
-def _remove_empty(paths: SweepPaths, made: list[Path]) -> None:
-    if paths.lock in made:
-        paths.lock.unlink(missing_ok=True)
-    for folder in (paths.generations, paths.snapshots, *made):
-        with suppress(OSError):
-            folder.rmdir()
 
 
 def _json(value: object) -> bytes:

@@ -56,11 +56,15 @@ def varying(entries: Iterable[Entry]) -> list[str]:
 
 @dataclass(frozen=True)
 class Index:
-    """The trials of a sweep, and the generation that listed them last (0: none yet)."""
+    """The trials of a sweep, and the generation that listed them last (0: none yet).
+
+    `last` is the highest number that any trial had, where that one was removed: no number is given twice.
+    """
 
     sweep: str
     generation: int = 0
     entries: tuple[Entry, ...] = ()
+    last: int = 0
 
     def current(self) -> list[Entry]:
         """The trials that the sweep consists of now."""
@@ -69,6 +73,7 @@ class Index:
     def text(self) -> str:
         """The file's content."""
         header = {"format": trial.FORMAT, "sweep": self.sweep, "generation": self.generation}
+        header |= {"last": self.last} if self.last > _highest(self.entries) else {}
         lines = [header, *({k: v for k, v in vars(e).items() if k != "current" or not v} for e in self.entries)]
         encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
         return "".join([encode(line) + "\n" for line in lines])
@@ -87,7 +92,8 @@ def read(paths: SweepPaths) -> Index:
             raise TrialError(
                 f"{paths.index}: format {header['format']}, expected {trial.FORMAT}: made by another version"
             )
-        return Index(paths.name, header["generation"], tuple(Entry(**entry) for entry in entries))
+        found = tuple(Entry(**entry) for entry in entries)
+        return Index(paths.name, header["generation"], found, max(header.get("last", 0), _highest(found)))
     except (ValueError, KeyError, TypeError) as error:
         raise TrialError(
             f"{paths.index}: cannot be read ({error}); generate the sweep again after moving it away"
@@ -97,7 +103,7 @@ def read(paths: SweepPaths) -> Index:
 def updated(old: Index, generation: int, wanted: list[Entry]) -> Index:
     """The index in which exactly the trials of `wanted` are current; known ones keep number and generation."""
     known = {entry.name: entry for entry in old.entries}
-    number = max((entry.number for entry in old.entries), default=0)
+    number = max(old.last, _highest(old.entries))
     result = {entry.number: replace(entry, current=False) for entry in old.entries}
     for entry in wanted:
         if entry.name in known:
@@ -106,7 +112,17 @@ def updated(old: Index, generation: int, wanted: list[Entry]) -> Index:
         else:
             number += 1
             result[number] = replace(entry, number=number, generation=generation)
-    return Index(old.sweep, generation, tuple(result[number] for number in sorted(result)))
+    return replace(old, generation=generation, entries=tuple(result[number] for number in sorted(result)))
+
+
+def without(old: Index, names: Container[TrialName]) -> Index:
+    """The index without the trials of these names, whose numbers are not given again."""
+    kept = tuple(entry for entry in old.entries if entry.name not in names)
+    return replace(old, entries=kept, last=max(old.last, _highest(old.entries)))
+
+
+def _highest(entries: Iterable[Entry]) -> int:
+    return max((entry.number for entry in entries), default=0)
 
 
 def find(root: Path, text: str) -> tuple[SweepPaths, list[Entry]]:

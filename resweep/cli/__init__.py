@@ -22,7 +22,7 @@ COMMANDS = {
     "stop": "End what runs of a sweep, here or on Slurm.",
     "results": "Show what each trial was given, and what came out.",
     "exec": "Run another command with a finished trial's frozen code.",
-    "clean": "Make room: remove failed outputs and weights, after asking.",
+    "clean": "Make room: remove failed outputs, weights and orphans, after asking.",
 }
 DEFAULT = "generate"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from resweep import forms, space, sweep, trial
 from resweep.errors import ConfigError, ProjectError
-from resweep.index import Entry
+from resweep.index import Entry, described
 from resweep.snapshot import Snapshot
 from resweep.sweep import Sweep
 from resweep.template import FillError, Template
@@ -61,7 +61,7 @@ class Filled:
 def fill(definition: Sweep, template: Template, points: list[space.Point]) -> list[Filled]:
     """Fill the template for every trial of every point, all in as few evaluations as possible."""
     seeds = _free_seed_params(definition)
-    configs = [sweep.fill(definition.config, _without_slurm(point)) for point in points]
+    configs = [configuration(definition, point) for point in points]
     numbers = [(_whole(definition, c, "seed", definition.seed), _whole(definition, c, "threads", 1)) for c in configs]
     arguments = [
         {**config.get("params", {}), **dict.fromkeys(seeds, seed + number)}
@@ -72,7 +72,7 @@ def fill(definition: Sweep, template: Template, points: list[space.Point]) -> li
         filled, taken = template.fill(arguments, seeds)
     except FillError as error:
         point = points[error.position // definition.n_trials]
-        which = " ".join(f"{key}={trial.jsonnable(value)}" for key, value in point.items()) or "the only point"
+        which = described(point) or "the only point"
         raise type(error)(f"{error} (in the trial {which}); jsonnet says:", error.detail, error.position) from None
     if not taken:
         takers = ", ".join(definition.seed_params) or "none"
@@ -110,8 +110,9 @@ def _whole(definition: Sweep, config: dict[str, Any], key: str, default: int) ->
     return value
 
 
-def _without_slurm(point: space.Point) -> space.Point:
-    return {key: value for key, value in point.items() if not key.startswith("slurm.")}
+def configuration(definition: Sweep, point: space.Point) -> dict[str, Any]:
+    """The configuration of a trial of one point: what Slurm is asked for is no part of it."""
+    return sweep.fill(definition.config, {k: value for k, value in point.items() if not k.startswith("slurm.")})
 
 
 def identify(frozen: Definition, filled: list[Filled]) -> list[Wanted]:
@@ -194,7 +195,7 @@ def freeze(paths: SweepPaths, definition: Sweep, template: Template, source: Sna
     record = {
         "format": trial.FORMAT,
         "sweep": paths.name,
-        "config": os.path.relpath(definition.where, paths.root),
+        "config": os.path.relpath(definition.path, paths.root) if definition.path else None,
         "overrides": list(definition.overrides),
         "base": f"{BASE}/{next(iter(files))}",
         "sources": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},

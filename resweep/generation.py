@@ -23,6 +23,7 @@ from resweep.index import Index
 from resweep.plan import GENERATION, Plan, SourceChange, last_generation, plan
 from resweep.snapshot import Build
 from resweep.space import Space
+from resweep.sweep import Sweep
 from resweep.template import Template
 from resweep.trial import SweepPaths
 
@@ -32,9 +33,9 @@ DEFINITION = "sweep.toml"
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for: the words of one `generate`."""
+    """What a person asked for: the words of one `generate`. `config` is the sweep's file, or the sweep itself."""
 
-    config: Path
+    config: Path | Sweep
     base: Path
     name: str
     overrides: tuple[str, ...] = ()
@@ -50,7 +51,8 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     """
     trial.check_name(request.name)
     paths = SweepPaths(snapshot.find_root(Path.cwd()), request.name)
-    asked = sweep.load(request.config, request.overrides)
+    given = request.config
+    asked = given if isinstance(given, Sweep) else sweep.load(given, request.overrides)
     python = snapshot.find_python(asked.python, asked.where)
     train = definition.read_train(paths.root)
     with ExitStack() as stack:

@@ -7,7 +7,7 @@ is no longer in the sweep stays as an orphan, and new ones get the next numbers,
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,12 @@ class Entry:
 
     def described(self, keys: Container[str] | None = None) -> str:
         """The swept values, as people see them beside the id; only those of `keys`, if given."""
-        chosen = (item for item in self.swept.items() if keys is None or item[0] in keys)
-        return " ".join(f"{key}={trial.jsonnable(value)}" for key, value in chosen)
+        return described({key: value for key, value in self.swept.items() if keys is None or key in keys})
+
+
+def described(point: Mapping[str, Any]) -> str:
+    """The values of a point, as people see them: `params.lr=0.1 params.dim=16`."""
+    return " ".join(f"{key}={trial.jsonnable(value)}" for key, value in point.items())
 
 
 def varying(entries: Iterable[Entry]) -> list[str]:

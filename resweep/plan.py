@@ -39,6 +39,11 @@ class Plan:
     contents: list[capsule.Content] = field(repr=False)  # of the new ones
     written: list[Path] = field(default_factory=list)  # beside the capsules
 
+    def __repr__(self) -> str:
+        """A short line, for a notebook."""
+        new, kept, orphaned = (len(trials) for trials in (self.new, self.kept, self.orphaned))
+        return f"<{self.paths.name}: {new} new, {kept} kept, {orphaned} orphaned>"
+
 
 def plan(
     paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: list[Wanted], doubts: Sequence[str] = ()

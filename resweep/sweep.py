@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ class Sweep:
 
     where: str
     text: str
+    path: Path | None = None  # of the file that it was read from, if it was
     overrides: tuple[str, ...] = ()
     hyper: Hyper = field(default_factory=Hyper)
     search: Search = Search()
@@ -120,7 +121,7 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}), expected the TOML file of a sweep") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8, expected a TOML file") from None
-    return parse(text, str(path), overrides)
+    return replace(parse(text, str(path), overrides), path=path)
 
 
 def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:

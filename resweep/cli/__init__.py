@@ -22,6 +22,7 @@ COMMANDS = {
     "stop": "End what runs of a sweep, here or on Slurm.",
     "results": "Show what each trial was given, and what came out.",
     "exec": "Run another command with a finished trial's frozen code.",
+    "show": "Print the filled configuration of a trial, or of a point of CONFIG.",
     "clean": "Make room: remove failed outputs, weights and orphans, after asking.",
 }
 DEFAULT = "generate"

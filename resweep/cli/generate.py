@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from resweep.cli import project
+from resweep.cli.around import narrow_around
 from resweep.cli.progress import progress_bar
 from resweep.generation import Request
 from resweep.generation import generate as generate_sweep
@@ -35,11 +36,13 @@ SHOWN = 10  # trials that a dry run lists of each kind
 )
 @click.option("--yes", is_flag=True, help="More than 10,000 trials are meant.")
 @click.option("--new-source", is_flag=True, help="The source changed: run finished trials again.")
+@click.option("--keep-finished", is_flag=True, help="The source changed: keep trials that finished.")
 @click.option(
-    "--keep-finished",
-    is_flag=True,
-    help="The source changed: keep trials that finished.",
+    "--around",
+    metavar="SWEEP",
+    help="Write NAME.toml beside CONFIG, narrowed to what the best trials of SWEEP have; generate nothing.",
 )
+@click.option("--top", type=click.IntRange(1), metavar="K", help="With --around: the best K trials, 5 by default.")
 def generate(
     config: Path,
     base: Path,
@@ -51,6 +54,8 @@ def generate(
     yes: bool,
     new_source: bool,
     keep_finished: bool,
+    around: str | None,
+    top: int | None,
 ) -> None:
     """Generate the sweep NAME: one directory per trial, and NAME-jobs.sh, which runs them.
 
@@ -58,6 +63,13 @@ def generate(
     """
     if new_source and keep_finished:
         raise click.UsageError("--new-source and --keep-finished: found both, expected one of them")
+    if around is not None:
+        if overrides or n_trials is not None or dry_run or slurm is not None or yes or new_source or keep_finished:
+            raise click.UsageError("--around: generates nothing, expected no other option beside it but --top")
+        narrow_around(config, base, name, around, top or 5)
+        return
+    if top is not None:
+        raise click.UsageError("--top: says nothing by itself, expected --around SWEEP, too")
     if n_trials is not None:
         overrides = (*overrides, f"n_trials={n_trials}")
     way = {None: "auto", True: "slurm", False: "here"}[slurm]

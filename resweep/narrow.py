@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from resweep import attempt, axes
+from resweep import axes, inline
 from resweep.axes import Axis, Branch, Hyper
 from resweep.errors import TrialError
 from resweep.forms import Distribution
@@ -45,7 +45,7 @@ def text(asked: Sweep, best: Sequence[Entry], comment: Sequence[str]) -> str:
     if asked.hyper.include_default:
         tables[0] = [*tables[0], _Narrowed("include_default", True)]
     header = "[[hyper]]" if len(tables) > 1 else "[hyper]"
-    block = "".join(f"# {line}\n" for line in comment)
+    block = "".join(f"# {inline.comment(line)}\n" for line in comment)
     block += "\n".join("".join([f"{header}\n", *map(_line, table)]) for table in tables)
     return _in_place(asked.text, block) or _anew(asked.text, block)
 
@@ -91,9 +91,11 @@ def _branch(branch: Branch, best: Sequence[Entry]) -> list[_Narrowed]:
         kept[axis.name] = replace(axis, values=new)
         if isinstance(new, Distribution):
             source = ", ".join(f"#{entry.number}: {_inline(value)}" for entry, value in found)
-            table.append(_Narrowed(axis.name, new, source))
+            table.append(_Narrowed(axis.name, new, inline.comment(source)))
         else:
-            table.append(_Narrowed(axis.name, list(new), "; ".join(_whose(value, found) for value in new)))
+            table.append(
+                _Narrowed(axis.name, list(new), inline.comment("; ".join(_whose(value, found) for value in new)))
+            )
     # keys of a list that is left out cannot come up any more
     excluded = [
         each
@@ -177,25 +179,18 @@ def _short(number: float) -> float:
 
 
 def _line(each: _Narrowed) -> str:
-    key = each.key if each.key in ("exclude", "include_default") else attempt.toml_string(each.key)
-    line = f"{key} = {_inline(each.value)}"
+    line = f"{inline.key(each.key)} = {_inline(each.value)}"
     if len(line) + len(each.source) + 4 <= LINE or not each.source:
         return line + (f"  # {each.source}" if each.source else "") + "\n"
     return f"# {each.source}\n{line}\n"
 
 
 def _inline(value: Any) -> str:
-    """A value as TOML on one line."""
+    """A value, or a distribution, as TOML on one line."""
     if isinstance(value, Distribution):
-        fields = {value.kind: list(value.arguments), "step": value.step, "weights": value.weights}
-        return "{ " + ", ".join(f"{key} = {_inline(v)}" for key, v in fields.items() if v is not None) + " }"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{attempt.toml_string(key)} = {_inline(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    if isinstance(value, str):
-        return attempt.toml_string(value)
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+        fields = {value.kind: value.arguments, "step": value.step, "weights": value.weights}
+        value = {name: each for name, each in fields.items() if each is not None}
+    return inline.toml(value)
 
 
 def _in_place(before: str, block: str) -> str | None:

@@ -24,7 +24,10 @@ def narrow_around(config: Path, base: Path, name: str, around: str, top: int) ->
     which = f"the best {len(best)} of the {count} trials of {around} that have finished"
     lines = [
         f"{which}, by {options.metric} ({options.mode})",
-        *(f"  #{r.entry.number} {r.entry.name}  {r.metrics[options.metric or '']:.6g}  {_described(r)}" for r in best),
+        *(
+            f"  #{r.entry.number} {r.entry.name}  {r.metrics[options.metric or '']:.6g}  {r.entry.described()}"
+            for r in best
+        ),
     ]
     entries = [row.entry for row in best]
     text = narrow.text(asked, entries, [f"{config.name}, narrowed to {lines[0]}:", *lines[1:]])
@@ -51,8 +54,3 @@ def _best(asked: sweep.Sweep, around: str, top: int) -> tuple[list[Row], Results
     if not found:
         raise TrialError(f"--around: no finished trial of {paths.name} has {options.metric} in its metrics")
     return found[:top], options, len([row for row in rows if row.state == "finished"])
-
-
-def _described(row: Row) -> str:
-    # a control character would end the comment
-    return repr(row.entry.described())[1:-1] if not row.entry.described().isprintable() else row.entry.described()

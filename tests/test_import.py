@@ -80,7 +80,7 @@ def test_a_sweep_of_wandb_becomes_toml(project: Project) -> None:
             "params.optimizer.name": ["adam", "sgd"],
         },
         "search": {"method": "random", "n": 50},
-        "params": {"epochs": 10, "optimizer": {"eps": 1e-8}},
+        "params": {"epochs": 10, "optimizer": {"eps": 1e-8, "name": "adam"}},
         "results": {"metric": "val_loss", "mode": "min"},
     }
     lost = [line.partition(": ")[0] for line in result.err.replace("resweep: sweep.yaml: ", "").splitlines()]
@@ -133,8 +133,9 @@ def test_every_distribution_of_wandb_has_its_own(spec: Any, found: Any) -> None:
             {"distribution": "beta", "a": 1},
             "random",
             None,
-            "x.a: is not known here; x: the distribution beta has no eq",
+            "x: the distribution beta has no equivalent",
         ),
+        ({"value": 1, "extra": 1}, "random", 1, "x.extra: is not known here"),
         ({"distribution": "uniform", "min": 2, "max": 1}, "random", None, "low is below high"),
         ({"distribution": "uniform", "min": "a", "max": 1}, "random", None, "expected a number"),
         ({"distribution": "log_uniform", "min": 0, "max": 9999}, "random", None, "no computer holds"),
@@ -180,11 +181,21 @@ def test_bayes_is_drawn_at_random_and_said() -> None:
 @pytest.mark.parametrize("name", ["a,b", "a b", "", "a..b", "é", "3", "a.b", "a-b"])
 def test_names_become_names_of_jsonnet_or_are_said(name: str) -> None:
     """Dots lead into tables, dashes become underscores; what can be no argument is named."""
-    parameters = {name: {"values": [1]}, "a_b": {"value": 2}}
+    parameters = {name: {"values": [1]}, "other": {"value": 2}}
     said = wandb.translate({"method": "grid", "parameters": parameters}, "x.yaml")
     assert loaded(said).get("hyper", {}).keys() <= {"params.a.b", "params.a_b"}
     assert ("hyper" in loaded(said)) == (name in ("a.b", "a-b"))
     assert bool(said.lost) == (name != "a.b")
+
+
+@pytest.mark.parametrize("names", [("a", "a.b"), ("a.b", "a"), ("a-b", "a_b"), ("a.b.c", "a.b")])
+@pytest.mark.parametrize("specs", [({"value": 1}, {"values": [2]}), ({"values": [2]}, {"value": 1})])
+def test_two_names_for_one_place_are_said(names: tuple[str, str], specs: tuple[Any, Any]) -> None:
+    """The first has it."""
+    said = wandb.translate({"method": "grid", "parameters": dict(zip(names, specs, strict=True))}, "x.yaml")
+    loaded(said)
+    assert said.lost[-1].startswith(f"{names[1]}: ")
+    assert (said.hyper == {}) == ("value" in specs[0])
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonnet", "yaml"])

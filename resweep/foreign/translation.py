@@ -50,7 +50,8 @@ class Translation:
 
     def tables(self) -> Table:
         """The sweep as a table of TOML."""
-        found = {"hyper": self.hyper, "search": self.search, "params": self.params, "results": self.results}
+        params = _with_swept(self.hyper, self.params, only_nested=True)
+        found = {"hyper": self.hyper, "search": self.search, "params": params, "results": self.results}
         return {name: table for name, table in found.items() if table}
 
     def text(self) -> str:
@@ -148,6 +149,19 @@ def _put_new(table: Table, parts: Sequence[str], value: Any) -> None:
     table[parts[-1]] = value
 
 
+def _with_swept(hyper: Table, params: Table, only_nested: bool = False) -> Table:
+    """The parameters with a value of each that is swept; a NoEquivalentError where one stands in another's place.
+
+    One that is swept inside a table has to stand in that table, with any value.
+    """
+    filled = copy.deepcopy(params)
+    for key, form in hyper.items():
+        parts = key.split(".")[1:]
+        if not only_nested or (len(parts) > 1 and parts[0] in params):
+            _put_new(filled, parts, (form if isinstance(form, list) else next(iter(form.values())))[0])
+    return filled
+
+
 def _check(tables: Table) -> None:
     """Whether the tool takes this; its own words where it does not."""
     search = {"search": {"method": "random", "n": 1}} if tables["hyper"] else {}
@@ -155,3 +169,4 @@ def _check(tables: Table) -> None:
         sweep.parse(tomli_w.dumps({**tables, **search}), "")
     except ConfigError as error:
         raise NoEquivalentError(str(error).removeprefix(": ")) from None
+    _with_swept(**tables)

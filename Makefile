@@ -33,6 +33,7 @@ lint: $(VENV)/.test-ready
 bench: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/generate.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/start_up.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/expand.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/run.py
 	if [ "$$(id -u)" = 0 ] && command -v slurmctld sbatch >/dev/null; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/submit.py; \
 	else echo "bench/submit.py needs root and Slurm, and was left out"; fi

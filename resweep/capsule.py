@@ -64,7 +64,12 @@ def toml_bytes(config: Mapping[str, Any], sweep_name: str, name: TrialName) -> b
         f'allennlp_conf = "{name.id}.json"\n'
         f'serialization_dir = "{models}/{sweep_name}/{name}"\n'
     )
-    return f"{header}\n{tomli_w.dumps(_sorted(config))}".encode()
+    return f"{header}\n{configuration(config)}".encode()
+
+
+def configuration(config: Mapping[str, Any]) -> str:
+    """A trial's configuration as TOML, the keys of every table in order."""
+    return tomli_w.dumps(_sorted(config))
 
 
 def json_bytes(filled: object) -> bytes:

@@ -6,14 +6,14 @@ import difflib
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import data, space, sweep, trial
+from resweep import data, forms, space, sweep, trial
 from resweep.data import Cache, DataError, Listing
 from resweep.errors import ConfigError, ProjectError
-from resweep.index import Entry
+from resweep.index import Entry, described
 from resweep.snapshot import Snapshot
 from resweep.sweep import Sweep
 from resweep.template import FillError, Template
@@ -68,7 +68,7 @@ class Filled:
 def fill(definition: Sweep, template: Template, points: list[space.Point]) -> list[Filled]:
     """Fill the template for every trial of every point, all in as few evaluations as possible."""
     seeds = _free_seed_params(definition)
-    configs = [sweep.fill(definition.config, _without_slurm(point)) for point in points]
+    configs = [configuration(definition, point) for point in points]
     numbers = [(_whole(definition, c, "seed", definition.seed), _whole(definition, c, "threads", 1)) for c in configs]
     arguments = [
         {**config.get("params", {}), **dict.fromkeys(seeds, seed + number)}
@@ -79,7 +79,7 @@ def fill(definition: Sweep, template: Template, points: list[space.Point]) -> li
         filled, taken = template.fill(arguments, seeds)
     except FillError as error:
         point = points[error.position // definition.n_trials]
-        which = " ".join(f"{key}={trial.jsonnable(value)}" for key, value in point.items()) or "the only point"
+        which = described(point) or "the only point"
         raise type(error)(f"{error} (in the trial {which}); jsonnet says:", error.detail, error.position) from None
     if not taken:
         takers = ", ".join(definition.seed_params) or "none"
@@ -97,7 +97,7 @@ def fill(definition: Sweep, template: Template, points: list[space.Point]) -> li
 
 def _free_seed_params(definition: Sweep) -> list[str]:
     """The parameters that take the trial's seed, as far as the person does not give them."""
-    given = [p for p in definition.seed_params if p in definition.params or f"params.{p}" in definition.hyper]
+    given = [p for p in definition.seed_params if p in definition.params or f"params.{p}" in definition.hyper.keys]
     if given:
         _refuse_repeats(definition, f"params.{given[0]} is given, so every trial would run with one seed; take it out")
     return [p for p in definition.seed_params if p not in given]
@@ -117,8 +117,9 @@ def _whole(definition: Sweep, config: dict[str, Any], key: str, default: int) ->
     return value
 
 
-def _without_slurm(point: space.Point) -> space.Point:
-    return {key: value for key, value in point.items() if not key.startswith("slurm.")}
+def configuration(definition: Sweep, point: space.Point) -> dict[str, Any]:
+    """The configuration of a trial of one point: what Slurm is asked for is no part of it."""
+    return sweep.fill(definition.config, {k: value for k, value in point.items() if not k.startswith("slurm.")})
 
 
 def identify(frozen: Definition, filled: list[Filled]) -> list[Wanted]:
@@ -133,7 +134,7 @@ def identify(frozen: Definition, filled: list[Filled]) -> list[Wanted]:
         name = TrialName(trial.short_id(digest), 0)
         if name in wanted:
             _check_same(definition, wanted[name].entry, digest, each.point)
-            continue
+            each = replace(each, point=_with_slurm(wanted[name].entry.swept, each.point))
         for number, content in enumerate(each.filled):
             entry = Entry(0, name.id, number, digest, point, source, each.point, 0)
             wanted[entry.name] = Wanted(entry, each.config, content, each.seed + number, each.threads)
@@ -143,7 +144,8 @@ def identify(frozen: Definition, filled: list[Filled]) -> list[Wanted]:
 def _check_same(definition: Sweep, first: Entry, digest: str, point: space.Point) -> None:
     if first.digest != digest:
         raise ConfigError(f"{definition.where}: two points share the id {first.id} and differ; change a value a little")
-    different = [key for key in point if point[key] != first.swept[key]]
+    slurm = [key for key in first.swept if key.startswith("slurm.") and key in point]
+    different = [key for key in slurm if point[key] != first.swept[key]]
     if different:
         values = " and ".join(trial.jsonnable(p[different[0]]) for p in (first.swept, point))
         raise ConfigError(
@@ -152,12 +154,21 @@ def _check_same(definition: Sweep, first: Entry, digest: str, point: space.Point
         )
 
 
+def _with_slurm(first: space.Point, again: space.Point) -> space.Point:
+    """A point that was reached twice: what one way says of slurm.* and the other does not is said."""
+    return first | {key: value for key, value in again.items() if key.startswith("slurm.")}
+
+
 def doubts(frozen: Definition) -> list[str]:
     """What is allowed and looks like a mistake: one line each."""
     asked = frozen.sweep
     notes = []
-    for key in asked.hyper:
+    for key in asked.hyper.keys:
         head = key.partition(".")[0]
+        last = key.rpartition(".")[2]
+        close = difflib.get_close_matches(last, (*forms.RANGES, *forms.DISTRIBUTIONS), 1, cutoff=0.8)
+        if close and last != close[0]:
+            notes.append(f"{asked.where}: hyper.{key}: taken for a key of your own; did you mean {close[0]}?")
         if head not in ("params", "slurm", "seed", "threads"):
             notes.append(
                 f"{key} does not reach {frozen.template.path}, which gets [params] alone; "
@@ -212,12 +223,13 @@ def freeze(
     record = {
         "format": trial.FORMAT,
         "sweep": paths.name,
-        "config": os.path.relpath(definition.where, paths.root),
+        "config": os.path.relpath(definition.path, paths.root) if definition.path else None,
         "overrides": list(definition.overrides),
         "base": f"{BASE}/{next(iter(files))}",
         "sources": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         "text": hashlib.sha256(definition.text.encode()).hexdigest(),
-        "hyper": definition.hyper,
+        "hyper": definition.hyper.raw,
+        **({"search": asdict(definition.search)} if definition.search != sweep.Search() else {}),
         "settings": definition.config | {"n_trials": definition.n_trials},
         "snapshot": source.digest,
         "train": hashlib.sha256(train).hexdigest(),

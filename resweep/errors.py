@@ -87,5 +87,11 @@ def disk_errors(where: Path) -> Iterator[None]:
         raise DiskError(f"{_text(name)}: {reason}; nothing of what was to be written here counts") from error
 
 
+def shown(value: object) -> str:
+    """A value that was found, for a message: short, and a table as such."""
+    text = "a table" if isinstance(value, dict) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _text(name: object) -> str:
     return name.decode(errors="replace") if isinstance(name, bytes) else str(name)

@@ -7,7 +7,7 @@ is no longer in the sweep stays as an orphan, and new ones get the next numbers,
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,26 +40,35 @@ class Entry:
 
     def described(self, keys: Container[str] | None = None) -> str:
         """The swept values, as people see them beside the id; only those of `keys`, if given."""
-        chosen = (item for item in self.swept.items() if keys is None or item[0] in keys)
-        return " ".join(f"{key}={trial.jsonnable(value)}" for key, value in chosen)
+        return described({key: value for key, value in self.swept.items() if keys is None or key in keys})
+
+
+def described(point: Mapping[str, Any]) -> str:
+    """The values of a point, as people see them: `params.lr=0.1 params.dim=16`."""
+    return " ".join(f"{key}={trial.jsonnable(value)}" for key, value in point.items())
 
 
 def varying(entries: Iterable[Entry]) -> list[str]:
-    """The swept keys that tell these trials apart, in order."""
-    values: dict[str, set[str]] = {}
-    for entry in entries:
+    """The swept keys that tell these trials apart, in order; one that only some of them have does."""
+    every = list(entries)
+    values: dict[str, list[str]] = {}
+    for entry in every:
         for key, value in entry.swept.items():
-            values.setdefault(key, set()).add(trial.canonical(value))
-    return [key for key, found in values.items() if len(found) > 1]
+            values.setdefault(key, []).append(trial.canonical(value))
+    return [key for key, found in values.items() if len(set(found)) > 1 or len(found) < len(every)]
 
 
 @dataclass(frozen=True)
 class Index:
-    """The trials of a sweep, and the generation that listed them last (0: none yet)."""
+    """The trials of a sweep, and the generation that listed them last (0: none yet).
+
+    `last` is the highest number that any trial had, where that one was removed: no number is given twice.
+    """
 
     sweep: str
     generation: int = 0
     entries: tuple[Entry, ...] = ()
+    last: int = 0
 
     def current(self) -> list[Entry]:
         """The trials that the sweep consists of now."""
@@ -68,6 +77,7 @@ class Index:
     def text(self) -> str:
         """The file's content."""
         header = {"format": trial.FORMAT, "sweep": self.sweep, "generation": self.generation}
+        header |= {"last": self.last} if self.last > _highest(self.entries) else {}
         lines = [header, *({k: v for k, v in vars(e).items() if k != "current" or not v} for e in self.entries)]
         encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
         return "".join([encode(line) + "\n" for line in lines])
@@ -91,7 +101,8 @@ def parse(paths: SweepPaths, text: str) -> Index:
             raise TrialError(
                 f"{paths.index}: format {header['format']}, expected {trial.FORMAT}: made by another version"
             )
-        return Index(paths.name, header["generation"], tuple(Entry(**entry) for entry in entries))
+        found = tuple(Entry(**entry) for entry in entries)
+        return Index(paths.name, header["generation"], found, max(header.get("last", 0), _highest(found)))
     except (ValueError, KeyError, TypeError) as error:
         raise TrialError(
             f"{paths.index}: cannot be read ({error}); generate the sweep again after moving it away"
@@ -101,7 +112,7 @@ def parse(paths: SweepPaths, text: str) -> Index:
 def updated(old: Index, generation: int, wanted: list[Entry]) -> Index:
     """The index in which exactly the trials of `wanted` are current; known ones keep number and generation."""
     known = {entry.name: entry for entry in old.entries}
-    number = max((entry.number for entry in old.entries), default=0)
+    number = max(old.last, _highest(old.entries))
     result = {entry.number: replace(entry, current=False) for entry in old.entries}
     for entry in wanted:
         if entry.name in known:
@@ -110,7 +121,17 @@ def updated(old: Index, generation: int, wanted: list[Entry]) -> Index:
         else:
             number += 1
             result[number] = replace(entry, number=number, generation=generation)
-    return Index(old.sweep, generation, tuple(result[number] for number in sorted(result)))
+    return replace(old, generation=generation, entries=tuple(result[number] for number in sorted(result)))
+
+
+def without(old: Index, names: Container[TrialName]) -> Index:
+    """The index without the trials of these names, whose numbers are not given again."""
+    kept = tuple(entry for entry in old.entries if entry.name not in names)
+    return replace(old, entries=kept, last=max(old.last, _highest(old.entries)))
+
+
+def _highest(entries: Iterable[Entry]) -> int:
+    return max((entry.number for entry in entries), default=0)
 
 
 def find(root: Path, text: str) -> tuple[SweepPaths, list[Entry]]:

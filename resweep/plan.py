@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from resweep import attempt, capsule, data, definition, index, snapshot, trial
+from resweep import attempt, capsule, data, definition, index, snapshot, trial, why
 from resweep.definition import Definition, Wanted
 from resweep.errors import SourceChangedError
 from resweep.index import Entry, Index
@@ -40,8 +40,15 @@ class Plan:
     contents: list[capsule.Content] = field(repr=False)  # of the new ones
     written: list[Path] = field(default_factory=list)  # beside the capsules
 
+    def __repr__(self) -> str:
+        """A short line, for a notebook."""
+        new, kept, orphaned = (len(trials) for trials in (self.new, self.kept, self.orphaned))
+        return f"<{self.paths.name}: {new} new, {kept} kept, {orphaned} orphaned>"
 
-def plan(paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: list[Wanted]) -> Plan:
+
+def plan(
+    paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: list[Wanted], doubts: Sequence[str] = ()
+) -> Plan:
     """Compare what is wanted with what is there. Raises SourceChangedError where a person has to choose first."""
     old = index.read(paths)
     last = last_generation(paths, old)
@@ -62,12 +69,12 @@ def plan(paths: SweepPaths, choice: SourceChange, frozen: Definition, wanted: li
             kept.append(entry)
     names = {entry.name for entry in final}
     orphaned = [entry for entry in old.current() if entry.name not in names]
-    why = _why(frozen, last, changed) if new or orphaned else []
-    why += _data_changes(paths, old, last, frozen)
-    notes = [*frozen.snapshot.warnings, *definition.doubts(frozen), *notes, *_running(paths, orphaned)]
+    explained = why.changes(last, frozen.record, changed) if last and (new or orphaned) else []
+    explained += _data_changes(paths, old, last, frozen)
+    notes = [*frozen.snapshot.warnings, *doubts, *definition.doubts(frozen), *notes, *_running(paths, orphaned)]
     contents = _contents(paths, new, wanted)
     files, size = _cost(paths, frozen, contents)
-    return Plan(paths, new, kept, orphaned, why, notes, files, size, final, contents)
+    return Plan(paths, new, kept, orphaned, explained, notes, files, size, final, contents)
 
 
 def _running(paths: SweepPaths, orphaned: list[Entry]) -> list[str]:
@@ -75,7 +82,7 @@ def _running(paths: SweepPaths, orphaned: list[Entry]) -> list[str]:
     running = [e for e in orphaned if attempt.state(paths.place(e.name))[0] == "running"]
     if not running:
         return []
-    names = _some([f"#{entry.number}" for entry in running])
+    names = why.some([f"#{entry.number}" for entry in running])
     return [f"no longer in the sweep, and running: {names}; `resweep stop {paths.name}` ends them"]
 
 
@@ -117,40 +124,17 @@ def _settle_source(
     earlier = {w.name: same[w.point, w.trial] for w in wanted if (w.point, w.trial) in same}
     earlier = {name: e for name, e in earlier.items() if paths.place(e.name).finished()}
     if not earlier:
-        return wanted, [f"source changed: {_some(changed)}; no trial had finished"] if changed and same else []
+        return wanted, [f"source changed: {why.some(changed)}; no trial had finished"] if changed and same else []
     if choice == "new-source":
         return wanted, [f"{len(earlier)} finished trials of an earlier source stay where they are, and run again"]
     if choice == "keep-finished" or not changed:
         kept = [earlier.get(w.name, w) for w in wanted]
         return kept, [f"{len(earlier)} finished trials of an earlier source are kept as they are"]
     raise SourceChangedError(
-        f"{paths.name}: the source changed ({_some(changed)}), and {len(earlier)} trials of the same points have "
+        f"{paths.name}: the source changed ({why.some(changed)}), and {len(earlier)} trials of the same points have "
         "finished with the old one; nothing was written. Choose: --new-source runs them again with the new source, "
         "--keep-finished keeps them and runs the others with it"
     )
-
-
-def _why(frozen: Definition, last: dict[str, Any] | None, changed: list[str]) -> list[str]:
-    """Why there are new trials or orphans, by name."""
-    if last is None:
-        return []
-    why = []
-    before, now = last["hyper"], frozen.record["hyper"]
-    for key in sorted(before.keys() | now.keys()):
-        # as text: 1, 1.0 and true are equal in Python, and three points
-        new, old = ([trial.jsonnable(v) for v in values.get(key, [])] for values in (now, before))
-        added, gone = [v for v in new if v not in old], [v for v in old if v not in new]
-        why += [f"{key}: {_some(added)} added"] if added else []
-        why += [f"{key}: {_some(gone)} taken out"] if gone else []
-    were, are = _flat(last["settings"]), _flat(frozen.record["settings"])
-    for key in sorted(were.keys() | are.keys()):
-        if were.get(key) != are.get(key):
-            why.append(f"{key}: {were.get(key, 'nothing')} is now {are.get(key, 'nothing')}")
-    sources, earlier = frozen.record["sources"], last["sources"]
-    files = [name for name in sorted(sources.keys() | earlier.keys()) if sources.get(name) != earlier.get(name)]
-    why += [f"template changed: {_some(files)}"] if files else []
-    why += [f"source changed: {_some(changed)}"] if changed else []
-    return why
 
 
 def _data_changes(paths: SweepPaths, old: Index, last: dict[str, Any] | None, frozen: Definition) -> list[str]:
@@ -158,21 +142,10 @@ def _data_changes(paths: SweepPaths, old: Index, last: dict[str, Any] | None, fr
     if last is None or last.get("data") == frozen.record["data"]:
         return []
     before = attempt.read_json(str(paths.generations / str(old.generation) / trial.FINGERPRINTS))
-    changed = _some([str(change) for change in data.differences(before, frozen.data)])
+    changed = why.some([str(change) for change in data.differences(before, frozen.data)])
     finished = sum(paths.place(entry.name).finished() for entry in old.current())
     ran = f"; {finished} trials have finished with the data as it was" if finished else ""
     return [f"data changed: {changed or '[data] files'}{ran}"]
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: trial.jsonnable(value)}
-    return flat
-
-
-def _some(names: list[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _contents(paths: SweepPaths, new: list[Entry], wanted: list[Wanted]) -> list[capsule.Content]:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from resweep.errors import ConfigError
+from resweep.errors import ConfigError, shown
 
 SCRIPT = "slurm-allennlp.sh"
 MAX_REQUEUES = 10
@@ -85,7 +85,7 @@ def check(where: str, table: Table, prefix: str = "slurm", swept: bool = False) 
 
 def _check_profiles(where: str, value: object, prefix: str) -> None:
     if prefix != "slurm" or not isinstance(value, dict) or not all(isinstance(each, dict) for each in value.values()):
-        raise _wrong(where, f"{prefix}.profiles", f"found {_show(value)}", "tables, [slurm.profiles.NAME]")
+        raise _wrong(where, f"{prefix}.profiles", f"found {shown(value)}", "tables, [slurm.profiles.NAME]")
     for name, profile in value.items():
         check(where, profile, f"{prefix}.profiles.{name}")
 
@@ -94,15 +94,15 @@ def _check_own(where: str, key: str, name: str, value: object) -> None:
     if name in ("parallel", "trials-per-job", "max-requeues"):
         least = 0 if name == "max-requeues" else 1
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise _wrong(where, key, f"found {_show(value)}", f"a whole number, {least} or more")
+            raise _wrong(where, key, f"found {shown(value)}", f"a whole number, {least} or more")
     elif name == "setup":
         if not isinstance(value, list) or not all(isinstance(line, str) and "\0" not in line for line in value):
-            raise _wrong(where, key, f"found {_show(value)}", 'lines of bash, such as ["module load cuda"]')
+            raise _wrong(where, key, f"found {shown(value)}", 'lines of bash, such as ["module load cuda"]')
     elif name == "signal":
         if value is not False and (not isinstance(value, str) or not _SIGNAL.fullmatch(value)):
-            raise _wrong(where, key, f"found {_show(value)}", '"USR1@SECONDS" or "USR2@SECONDS"')
+            raise _wrong(where, key, f"found {shown(value)}", '"USR1@SECONDS" or "USR2@SECONDS"')
     elif not isinstance(value, str) or not value or "\0" in value:
-        raise _wrong(where, key, f"found {_show(value)}", f'a path in the project, such as "{SCRIPT}"')
+        raise _wrong(where, key, f"found {shown(value)}", f'a path in the project, such as "{SCRIPT}"')
 
 
 def _check_option(where: str, key: str, name: str, value: object) -> None:
@@ -112,9 +112,9 @@ def _check_option(where: str, key: str, name: str, value: object) -> None:
         raise ConfigError(f"{where}: {key}: expected the name of a long option of sbatch, such as partition")
     for item in value if isinstance(value, list) else [value]:
         if not isinstance(item, str | int | float):
-            raise _wrong(where, key, f"found {_show(value)}", "a text, a number, true, false, or a list of them")
+            raise _wrong(where, key, f"found {shown(value)}", "a text, a number, true, false, or a list of them")
         if "\0" in str(item) or "\n" in str(item):
-            raise _wrong(where, key, f"found {_show(value)}", "one line")
+            raise _wrong(where, key, f"found {shown(value)}", "one line")
 
 
 def profiles(*tables: Table) -> dict[str, Table]:
@@ -165,8 +165,3 @@ def _argument(key: str, value: Any) -> list[str]:
 
 def _wrong(where: str, key: str, found: str, expected: str) -> ConfigError:
     return ConfigError(f"{where}: {key}: {found}, expected {expected}")
-
-
-def _show(value: object) -> str:
-    text = "a table" if isinstance(value, dict) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

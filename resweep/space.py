@@ -1,47 +1,59 @@
-"""Sweep -> points: every assignment of the swept parameters, in the order of scikit-learn's ParameterGrid."""
+"""Sweep -> points: every assignment of the swept parameters, as scikit-learn expands or draws them."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+from resweep import draw, trial
+from resweep.axes import Axis, Branch
 from resweep.errors import ConfigError
+from resweep.forms import Distribution
 from resweep.sweep import Sweep, names_something
 
 Point = dict[str, Any]
 
-# argv: nothing; stdin: the pickled grid; stdout: its pickled points
-_EXPAND = """
+MANY = 10_000  # trials that may be a slip of the pen
+
+# argv: where this package lies; stdin: what to do, pickled; stdout: what came of it, pickled
+_CHILD = """
 import gc, pickle, sys
 gc.disable()
-grid = pickle.load(sys.stdin.buffer)
-from sklearn.model_selection import ParameterGrid
-pickle.dump(list(ParameterGrid(grid)), sys.stdout.buffer)
+sys.path.insert(0, sys.argv[1])
+from resweep import space
+pickle.dump(space.answer(*pickle.load(sys.stdin.buffer)), sys.stdout.buffer)
 """
 
 
-class Grid:
-    """The points of a sweep, expanded by sklearn.model_selection.ParameterGrid.
+class Space:
+    """The points of a sweep, as sklearn.model_selection's ParameterGrid or ParameterSampler has them.
 
     Importing scikit-learn takes 0.7 s, longer than filling and writing a thousand trials. So a process of its own asks
-    ParameterGrid, while this one goes on with what it will say: the product of the values, keys in the order of the
-    alphabet, the last varying fastest. Whoever writes anything calls `confirm` first.
+    it, while this one goes on: with what ParameterGrid will say, the product of the values, keys in the order of the
+    alphabet, the last varying fastest. Whoever writes anything calls `confirm` first. Random points are waited for.
     """
 
     def __init__(self, sweep: Sweep) -> None:
-        self._hyper = dict(sweep.hyper)
+        self._sweep = sweep
+        self._branches = sweep.hyper.branches
+        self._random = sweep.search.method == "random"
+        self._answer: Any = None
+        self.idle_exclusions: list[Point] = []  # those that matched nothing, once every point is known
         self._process: subprocess.Popen[bytes] | None = None
-        if self._hyper and "sklearn.model_selection" not in sys.modules:
-            command = [sys.executable, "-B", "-c", _EXPAND]
+        if sweep.hyper.keys and "sklearn.model_selection" not in sys.modules:
+            command = [sys.executable, "-B", "-c", _CHILD, str(Path(__file__).parent.parent)]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
             assert self._process.stdin
-            self._process.stdin.write(pickle.dumps(self._hyper))
+            self._process.stdin.write(pickle.dumps(self._question()))
             self._process.stdin.close()
 
-    def __enter__(self) -> Grid:
+    def __enter__(self) -> Space:
         """Nothing more: the expanding has started."""
         return self
 
@@ -51,24 +63,118 @@ class Grid:
             self._process.kill()
             self._process.wait()
 
-    def points(self) -> list[Point]:
-        """Every point; one empty point when nothing is swept."""
-        keys = sorted(self._hyper)
-        return [dict(zip(keys, values, strict=True)) for values in itertools.product(*(self._hyper[k] for k in keys))]
+    def points(self) -> Iterator[Point]:
+        """Every point, one after another; one empty point when nothing is swept. A ConfigError when there is none."""
+        hyper = self._sweep.hyper
+        if hyper.include_default:
+            yield self._default()
+        if not hyper.keys:
+            if not hyper.include_default:
+                yield {}
+            return
+        if self._random:
+            yield from self._drawn()
+            return
+        none = True
+        idle = []
+        for branch in self._branches:
+            used: set[int] = set()
+            for values in grid(branch):
+                matched = branch.excluded(values) if branch.exclude else ()
+                used.update(matched)
+                if not matched:
+                    none = False
+                    yield values
+            idle += [table for number, table in enumerate(branch.exclude) if number not in used]
+        if none:
+            raise ConfigError(f"{self._sweep.where}: hyper.exclude: leaves no point at all, expected at least one")
+        self.idle_exclusions = idle
+
+    def doubts(self) -> list[str]:
+        """What is allowed and looks like a mistake, once every point is known: a line each."""
+        return [
+            f"{self._sweep.where}: hyper.exclude: {trial.jsonnable(table)} matches no point"
+            for table in self.idle_exclusions
+        ]
 
     def confirm(self) -> None:
-        """Wait for ParameterGrid's own answer; anything but the same points in the same order is a bug."""
-        if not self._hyper:
+        """Wait for scikit-learn's own answer; anything but the same points in the same order is a bug."""
+        if not self._sweep.hyper.keys or self._random:
             return
-        if self._process is None:
-            from sklearn.model_selection import ParameterGrid
-
-            expected = list(ParameterGrid(self._hyper))
-        else:
-            assert self._process.stdout
-            expected = pickle.load(self._process.stdout)
-        if expected != self.points():
+        expected = self._asked()
+        if expected != fingerprint(itertools.chain.from_iterable(map(grid, self._branches))):
             raise RuntimeError("ParameterGrid of the installed scikit-learn expands the grid in another way")
+
+    def _default(self) -> Point:
+        """The values of the file itself, of every swept key that has one; [slurm] holds for it without being said."""
+        tables = _tables(self._sweep)
+        keys = [key for key in self._sweep.hyper.keys if names_something(tables, key)]
+        return {key: _value(tables, key) for key in keys if not key.startswith("slurm.")}
+
+    def _drawn(self) -> list[Point]:
+        points: list[Point] = self._asked()
+        wanted = self._sweep.search.n
+        if not points:
+            raise ConfigError(f"{self._sweep.where}: hyper.exclude: leaves no point at all, expected at least one")
+        if len(points) < wanted:
+            raise ConfigError(
+                f"{self._sweep.where}: search.n: found {wanted}, expected at most {len(points)}: no more different "
+                "points could be drawn"
+            )
+        return points
+
+    def _question(self) -> tuple[Any, ...]:
+        search = self._sweep.search
+        return (self._branches, self._random, search.n, search.seed)
+
+    def _asked(self) -> Any:
+        if self._answer is None and self._process is None:
+            self._answer = answer(*self._question())
+        elif self._answer is None:
+            assert self._process
+            assert self._process.stdout
+            self._answer = pickle.load(self._process.stdout)
+        return self._answer
+
+
+def grid(branch: Branch) -> Iterator[Point]:
+    """Every point of one table of lists, in the order of ParameterGrid."""
+    axes = sorted(branch.axes, key=lambda axis: axis.name)
+    if all(len(axis.keys) == 1 for axis in axes):
+        keys = [axis.keys[0] for axis in axes]
+        for values in itertools.product(*(_list(axis) for axis in axes)):
+            yield dict(zip(keys, values, strict=True))
+        return
+    for values in itertools.product(*(_list(axis) for axis in axes)):
+        yield {key: each for axis, value in zip(axes, values, strict=True) for key, each in axis.assign(value).items()}
+
+
+def _list(axis: Axis) -> tuple[Any, ...]:
+    assert not isinstance(axis.values, Distribution), "refused when it was read"
+    return axis.values
+
+
+def answer(branches: tuple[Branch, ...], random: bool, n: int, seed: int) -> Any:
+    """scikit-learn's answer: the points that it draws, or a fingerprint of those of its grid."""
+    if random:
+        return list(itertools.islice(draw.points(branches, seed), n))
+    from sklearn.model_selection import ParameterGrid
+
+    axes = {axis.name: axis for branch in branches for axis in branch.axes}
+    tables = [{axis.name: list(_list(axis)) for axis in branch.axes} for branch in branches]
+    points = ParameterGrid(tables)
+    return fingerprint(
+        {key: each for name, value in point.items() for key, each in axes[name].assign(value).items()}
+        for point in points
+    )
+
+
+def fingerprint(points: Iterable[Point]) -> tuple[int, str]:
+    """How many points there are, and a digest of them in their order."""
+    digest, count = hashlib.sha256(), 0
+    for count, point in enumerate(points, 1):  # noqa: B007
+        digest.update(repr(sorted(point.items())).encode("utf-8", "surrogatepass"))
+    return count, digest.hexdigest()
 
 
 def check_keys(sweep: Sweep) -> None:
@@ -77,9 +183,20 @@ def check_keys(sweep: Sweep) -> None:
     `params.X` that does not stand in [params] is the template's to take or refuse; every other key must stand in the
     file.
     """
-    tables = {"seed": sweep.seed, "threads": sweep.threads, **sweep.config, "slurm": sweep.slurm}
-    for key in sweep.hyper:
+    tables = _tables(sweep)
+    for key in sweep.hyper.keys:
         head, *rest = key.split(".")
         if names_something(tables, key) or (head == "params" and rest and rest[0] not in sweep.params):
             continue
         raise ConfigError(f"{sweep.where}: hyper.{key}: {key} names nothing, expected a key that stands in this file")
+
+
+def _tables(sweep: Sweep) -> dict[str, Any]:
+    return {"seed": sweep.seed, "threads": sweep.threads, **sweep.config, "slurm": sweep.slurm}
+
+
+def _value(tables: dict[str, Any], key: str) -> Any:
+    value: Any = tables
+    for part in key.split("."):
+        value = value[part]
+    return value

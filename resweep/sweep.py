@@ -7,7 +7,8 @@ into every trial.
     seed = 0                              trial t gets seed + t (default 0)
     threads = 1                           of the numerical libraries (default 1)
     seed_params = ["random_seed", ...]    the arguments of the template that take the seed
-    [hyper]       dotted key -> list of values; every combination is a point
+    [hyper]       dotted key -> values; every combination is a point: see `axes`; several: [[hyper]]
+    [search]      method = "random", n, seed: so many points drawn instead
     [params]      arguments of the template (part of the configuration)
     [slurm]       options of sbatch, and a few words of our own: see `resources`
     [run]         python = "..."          the interpreter that builds the snapshot and trains
@@ -22,20 +23,23 @@ into every trial.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import resources
-from resweep.errors import ConfigError
+from resweep import axes, forms, resources
+from resweep.axes import Hyper
+from resweep.errors import ConfigError, shown
+from resweep.forms import Distribution
 
 TOOL_TABLES = ("hyper", "search", "slurm", "run", "results", "snapshot", "data")
 # What a generated {id}.toml says of itself: feeding it to `generate` again gives the same point, not another one.
 TRIAL_KEYS = ("generated_id", "name", "trial", "conf_dir", "conf_path", "allennlp_conf", "serialization_dir")
 TOP_KEYS = ("n_trials", "seed", "threads", "seed_params")
 SEED_PARAMS = ("random_seed", "numpy_seed", "pytorch_seed")  # AllenNLP's three
-LARGEST_EXACT_INTEGER = 2**53  # jsonnet's numbers are doubles
+# the first words of keys that are not a trial's
+_NOT_SWEPT = frozenset({*(set(TOOL_TABLES) - {"slurm"}), *TRIAL_KEYS, "n_trials", "seed_params"})
 # what --set may also add, because it means something without standing in the file
 _SETTABLE = (*TOOL_TABLES, "params", "n_trials", "seed", "threads", "seed_params")
 
@@ -43,6 +47,15 @@ _SETTABLE = (*TOOL_TABLES, "params", "n_trials", "seed", "threads", "seed_params
 WEIGHTS = ("*.th", "*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.bin", "model.tar.gz", "*.h5")
 
 Table = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Search:
+    """`[search]`: how points are chosen: all of a grid, or `n` drawn at random from `seed`."""
+
+    method: str = "grid"
+    n: int = 0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,8 +86,10 @@ class Sweep:
 
     where: str
     text: str
+    path: Path | None = None  # of the file that it was read from, if it was
     overrides: tuple[str, ...] = ()
-    hyper: Mapping[str, list[Any]] = field(default_factory=dict)
+    hyper: Hyper = field(default_factory=Hyper)
+    search: Search = Search()
     config: Table = field(default_factory=dict)
     slurm: Table = field(default_factory=dict)
     snapshot: SnapshotOptions = SnapshotOptions()
@@ -108,7 +123,7 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}), expected the TOML file of a sweep") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8, expected a TOML file") from None
-    return parse(text, str(path), overrides)
+    return replace(parse(text, str(path), overrides), path=path)
 
 
 def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
@@ -120,16 +135,16 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
     for override in overrides:
         _override(table, override)
     reader = _Reader(where, table)
-    hyper = _hyper(where, table.get("hyper", {}))
-    if "search" in table:
-        raise ConfigError(f"{where}: [search]: this version knows no such table; take it out")
+    hyper = axes.read(where, table.get("hyper", {}), _NOT_SWEPT)
+    _check_slurm_values(where, hyper)
+    search = _search(reader, hyper)
     snapshot = reader.table("snapshot", "include", "exclude", "from")
     results = reader.table("results", "metric", "mode", "weights")
     data = reader.table("data", "files")
     run = reader.table("run", "python", "gpus", "on_retry")
     params = reader.table("params")
     resources.check(where, reader.table("slurm"))
-    _check_numbers(where, "params", params)
+    forms.check_numbers(where, "params", params)
     source = reader.text(snapshot, "snapshot.from", "build", ("build", "git"))
     config = {key: value for key, value in table.items() if key not in (*TOOL_TABLES, *TRIAL_KEYS, "n_trials")}
     return Sweep(
@@ -137,6 +152,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
         text=text,
         overrides=overrides,
         hyper=hyper,
+        search=search,
         config=config,
         slurm=table.get("slurm", {}),
         snapshot=SnapshotOptions(
@@ -194,7 +210,12 @@ class _Reader:
         return tuple(value)
 
     def integer(self, key: str, default: int, at_least: int) -> int:
-        value = self.root.get(key, default)
+        return self.whole(self.root, key, default, at_least)
+
+    def whole(self, table: Table, key: str, default: int, at_least: int) -> int:
+        value = table.get(key.rpartition(".")[2])
+        if value is None:
+            return default
         if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value < 2**31:
             raise self._wrong(key, value, f"a whole number, {at_least} or more")
         return value
@@ -208,65 +229,42 @@ class _Reader:
         return float(value)
 
     def _wrong(self, key: str, value: object, expected: str) -> ConfigError:
-        return ConfigError(f"{self.where}: {key}: found {_show(value)}, expected {expected}")
+        return ConfigError(f"{self.where}: {key}: found {shown(value)}, expected {expected}")
 
 
-def _hyper(where: str, table: object) -> dict[str, list[Any]]:
-    """`[hyper]` as dotted key -> values; `params.lr = [...]` and `"params.lr" = [...]` are the same."""
-    if not isinstance(table, dict):
-        raise ConfigError(f"{where}: hyper: found {_show(table)}, expected one table, [hyper]")
-    hyper: dict[str, list[Any]] = {}
-    for key, values in _leaves(table):
-        if key in hyper:
-            raise ConfigError(f"{where}: hyper.{key}: stands there twice, quoted and unquoted; keep one")
-        if not isinstance(values, list):
-            raise ConfigError(f"{where}: hyper.{key}: found {_show(values)}, expected a list of values, [...]")
-        if not values:
-            raise ConfigError(f"{where}: hyper.{key}: found an empty list, expected at least one value")
-        if key in ("params", "slurm"):
-            raise ConfigError(f"{where}: hyper.{key}: is a whole table, expected a key in it, such as {key}.name")
-        if key.partition(".")[0] in (*(set(TOOL_TABLES) - {"slurm"}), *TRIAL_KEYS, "n_trials", "seed_params"):
-            raise ConfigError(
-                f"{where}: hyper.{key}: this is the tool's own setting, not the trial's; expected a key of the trial's "
-                "configuration, such as params.lr"
-            )
+def _check_slurm_values(where: str, hyper: Hyper) -> None:
+    for branch in hyper.branches:
+        for axis in branch.axes:
+            slurm = [key for key in axis.keys if key.startswith("slurm.")]
+            if slurm and isinstance(axis.values, Distribution):
+                raise ConfigError(
+                    f"{where}: hyper.{slurm[0]}: found a distribution, expected a list: what Slurm is asked for is no "
+                    "part of a trial"
+                )
+    for key in hyper.keys:
         if key.startswith("slurm."):
-            for value in values:
+            for value in hyper.values(key):
                 resources.check(where, {key.partition(".")[2]: value}, "hyper.slurm", swept=True)
-        _check_numbers(where, f"hyper.{key}", values)
-        hyper[key] = values
-    for key in hyper:
-        longer = next((other for other in hyper if other.startswith(key + ".")), None)
-        if longer:
-            raise ConfigError(f"{where}: hyper.{longer}: lies inside hyper.{key}, expected keys that do not overlap")
-    return hyper
 
 
-def _leaves(table: Table, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _check_numbers(where: str, key: str, value: object) -> None:
-    """Refuse what jsonnet cannot hold: its numbers are finite doubles, and it has no dates."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            _check_numbers(where, f"{key}.{name}", item)
-    elif isinstance(value, list):
-        for item in value:
-            _check_numbers(where, key, item)
-    elif isinstance(value, bool | str):
-        return
-    elif isinstance(value, int):
-        if abs(value) > LARGEST_EXACT_INTEGER:
-            raise ConfigError(f"{where}: {key}: found {value}, expected at most 2^53; jsonnet would round it")
-    elif not isinstance(value, float) or value != value or value in (float("inf"), float("-inf")):
+def _search(reader: _Reader, hyper: Hyper) -> Search:
+    """`[search]`, and whether it can search what is swept."""
+    table = reader.table("search", "method", "n", "seed")
+    method = reader.text(table, "search.method", "grid", ("grid", "random")) or "grid"
+    n = reader.whole(table, "search.n", 0, at_least=1)
+    if method == "grid" and hyper.random:
         raise ConfigError(
-            f"{where}: {key}: found {_show(value)}, expected a value that jsonnet has (no dates, inf or nan)"
+            f'{reader.where}: hyper: found distributions, which a grid cannot hold, expected [search] method = "random"'
         )
+    if method == "grid" and "n" in table:
+        raise ConfigError(f'{reader.where}: search.n: has no meaning for a grid, expected method = "random"')
+    if method == "random" and not n:
+        raise ConfigError(f"{reader.where}: search.n: is missing, expected how many points to draw, such as n = 100")
+    if method == "random" and not hyper.keys:
+        raise ConfigError(
+            f"{reader.where}: hyper: found nothing to draw from, expected keys with lists or distributions"
+        )
+    return Search(method, n, reader.whole(table, "search.seed", 0, at_least=0))
 
 
 def _override(table: Table, override: str) -> None:
@@ -287,13 +285,16 @@ def _override(table: Table, override: str) -> None:
             raise ConfigError(f"--set {override}: {value.strip()} is not a value of TOML") from None
         _replace_leaf(parsed, value.strip())
     hyper = table.get("hyper")
-    for path, new in list(_leaves(parsed)):
+    swept = axes.described(hyper) if isinstance(hyper, dict | list) else {}
+    for path, new in list(axes.leaves(parsed)):
         name = path.partition(".")[2]
+        if path.startswith("hyper.") and isinstance(hyper, list):
+            raise ConfigError(f"--set {override}: found several [[hyper]] tables, expected one; edit the file")
         if path.startswith("hyper.") and isinstance(hyper, dict):
             _drop(hyper, name)
             hyper[name] = new
             continue
-        if isinstance(hyper, dict) and path in dict(_leaves(hyper)):
+        if path in {key.strip() for keys in swept for key in keys.split(",")}:
             raise ConfigError(f"--set {override}: {path} is swept by [hyper]; say --set hyper.{path}=[...]")
         if path.partition(".")[0] not in _SETTABLE and not names_something(table, path):
             raise ConfigError(
@@ -357,8 +358,3 @@ def names_something(tables: Table, key: str) -> bool:
             return False
         value = value[part]
     return True
-
-
-def _show(value: object) -> str:
-    text = "a table" if isinstance(value, dict) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

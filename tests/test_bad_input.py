@@ -43,15 +43,81 @@ def params(line: str) -> str:
 
 
 # what is wrong -> the TOML file, and what the line has to say: key, found, expected
+def random(axis: str, rest: str = "n = 2") -> str:
+    """A sweep that draws one parameter."""
+    return f"[hyper]\n'params.lr' = {axis}\n[search]\nmethod = 'random'\n{rest}\n"
+
+
 TOML = {
     "TOML syntax": ('[hyper\n"params.lr" = [1]', ["not valid TOML", "line 1"]),
     "a key that stands twice": ("[params]\nlr = 1\nlr = 2\n", ["not valid TOML", "line 3"]),
     "values that are no list": ('[hyper]\n"params.lr" = 0.1\n', ["hyper.params.lr", "0.1", "expected a list"]),
     "values that are a text": ("[hyper]\nparams.lr = 'ab'\n", ["hyper.params.lr", "'ab'", "expected a list"]),
     "an empty list": ('[hyper]\n"params.lr" = []\n', ["hyper.params.lr", "empty list", "at least one value"]),
-    "hyper that is no table": ("hyper = 3\n", ["hyper", "found 3", "[hyper]"]),
-    "two hyper tables": ("[[hyper]]\n'params.lr' = [1]\n", ["hyper", "found [{", "one table, [hyper]"]),
-    "an empty table inside hyper": ("[hyper.params]\n", ["hyper.params", "a table", "expected a list"]),
+    "hyper that is no table": ("hyper = 3\n", ["hyper", "found 3", "one table, [hyper]", "[[hyper]]"]),
+    "a zip of unequal lengths": (
+        "[hyper]\n'params.lr, params.dropout' = [[0.1, 0.2], [0.3]]\n",
+        ["hyper.params.lr, params.dropout: value 2", "found [0.3]", "a list of 2 values"],
+    ),
+    "a zip that is no list of lists": ("[hyper]\n'params.lr, params.dropout' = [1, 2]\n", ["value 1", "found 1"]),
+    "a key alone and zipped": (
+        "[hyper]\n'params.lr' = [1]\n'params.lr, params.dropout' = [[1, 2]]\n",
+        ["hyper.params.lr", "twice", "zipped"],
+    ),
+    "a range without a step": ("[hyper]\n'params.lr' = { range = [0, 1] }\n", ["params.lr.range", "found 2", "step"]),
+    "a range that leads nowhere": ("[hyper]\n'params.lr' = { range = [0, 1, -1] }\n", ["[0, 1, -1]", "leads"]),
+    "a range of no step": ("[hyper]\n'params.lr' = { range = [0, 1, 0] }\n", ["[0, 1, 0]", "leads"]),
+    "a logspace through zero": ("[hyper]\n'params.lr' = { logspace = [0, 1, 3] }\n", ["both are above 0"]),
+    "powers of what is none": ("[hyper]\n'params.lr' = { powers_of_two = [3, 8] }\n", ["[3, 8]", "powers of two"]),
+    "an unknown form": (
+        "[hyper]\n'params.lr' = { uniform = [0, 1], steps = 3 }\n",
+        ["hyper.params.lr", "uniform, steps", "expected one of range"],
+    ),
+    "a distribution in a grid": (
+        "[hyper]\n'params.lr' = { uniform = [0, 1] }\n",
+        ["hyper", "distributions", 'method = "random"'],
+    ),
+    "an exclusion of everything": (
+        "[hyper]\n'params.lr' = [1, 2]\nexclude = [{ 'params.lr' = 1 }, { 'params.lr' = 2.0 }]\n",
+        ["hyper.exclude", "no point"],
+    ),
+    "an exclusion of what is not swept": (
+        "[hyper]\n'params.lr' = [1, 2]\nexclude = [{ 'params.dropout' = 1 }]\n",
+        ["hyper.exclude", "table 1", "params.dropout is not swept", "params.lr"],
+    ),
+    "an exclusion that is no table": ("[hyper]\n'params.lr' = [1]\nexclude = [3]\n", ["hyper.exclude", "found [3]"]),
+    "a default that is not true or false": ("[hyper]\n'params.lr' = [1]\ninclude_default = 1\n", ["include_default"]),
+    "random without n": (random("[1, 2]", ""), ["search.n", "missing"]),
+    "random with nothing to draw": ('[search]\nmethod = "random"\nn = 3\n', ["hyper", "nothing to draw"]),
+    "more points than there are": (random("[1, 2]", "n = 3"), ["search.n", "found 3", "at most 2"]),
+    "a distribution with swapped bounds": (random("{ uniform = [1, 0] }"), ["uniform", "[1, 0]", "low is below high"]),
+    "a logarithmic distribution through zero": (random("{ loguniform = [0, 1] }"), ["loguniform", "above 0"]),
+    "a randint of fractions": (random("{ randint = [0, 1.5] }"), ["randint", "whole numbers"]),
+    "a normal that does not spread": (random("{ normal = [0, 0] }"), ["normal", "deviation"]),
+    "a lognormal beyond all numbers": (random("{ lognormal = [900, 1] }"), ["lognormal", "no computer holds"]),
+    "a distribution of an endless number": (random("{ uniform = [0, 1" + "0" * 400 + "] }"), ["uniform", "2^53"]),
+    "a step of a fraction for whole numbers": (random("{ randint = [0, 9], step = 0.5 }"), ["step", "whole number"]),
+    "a step that is too long": (random("{ uniform = [0, 1], step = 2 }"), ["step", "found 2", "width of its range"]),
+    "every point excluded from the draws": (random("[1]\nexclude = [{ 'params.lr' = 1 }]", "n = 1"), ["no point"]),
+    "a distribution for Slurm": (
+        "[hyper]\n'slurm.mem' = { choice = ['1g'] }\n[slurm]\nmem = '1g'\n[search]\nmethod = 'random'\nn = 1\n",
+        ["hyper.slurm.mem", "found a distribution", "expected a list"],
+    ),
+    "an empty table for values": ("[hyper]\n'params.lr' = {}\n", ["hyper.params.lr", "an empty table", "uniform"]),
+    "two forms at once": (random("{ uniform = [0, 1], range = [0, 1, 1] }"), ["uniform, range", "expected one of"]),
+    "a key zipped with itself": ("[hyper]\n'params.lr, params.lr' = [[1, 2]]\n", ["params.lr twice", "once"]),
+    "powers of two beyond jsonnet": ("[hyper]\n'params.lr' = { powers_of_two = [4, 1152921504606846976] }\n", ["2^53"]),
+    "a step of nothing": (random("{ uniform = [0, 1], step = 0 }"), ["step", "found 0", "above 0"]),
+    "a step of a choice": (random("{ choice = [1], step = 1 }"), ["choice", "step"]),
+    "a choice of nothing": (random("{ choice = [] }"), ["choice", "empty list"]),
+    "weights of another number": (random("{ choice = [1, 2], weights = [1] }"), ["weights", "2 numbers"]),
+    "weights below zero": (random("{ choice = [1, 2], weights = [1, -1] }"), ["weights", "none below 0"]),
+    "a search of another kind": (
+        '[search]\nmethod = "magic"\n' + SWEEP,
+        ["search.method", '"magic"'.replace('"', "'"), "grid"],
+    ),
+    "a number of points of a grid": ("[search]\nn = 3\n" + SWEEP, ["search.n", "no meaning for a grid"]),
+    "an empty table inside hyper": ("[hyper.params]\n", ["hyper.params", "whole table", "a key in it"]),
     "a key both quoted and not": ("[hyper]\nparams.lr = [1]\n'params.lr' = [1]\n", ["hyper.params.lr", "twice"]),
     "keys that overlap": ("[hyper]\n'params.a' = [1]\n'params.a.b' = [1]\n", ["params.a.b", "inside hyper.params.a"]),
     "the whole of [params] swept": ("[hyper]\nparams = [1, 2]\n", ["hyper.params", "whole table", "a key in it"]),
@@ -134,7 +200,7 @@ TOML = {
     "a swept time": ('[hyper]\n"params.lr" = [1, 07:32:00]\n', ["hyper.params.lr", "time", "no dates"]),
     "a whole number over 2^53": (params("dropout = 9007199254740993"), ["params.dropout", "9007199254740993", "2^53"]),
     "a swept number over 2^53": ('[hyper]\n"params.lr" = [{a = -9007199254740993}]\n', ["hyper.params.lr.a", "2^53"]),
-    "a table of a later version": ("[search]\ntrials = 3\n" + SWEEP, ["[search]", "no such table"]),
+    "an unknown key of [search]": ("[search]\ntrials = 3\n" + SWEEP, ["search.trials", "unknown key"]),
 }
 
 

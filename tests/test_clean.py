@@ -377,7 +377,7 @@ def test_nothing_to_remove_is_one_line(swept: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["rnn"], "expected what to remove: --failed, --weights or --keep-best K"),
+        (["rnn"], "expected what to remove: --failed, --weights, --keep-best K or --orphans"),
         (["rnn", "--yes"], "expected what to remove"),
         (["nope", "--failed"], "found no such sweep"),
         (["rnn", "nope", "--failed"], "found no such sweep or trial"),

@@ -18,8 +18,9 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # plain values in, plain values out
-PURE = ("errors", "resources", "sweep", "space", "trial", "template", "index", "jobs")
+PURE = ("errors", "resources", "forms", "axes", "sweep", "draw", "space", "why", "trial", "template", "index", "jobs")
 WRITING = (
+    "draw",
     "space",
     "template",
     "snapshot",
@@ -28,7 +29,7 @@ WRITING = (
     "capsule",
     "plan",
     "jobs",
-    "generate",
+    "generation",
 )
 READING = ("results", "report", "run", "slurm", "status", "gpus")
 # the launcher, and what it carries: they run under whatever Python the training has

@@ -20,9 +20,9 @@ _values = st.lists(st.integers(-9, 9) | st.booleans() | st.floats(-1, 1) | st.te
 
 def _points(text: str) -> list[dict[str, Any]]:
     """The points of a sweep's text, as ParameterGrid has confirmed them."""
-    with space.Grid(sweep.parse(text, "x.toml")) as grid:
+    with space.Space(sweep.parse(text, "x.toml")) as grid:
         grid.confirm()
-        return grid.points()
+        return list(grid.points())
 
 
 @settings(deadline=None)
@@ -52,12 +52,12 @@ def test_the_points_are_confirmed_by_a_process_of_its_own_where_scikit_learn_is_
     program = """
 import sys
 from resweep import space, sweep
-with space.Grid(sweep.parse('[hyper]\\nparams.lr = [1, 0.5, "x"]\\nparams.b = [true]', "x.toml")) as grid:
-    print(grid.points())
+with space.Space(sweep.parse('[hyper]\\nparams.lr = [1, 0.5, "x"]\\nparams.b = [true]', "x.toml")) as grid:
+    print(list(grid.points()))
     grid.confirm()
     assert "sklearn" not in sys.modules
-    with space.Grid(sweep.parse('[hyper]\\nparams.lr = [1]', "x.toml")) as other:
-        other._hyper = {"params.lr": [2]}
+    with space.Space(sweep.parse('[hyper]\\nparams.lr = [1]', "x.toml")) as other:
+        other._branches = sweep.parse('[hyper]\\nparams.lr = [2]', "x.toml").hyper.branches
         try:
             other.confirm()
         except RuntimeError as error:

@@ -16,7 +16,8 @@ def test_a_quoted_and_a_bare_dotted_key_are_the_same() -> None:
     """`params.lr` in [hyper] may be written with quotes or without."""
     bare = sweep.parse("[hyper]\nparams.lr = [1, 2]\n", "x.toml")
     quoted = sweep.parse('[hyper]\n"params.lr" = [1, 2]\n', "x.toml")
-    assert bare.hyper == quoted.hyper == {"params.lr": [1, 2]}
+    assert bare.hyper.branches == quoted.hyper.branches
+    assert bare.hyper.values("params.lr") == [1, 2]
 
 
 def test_the_tools_own_tables_are_no_part_of_the_configuration() -> None:
@@ -52,7 +53,7 @@ def test_the_tools_own_tables_are_no_part_of_the_configuration() -> None:
 
 def test_a_list_may_hold_whole_numbers_and_fractions() -> None:
     """`[1, 0.5]`, which the toml package of 2020 refused, keeps its two types."""
-    values = sweep.parse('[hyper]\n"params.lr" = [1, 0.5, "1", true]\n', "x.toml").hyper["params.lr"]
+    values = sweep.parse('[hyper]\n"params.lr" = [1, 0.5, "1", true]\n', "x.toml").hyper.values("params.lr")
     assert [(v, type(v)) for v in values] == [(1, int), (0.5, float), ("1", str), (True, bool)]
 
 
@@ -84,7 +85,7 @@ def test_an_override_reaches_any_depth_and_the_tools_settings() -> None:
     assert read.config["model"] == {"encoder": {"dim": 2}}
     assert read.n_trials == 3
     assert read.slurm == {"mem": "16g"}
-    assert read.hyper == {"params.lr": [5], "params.dim": [6]}
+    assert {key: read.hyper.values(key) for key in read.hyper.keys} == {"params.lr": [5], "params.dim": [6]}
 
 
 @pytest.mark.parametrize("override", ["parms.debug=true", "model.encodr.dim=2", "lr=0.1"])
@@ -148,4 +149,4 @@ def test_any_type_in_any_place_is_a_sweep_or_a_mistake_that_is_named(table: dict
     assert all(type(number) is int for number in (read.n_trials, read.seed, read.threads))
     assert read.n_trials >= 1
     assert read.threads >= 1
-    assert all(isinstance(table, dict) for table in (read.params, read.slurm, read.hyper))
+    assert all(isinstance(table, dict) for table in (read.params, read.slurm, read.hyper.raw))

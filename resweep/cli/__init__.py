@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 from typing import Any
@@ -23,10 +24,12 @@ COMMANDS = {
     "results": "Show what each trial was given, and what came out.",
     "env": "Show what a trial was frozen and run with; rebuild its packages.",
     "exec": "Run another command with a finished trial's frozen code.",
+    "show": "Print the filled configuration of a trial, or of a point of CONFIG.",
     "verify": "Check every byte of trials, or of an archive, against what was written.",
     "pack": "Put trials into one archive, the same bytes wherever it is made.",
     "unpack": "Unpack such an archive, trusting nothing in it.",
-    "clean": "Make room: remove failed outputs and weights, after asking.",
+    "import": "Turn a sweep of W&B or a search space of AllenTune into TOML.",
+    "clean": "Make room: remove failed outputs, weights and orphans, after asking.",
 }
 DEFAULT = "generate"
 
@@ -38,7 +41,8 @@ class _Commands(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"resweep.cli.{name}"), name)
+        module = name + "_" * keyword.iskeyword(name)  # no module or function can be called import
+        command: click.Command = getattr(importlib.import_module(f"resweep.cli.{module}"), module)
         return command
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from resweep import clean as cleaning
 from resweep import index
 from resweep.clean import File, Plan
 from resweep.cli import project, select
+from resweep.cli.orphans import agreed, clean_orphans
 from resweep.errors import ConfigError, TrialError
 from resweep.index import Entry
 from resweep.results import Row
@@ -32,18 +33,30 @@ MOST = 20  # trials that are named
     metavar="K",
     help="Weights, but not those of the sweep's K best trials by [results] metric.",
 )
+@click.option("--orphans", is_flag=True, help="Trials that are no longer in the sweep and never ran; nothing else.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def clean(
-    name: str, names: tuple[str, ...], failed: bool, weights: bool, keep: int | None, dry_run: bool, yes: bool
+    name: str,
+    names: tuple[str, ...],
+    failed: bool,
+    weights: bool,
+    keep: int | None,
+    orphans: bool,
+    dry_run: bool,
+    yes: bool,
 ) -> None:
     """Make room: remove files of the sweep NAME, or of some of its TRIALs, after saying which and asking.
 
     Capsules, logs, records, metrics and TOML files always stay, and running trials are left alone. --keep-best K
-    means --weights, too.
+    means --weights, too. --orphans is the one that removes capsules.
     """
+    if orphans:
+        if failed or weights or keep or names:
+            raise ConfigError("clean: --orphans stands alone, expected no trials and no other kind of files beside it")
+        sys.exit(clean_orphans(name, dry_run, yes))
     if not (failed or weights or keep):
-        raise ConfigError("clean: expected what to remove: --failed, --weights or --keep-best K")
+        raise ConfigError("clean: expected what to remove: --failed, --weights, --keep-best K or --orphans")
     paths, entries = _trials(name, names)
     options = project.definition(paths).results
     spared, unknown = _spared(paths, entries, options, keep) if keep else ([], [])
@@ -54,15 +67,8 @@ def clean(
         click.echo(f"{paths.name}: nothing to remove")
         return
     _say(paths, plan, options)
-    if dry_run:
-        click.echo(f"{paths.name}: nothing was removed (--dry-run)")
-        return
-    if not yes and not sys.stdin.isatty():
-        raise ConfigError("clean: nothing was removed: there is no terminal to ask on; expected --yes or --dry-run")
-    if not yes and not click.confirm("Remove them?"):
-        click.echo(f"{paths.name}: nothing was removed")
-        return
-    sys.exit(_remove(paths, plan))
+    if agreed(paths.name, dry_run, yes):
+        sys.exit(_remove(paths, plan))
 
 
 def _trials(name: str, names: Sequence[str]) -> tuple[SweepPaths, list[Entry]]:

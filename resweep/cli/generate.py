@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from resweep.cli import project
+from resweep.cli.around import narrow_around
 from resweep.cli.progress import progress_bar
-from resweep.generate import Request
-from resweep.generate import generate as generate_sweep
+from resweep.generation import Request
+from resweep.generation import generate as generate_sweep
 from resweep.index import Entry
 from resweep.plan import Plan, SourceChange
 
@@ -33,12 +34,15 @@ SHOWN = 10  # trials that a dry run lists of each kind
     default=None,
     help="The jobs script uses sbatch / runs here. Default: it decides.",
 )
+@click.option("--yes", is_flag=True, help="More than 10,000 trials are meant.")
 @click.option("--new-source", is_flag=True, help="The source changed: run finished trials again.")
+@click.option("--keep-finished", is_flag=True, help="The source changed: keep trials that finished.")
 @click.option(
-    "--keep-finished",
-    is_flag=True,
-    help="The source changed: keep trials that finished.",
+    "--around",
+    metavar="SWEEP",
+    help="Write NAME.toml beside CONFIG, narrowed to what the best trials of SWEEP have; generate nothing.",
 )
+@click.option("--top", type=click.IntRange(1), metavar="K", help="With --around: the best K trials, 5 by default.")
 def generate(
     config: Path,
     base: Path,
@@ -47,8 +51,11 @@ def generate(
     n_trials: int | None,
     dry_run: bool,
     slurm: bool | None,
+    yes: bool,
     new_source: bool,
     keep_finished: bool,
+    around: str | None,
+    top: int | None,
 ) -> None:
     """Generate the sweep NAME: one directory per trial, and NAME-jobs.sh, which runs them.
 
@@ -56,11 +63,18 @@ def generate(
     """
     if new_source and keep_finished:
         raise click.UsageError("--new-source and --keep-finished: found both, expected one of them")
+    if around is not None:
+        if overrides or n_trials is not None or dry_run or slurm is not None or yes or new_source or keep_finished:
+            raise click.UsageError("--around: generates nothing, expected no other option beside it but --top")
+        narrow_around(config, base, name, around, top or 5)
+        return
+    if top is not None:
+        raise click.UsageError("--top: says nothing by itself, expected --around SWEEP, too")
     if n_trials is not None:
         overrides = (*overrides, f"n_trials={n_trials}")
     way = {None: "auto", True: "slurm", False: "here"}[slurm]
     change: SourceChange = "new-source" if new_source else "keep-finished" if keep_finished else "ask"
-    request = Request(config, base, name, overrides, change, way)  # type: ignore[arg-type]
+    request = Request(config, base, name, overrides, change, way, yes)  # type: ignore[arg-type]
     with progress_bar() as progress:
         plan = generate_sweep(request, dry_run, progress)
     for note in plan.notes:

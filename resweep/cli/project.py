@@ -12,7 +12,7 @@ from pathlib import Path
 
 from resweep import index, snapshot, sweep
 from resweep.errors import TrialError
-from resweep.generate import DEFINITION
+from resweep.generation import DEFINITION
 from resweep.plan import GENERATION
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths

@@ -18,7 +18,7 @@ from typing import Any
 
 from resweep import attempt, definition, index, snapshot, trial
 from resweep.errors import TrialError
-from resweep.generate import DEFINITION
+from resweep.generation import DEFINITION
 from resweep.index import Entry, Index
 from resweep.plan import GENERATION
 from resweep.proof import capsule as judge

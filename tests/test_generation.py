@@ -287,8 +287,8 @@ def ids(home: Path, text: str, source: SourceFile = FILE, train: bytes = b"train
     """The ids of the trials of a sweep's text, without building or writing anything."""
     asked = sweep.parse(text, str(home / "rnn.toml"))
     template = read_template(home / "base.jsonnet")
-    with space.Grid(asked) as grid:
-        filled = definition.fill(asked, template, grid.points())
+    with space.Space(asked) as grid:
+        filled = definition.fill(asked, template, list(grid.points()))
     snapshot = Snapshot((source,), trial.digest([[source.path, source.sha256, source.executable]]), home)
     frozen = definition.freeze(SweepPaths(home, "rnn"), asked, template, snapshot, train)
     return [str(each.entry.name) for each in definition.identify(frozen, filled)]

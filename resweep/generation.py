@@ -5,45 +5,58 @@ Nothing is written before everything is known to be right; what is written appea
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from resweep import capsule, definition, environment, index, jobs, launcher, resources, snapshot, space, sweep, trial
+from resweep import (
+    capsule,
+    definition,
+    disk,
+    environment,
+    index,
+    jobs,
+    launcher,
+    resources,
+    snapshot,
+    space,
+    sweep,
+    trial,
+)
 from resweep.data import Cache
 from resweep.definition import Definition
 from resweep.environment import Capture
-from resweep.errors import DiskError, disk_errors
+from resweep.errors import ConfigError, disk_errors
 from resweep.index import Index
 from resweep.plan import GENERATION, Plan, SourceChange, last_generation, plan
 from resweep.snapshot import Build
-from resweep.space import Grid
+from resweep.space import Space
+from resweep.sweep import Sweep
 from resweep.template import Template
 from resweep.trial import SweepPaths
 
 Progress = Callable[[str, int, int], None]
 DEFINITION = "sweep.toml"
-PART = ".part"  # ends the name of a file that is not whole yet
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for: the words of one `generate`."""
+    """What a person asked for: the words of one `generate`. `config` is the sweep's file, or the sweep itself."""
 
-    config: Path
+    config: Path | Sweep
     base: Path
     name: str
     overrides: tuple[str, ...] = ()
     source_change: SourceChange = "ask"
     way: jobs.Way = "auto"
+    many: bool = False  # so many trials as there are, are meant
 
 
 def generate(request: Request, dry_run: bool = False, progress: Progress = lambda *_: None) -> Plan:
@@ -53,31 +66,36 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     """
     trial.check_name(request.name)
     paths = SweepPaths(snapshot.find_root(Path.cwd()), request.name)
-    asked = sweep.load(request.config, request.overrides)
+    given = request.config
+    asked = given if isinstance(given, Sweep) else sweep.load(given, request.overrides)
     python = snapshot.find_python(asked.python, asked.where, paths.root)
     train = definition.read_train(paths.root)
     with ExitStack() as stack:
         stack.enter_context(disk_errors(paths.root))
         # three processes of their own, each slower than what happens here meanwhile
-        grid = stack.enter_context(Grid(asked))
+        points = stack.enter_context(Space(asked))
         build = stack.enter_context(Build(paths.root, asked.snapshot, python))
         capture = stack.enter_context(Capture(paths.root, python))
         template = Template(request.base)
-        points = grid.points()
         space.check_keys(asked)
-        progress("filling", 0, len(points))
-        filled = definition.fill(asked, template, points)
+        every = list(points.points())
+        progress("filling", 0, len(every))
+        filled = definition.fill(asked, template, every)
         cache = Cache(str(paths.data_cache))
         listing = definition.read_data(paths.root, asked, cache)
         frozen = definition.freeze(paths, asked, template, build.snapshot(), train, listing)
         wanted = definition.identify(frozen, filled)
         if dry_run:
-            grid.confirm()
-            return plan(paths, request.source_change, frozen, wanted)
-        with _locked(paths):
-            planned = plan(paths, request.source_change, frozen, wanted)
+            points.confirm()
+            return plan(paths, request.source_change, frozen, wanted, points.doubts())
+        if len(wanted) > space.MANY and not request.many:
+            raise ConfigError(
+                f"{asked.where}: found {len(wanted):,} trials, expected at most {space.MANY:,}; --yes, if that is meant"
+            )
+        with disk.locked(paths):
+            planned = plan(paths, request.source_change, frozen, wanted, points.doubts())
             cache.save()
-            return _write(planned, request, frozen, capture, grid.confirm, progress)
+            return _write(planned, request, frozen, capture, points.confirm, progress)
 
 
 def _write(
@@ -95,7 +113,7 @@ def _write(
     updated = index.updated(old, old.generation + 1 if changed else old.generation, planned.entries)
     found = capture.environment() if changed else None
     with ExitStack() as undo:
-        staged = _stage(undo, _texts(paths, request, frozen, updated))
+        staged = disk.stage(undo, _texts(paths, request, frozen, updated))
         if changed:
             origin = environment.provenance(paths.root, found, frozen.fingerprints)
             folder = _write_generation(undo, planned, frozen, updated.generation, origin)
@@ -111,10 +129,10 @@ def _write(
 
 def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Index) -> dict[Path, tuple[str, int]]:
     """The files beside the capsules, each with its mode."""
-    asked = frozen.sweep
-    swept = {key.partition(".")[2]: values for key, values in asked.hyper.items() if key.startswith("slurm.")}
-    one_value = {key: values[0] for key, values in swept.items()}
-    needs = ["slurm." + key for key, values in swept.items() if len(values) > 1]
+    asked, current = frozen.sweep, updated.current()
+    slurm = {key: current[0].swept.get(key) for key in asked.hyper.keys if key.startswith("slurm.")}
+    needs = [key for key in index.varying(current) if key in slurm] if slurm else []
+    one_value = {k.partition(".")[2]: value for k, value in slurm.items() if k not in needs and value is not None}
     wanted, _ = resources.resolve(asked.slurm, one_value, threads=asked.threads)
     needs += ["[slurm] setup"] if wanted.setup else []
     options = {
@@ -122,29 +140,13 @@ def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Ind
         "on_retry": "resume" if asked.resume else "clean",
         "data": updated.generation if frozen.data else None,
     }
-    script = jobs.script(paths.name, updated.current(), wanted, needs, request.way, asked.python)
+    script = jobs.script(paths.name, current, wanted, needs, request.way, asked.python)
     return {
         paths.launcher: (launcher.text(), 0o644),
         paths.run_options: (trial.pretty(options) + "\n", 0o644),
         paths.index: (updated.text(), 0o644),
         paths.jobs: (script, 0o755),
     }
-
-
-def _stage(undo: ExitStack, texts: dict[Path, tuple[str, int]]) -> dict[Path, Path]:
-    """Write, under other names, the files whose bytes change."""
-    staged = {}
-    for final, (text, mode) in texts.items():
-        if final.is_dir():
-            raise DiskError(f"{final}: is a directory, expected a file that may be replaced, or nothing")
-        if final.is_file() and final.read_bytes() == text.encode():
-            continue
-        part = final.with_name(f".{final.name}.{os.getpid()}{PART}")
-        undo.callback(part.unlink, missing_ok=True)
-        part.write_text(text, "utf-8")
-        part.chmod(mode)
-        staged[final] = part
-    return staged
 
 
 def _write_generation(
@@ -209,49 +211,6 @@ def _write_capsules(planned: Plan, shared: capsule.Shared, confirm: Callable[[],
             progress("writing", number, len(planned.contents))
         confirm()
         writer.commit()
-
-
-@contextmanager
-def _locked(paths: SweepPaths) -> Iterator[None]:
-    """One generation of the project at a time; another waits. The system frees the lock when its holder dies."""
-    made = [path for path in (paths.lock, paths.directory, *paths.directory.parents) if not path.exists()]
-    with _open_lock(paths):
-        try:
-            for home in (paths.snapshots, paths.directory, paths.generations, paths.environments):
-                capsule.remove_leftovers(home)
-            for final in paths.replaced:
-                for part in final.parent.glob(f".{final.name}.*{PART}"):
-                    part.unlink()
-            yield
-        except BaseException:
-            if made:  # nothing was written: leave no empty sweep behind
-                _remove_empty(paths, made)
-            raise
-
-
-def _open_lock(paths: SweepPaths) -> IO[str]:
-    """The lock, held; the sweep's directory stands then."""
-    while True:
-        try:
-            paths.directory.mkdir(parents=True, exist_ok=True)
-            lock = open(paths.lock, "a", encoding="utf-8")  # noqa: SIM115
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if os.path.samestat(os.fstat(lock.fileno()), os.stat(paths.lock)) and paths.directory.is_dir():
-                return lock
-            lock.close()
-        except FileExistsError as error:
-            where = error.filename
-            raise DiskError(f"{where}: a file, or a link to nothing, stands where a directory should be") from None
-        except FileNotFoundError:  # another generation that failed took away what it had made, the lock's file too
-            continue
-
-
-def _remove_empty(paths: SweepPaths, made: list[Path]) -> None:
-    if paths.lock in made:
-        paths.lock.unlink(missing_ok=True)
-    for folder in (paths.generations, paths.snapshots, paths.environments, *made):
-        with suppress(OSError):
-            folder.rmdir()
 
 
 def _json(value: object) -> bytes:

@@ -1,0 +1,56 @@
+"""`resweep generate --around SWEEP`: writes a narrower TOML from the best trials of a sweep, for a person to edit."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from resweep import index, narrow, results, sweep, trial
+from resweep.cli import project
+from resweep.errors import ConfigError, TrialError, disk_errors
+from resweep.results import Row
+from resweep.sweep import ResultsOptions
+
+
+def narrow_around(config: Path, base: Path, name: str, around: str, top: int) -> None:
+    """Write NAME.toml beside CONFIG, and say what stands in it and what comes next."""
+    target = config.parent / f"{trial.check_name(name)}.toml"
+    if target.exists() or target.is_symlink():
+        raise ConfigError(f"{target}: is there already, expected a NAME whose TOML is not; nothing was overwritten")
+    asked = sweep.load(config)
+    best, options, count = _best(asked, around, top)
+    which = f"the best {len(best)} of the {count} trials of {around} that have finished"
+    lines = [
+        f"{which}, by {options.metric} ({options.mode})",
+        *(
+            f"  #{r.entry.number} {r.entry.name}  {r.metrics[options.metric or '']:.6g}  {r.entry.described()}"
+            for r in best
+        ),
+    ]
+    entries = [row.entry for row in best]
+    text = narrow.text(asked, entries, [f"{config.name}, narrowed to {lines[0]}:", *lines[1:]])
+    sweep.parse(text, str(target))  # what is written can be generated
+    with disk_errors(target), target.open("x", encoding="utf-8") as file:
+        file.write(text)
+    click.echo(f"{target}: written, from {lines[0]}")
+    for line in lines[1:]:
+        click.echo(line)
+    click.echo(f"  look at it, and then: resweep {shlex.join([str(target), str(base), name])}")
+
+
+def _best(asked: sweep.Sweep, around: str, top: int) -> tuple[list[Row], ResultsOptions, int]:
+    """The best trials, what they are ranked by, and how many have finished."""
+    paths, entries = index.find(project.root(), around)
+    frozen = project.definition(paths).results
+    options = frozen if frozen.metric else asked.results
+    if options.metric is None:
+        raise ConfigError(
+            f'--around: the sweep {paths.name} names no metric, expected [results] metric = "..." in {asked.where}'
+        )
+    rows = results.rows(paths, entries, options)
+    found = results.best(rows, options)
+    if not found:
+        raise TrialError(f"--around: no finished trial of {paths.name} has {options.metric} in its metrics")
+    return found[:top], options, len([row for row in rows if row.state == "finished"])

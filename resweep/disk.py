@@ -1,0 +1,75 @@
+"""One writer of a project's sweeps at a time, and files that appear at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from resweep import capsule
+from resweep.errors import DiskError
+from resweep.trial import SweepPaths
+
+PART = ".part"  # ends the name of a file that is not whole yet
+
+
+def stage(undo: ExitStack, texts: dict[Path, tuple[str, int]]) -> dict[Path, Path]:
+    """Write, under other names, the files whose bytes change."""
+    staged = {}
+    for final, (text, mode) in texts.items():
+        if final.is_dir():
+            raise DiskError(f"{final}: is a directory, expected a file that may be replaced, or nothing")
+        if final.is_file() and final.read_bytes() == text.encode():
+            continue
+        part = final.with_name(f".{final.name}.{os.getpid()}{PART}")
+        undo.callback(part.unlink, missing_ok=True)
+        part.write_text(text, "utf-8")
+        part.chmod(mode)
+        staged[final] = part
+    return staged
+
+
+@contextmanager
+def locked(paths: SweepPaths) -> Iterator[None]:
+    """One generation of the project at a time; another waits. The system frees the lock when its holder dies."""
+    made = [path for path in (paths.lock, paths.directory, *paths.directory.parents) if not path.exists()]
+    with _open_lock(paths):
+        try:
+            for home in (paths.snapshots, paths.directory, paths.generations, paths.environments):
+                capsule.remove_leftovers(home)
+            for final in paths.replaced:
+                for part in final.parent.glob(f".{final.name}.*{PART}"):
+                    part.unlink()
+            yield
+        except BaseException:
+            if made:  # nothing was written: leave no empty sweep behind
+                _remove_empty(paths, made)
+            raise
+
+
+def _open_lock(paths: SweepPaths) -> IO[str]:
+    """The lock, held; the sweep's directory stands then."""
+    while True:
+        try:
+            paths.directory.mkdir(parents=True, exist_ok=True)
+            lock = open(paths.lock, "a", encoding="utf-8")  # noqa: SIM115
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(paths.lock)) and paths.directory.is_dir():
+                return lock
+            lock.close()
+        except FileExistsError as error:
+            where = error.filename
+            raise DiskError(f"{where}: a file, or a link to nothing, stands where a directory should be") from None
+        except FileNotFoundError:  # another generation that failed took away what it had made, the lock's file too
+            continue
+
+
+def _remove_empty(paths: SweepPaths, made: list[Path]) -> None:
+    if paths.lock in made:
+        paths.lock.unlink(missing_ok=True)
+    for folder in (paths.generations, paths.snapshots, paths.environments, *made):
+        with suppress(OSError):
+            folder.rmdir()

@@ -24,6 +24,8 @@ COMMANDS = {
     "env": "Show what a trial was frozen and run with; rebuild its packages.",
     "exec": "Run another command with a finished trial's frozen code.",
     "verify": "Check every byte of trials, or of an archive, against what was written.",
+    "reproduce": "Run a finished trial again, and say whether the same came out.",
+    "diff": "Show how two trials differ, in what they were given and what came out.",
     "pack": "Put trials into one archive, the same bytes wherever it is made.",
     "unpack": "Unpack such an archive, trusting nothing in it.",
     "clean": "Make room: remove failed outputs and weights, after asking.",

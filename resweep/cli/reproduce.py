@@ -96,7 +96,7 @@ def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
     if len(found.changes) > MOST:
         yield f"    and {len(found.changes) - MOST} more"
     if not found.changes and found.word in ("different", "within the spread"):
-        yield "  nothing that is known explains it: machine, packages, variables and data are the same; what may is chance"
+        yield "  nothing that is known explains it: machine, packages, variables and data are the same; perhaps chance"
         yield "  without a seed, or operations that do not repeat themselves, as on a GPU"
     yield f"  verdict   {project.short(found.directory / trial.VERDICT)}"
 

@@ -31,6 +31,7 @@ PASSING = (
 METRICS = ("metrics*.json", "metrics*.jsonl")
 LARGEST_TEXT = 1 << 26  # bytes of a file that is looked through for the paths of the two runs
 _CHUNK = 1 << 20
+_GZIP = b"\x1f\x8b"
 
 Kind = Literal["weights", "metrics", "file"]
 What = Literal["same", "changed", "missing", "new", "not there to compare"]
@@ -271,7 +272,12 @@ def archived(path: Path) -> dict[str, str] | None:
                 return {name: _member(zipped.open(name)) for name in sorted(zipped.namelist())}
         if tarfile.is_tarfile(path):
             with tarfile.open(path) as tar:
-                return {member.name: _in_tar(tar, member) for member in tar}
+                members = {member.name: _in_tar(tar, member) for member in tar}
+            with open(path, "rb") as file:
+                if file.read(2) == _GZIP:  # reading members stops before the checksum at its end
+                    with gzip.open(path) as unzipped:
+                        _hash(unzipped)  # type: ignore[arg-type]
+            return members
         with gzip.open(path) as unzipped:
             return {"": _hash(unzipped)}  # type: ignore[arg-type]
     except (OSError, EOFError, ValueError, KeyError, RuntimeError, tarfile.TarError, zipfile.BadZipFile):

@@ -271,7 +271,7 @@ def _spreads(paths: SweepPaths, entry: Entry, found: Comparison) -> tuple[dict[s
     if trial.METRICS not in [file.path for file in found.of("same", "changed")]:
         return {}, f"no {trial.METRICS} of both to judge by"
     if len(tables) < REPEATS:
-        return {}, f"{len(tables)} finished trials of this point, and a spread needs {REPEATS}"
+        return {}, f"no spread to judge by: it needs {REPEATS} finished trials of this point, found {len(tables)}"
     spreads: dict[str, Spread] = {}
     outside: list[str] = []
     for metric in found.metrics:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
 from launched import Trial
-from small_project import MAIN, SWEEP, Project, Result
+from small_project import MAIN, SWEEP, Project, Result, interpreter
 
 from resweep import trial as names
 
@@ -265,17 +262,6 @@ def test_changed_data_is_refused_and_named(project: Project) -> None:
     elsewhere.mkdir()
     (elsewhere / "d.json").write_text("1")
     again(project, RESWEEP_DATA=str(elsewhere)).ok()
-
-
-def interpreter(home: Path, version: str) -> str:
-    """A Python with everything that is installed here, and one small package in this version."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
-    site = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-    (site / "here.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    (site / "tiny_pack.py").write_text(f"version = {version!r}\n")
-    (site / f"tiny_pack-{version}.dist-info").mkdir()
-    (site / f"tiny_pack-{version}.dist-info" / "METADATA").write_text(f"Name: tiny-pack\nVersion: {version}\n")
-    return str(home / "bin" / "python")
 
 
 def test_another_version_of_a_package_is_named(project: Project, tmp_path: Path) -> None:

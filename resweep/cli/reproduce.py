@@ -16,7 +16,7 @@ from resweep.index import Entry
 from resweep.proof import reproduce as proof
 from resweep.proof.causes import Change
 from resweep.proof.compare import Comparison, Kind, Metric
-from resweep.proof.reproduce import Spread, Verdict
+from resweep.proof.verdict import DEVIATIONS, Spread, Verdict
 from resweep.trial import SweepPaths
 
 STATUS = {"identical": 0, "different": 1, "not compared": 2, "within the spread": 3}
@@ -110,7 +110,7 @@ def _verdict(found: Verdict) -> tuple[str, str]:
         return found.word, f"{', '.join(part for part in parts if part)}, bit for bit"
     if found.word == "within the spread":
         count = next((each.count for each in found.spreads.values()), 0)
-        rule = f"mean ± {proof.DEVIATIONS:g} sd of {count} repeats"
+        rule = f"mean ± {DEVIATIONS:g} sd of {count} repeats"
         metrics = f"each metric that differs is within {rule}" if count else "every metric is the same, not every file"
         return found.word, metrics
     changed = len(compared.of("changed", "missing", "new"))

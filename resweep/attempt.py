@@ -233,7 +233,7 @@ def rerun(capsule: str, directory: str | None = None) -> int:
     check(capsule, manifest, directory or os.getcwd())
     place = Place(capsule)
     record = {**new_record(manifest, 1), **check_data(place, os.path.join(capsule, FINGERPRINTS))}
-    directory = _fresh(capsule, "rerun-%s-%s" % (manifest["id"], manifest["trial"]), directory)
+    directory = fresh(capsule, "rerun-%s-%s" % (manifest["id"], manifest["trial"]), directory)
     print("runs %s again; output, log and record go to %s" % (capsule, directory), flush=True)
     record = execute(capsule, manifest, directory, record, data_root(place))
     print(outcome(record, os.path.join(directory, LOG)))
@@ -841,11 +841,11 @@ def _server_time(directory: str) -> float:
         _remove(probe)
 
 
-def _fresh(capsule: str, stem: str, directory: str | None) -> str:
+def fresh(capsule: str, stem: str, directory: str | None) -> str:
     """Make a directory for a re-run: `directory`, or the first free of STEM-1, STEM-2... here or beside the capsule."""
     if directory is not None:
         path = os.path.abspath(directory)
-        if _inside(path, capsule):
+        if inside(path, capsule):
             raise AttemptError("%s: lies in the trial's own directory, which stays as it is; name another" % directory)
         try:
             os.makedirs(path, exist_ok=True)
@@ -854,7 +854,7 @@ def _fresh(capsule: str, stem: str, directory: str | None) -> str:
         if os.listdir(path):
             raise AttemptError("%s: is not empty, expected a new or empty directory; name another" % directory)
         return path
-    parent = os.path.dirname(capsule) if _inside(os.getcwd(), capsule) else os.getcwd()
+    parent = os.path.dirname(capsule) if inside(os.getcwd(), capsule) else os.getcwd()
     number = 1
     while True:
         path = os.path.join(parent, "%s-%d" % (stem, number))
@@ -865,7 +865,8 @@ def _fresh(capsule: str, stem: str, directory: str | None) -> str:
             number += 1
 
 
-def _inside(path: str, folder: str) -> bool:
+def inside(path: str, folder: str) -> bool:
+    """Whether a path is a folder, or lies below it, whatever links lead there."""
     path, folder = os.path.realpath(path), os.path.realpath(folder)
     return path == folder or path.startswith(folder + os.sep)
 

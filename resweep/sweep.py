@@ -18,6 +18,7 @@ into every trial.
     [data]        files = ["data/*.json"] shared files whose content is checked before each attempt
     [results]     metric, mode
                   weights = ["*.th", ...] files of the output that `clean --weights` removes
+                  compare, ignore         what `reproduce` compares: files; files and metrics that it does not
 """
 
 from __future__ import annotations
@@ -72,12 +73,15 @@ class SnapshotOptions:
 class ResultsOptions:
     """`[results]`: the metric that says which trial is best, and whether high (`max`) or low (`min`) is good.
 
-    `weights` are patterns, as the shell has them, of the files of a trial's output that can go when space is short.
+    `weights` are patterns, as the shell has them, of the files of a trial's output that can go when space is short;
+    `compare` (none: all) and `ignore` those that two runs of a trial are compared by, or are not, metrics too.
     """
 
     metric: str | None = None
     mode: str = "max"
     weights: tuple[str, ...] = WEIGHTS
+    compare: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
     _check_slurm_values(where, hyper)
     search = _search(reader, hyper)
     snapshot = reader.table("snapshot", "include", "exclude", "from")
-    results = reader.table("results", "metric", "mode", "weights")
+    results = reader.table("results", "metric", "mode", "weights", "compare", "ignore")
     data = reader.table("data", "files")
     run = reader.table("run", "python", "gpus", "on_retry")
     params = reader.table("params")
@@ -165,6 +169,8 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
             metric=reader.text(results, "results.metric", None),
             mode=reader.text(results, "results.mode", "max", ("max", "min")) or "max",
             weights=reader.texts(results, "results.weights", WEIGHTS),
+            compare=reader.texts(results, "results.compare", ()),
+            ignore=reader.texts(results, "results.ignore", ()),
         ),
         data=reader.texts(data, "data.files", ()),
         python=reader.text(run, "run.python", None),

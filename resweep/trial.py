@@ -4,7 +4,7 @@ PROJECT/config/generated/NAME/ID/TRIAL/    a capsule
 PROJECT/config/generated/NAME/             the sweep: index, generations, launcher
 PROJECT/config/generated/.snapshots/       the sources, each stored once by its content
 PROJECT/config/generated/.environments/    the environments, likewise
-PROJECT/model/generated/NAME/ID/TRIAL/     what training wrote; its attempts, and what `exec` ran, beside it
+PROJECT/model/generated/NAME/ID/TRIAL/     what training wrote; beside it its attempts, what `exec` and `reproduce` ran
 PROJECT/NAME-jobs.sh                       runs them all
 """
 
@@ -33,6 +33,8 @@ ENVIRONMENT = attempt.ENVIRONMENT  # of a capsule: where it was generated; of an
 FINGERPRINTS = attempt.FINGERPRINTS
 # what a capsule says of its origin: no part of the id or the manifest, for others may get the same trial elsewhere
 PROVENANCES = frozenset({PROVENANCE, ENVIRONMENT, FINGERPRINTS})
+REPRODUCED_SUFFIX = ".reproduced"  # beside a trial's output: what `reproduce` ran
+VERDICT = "verdict.json"  # and what came of it
 METRICS = "metrics.json"  # what training, and a command of `exec`, may write: a table of numbers
 # what a capsule holds beside the source and the two files named after its id
 CAPSULE_FILES = frozenset({TRAIN, RERUN, MANIFEST}) | PROVENANCES

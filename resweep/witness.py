@@ -138,10 +138,14 @@ class Witness:
         return file.startswith(self._inside) or os.path.realpath(file).startswith(self._inside)
 
     def _libraries(self) -> list[tuple[str, str]]:
-        """What only the loaded libraries know: the CUDA that torch was built for."""
+        """What only the loaded libraries know: the CUDA that torch was built for, the threads that it computed with."""
         torch = sys.modules.get("torch")
         version = sys.modules.get("torch.version")
         facts = {"torch": getattr(torch, "__version__", None), "torch.cuda": getattr(version, "cuda", None)}
+        try:
+            facts["torch.threads"] = torch.get_num_threads() if torch else None
+        except Exception:  # something else of that name
+            pass
         return [("library", "%s %s" % (name, value)) for name, value in facts.items() if torch and value]
 
     def _tell(self, facts: list[tuple[str, str]]) -> None:

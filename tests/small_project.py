@@ -7,6 +7,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,15 @@ class Project:
             Path(self.paths(name).place(entry.name).attempt(number), "record.json").read_text()
         )
         return record
+
+
+def interpreter(home: Path, version: str) -> str:
+    """A Python with everything that is installed here, and one small package in this version."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
+    site = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    # a path file inside a directory that a path file names is not followed
+    (site / "here.pth").write_text("".join(f"{entry}\n" for entry in sys.path if "site-packages" in entry))
+    (site / "tiny_pack.py").write_text(f"version = {version!r}\n")
+    (site / f"tiny_pack-{version}.dist-info").mkdir()
+    (site / f"tiny_pack-{version}.dist-info" / "METADATA").write_text(f"Name: tiny-pack\nVersion: {version}\n")
+    return str(home / "bin" / "python")

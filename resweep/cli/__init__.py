@@ -26,6 +26,8 @@ COMMANDS = {
     "exec": "Run another command with a finished trial's frozen code.",
     "show": "Print the filled configuration of a trial, or of a point of CONFIG.",
     "verify": "Check every byte of trials, or of an archive, against what was written.",
+    "reproduce": "Run a finished trial again, and say whether the same came out.",
+    "diff": "Show how two trials differ, in what they were given and what came out.",
     "pack": "Put trials into one archive, the same bytes wherever it is made.",
     "unpack": "Unpack such an archive, trusting nothing in it.",
     "import": "Turn a sweep of W&B or a search space of AllenTune into TOML.",

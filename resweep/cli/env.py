@@ -11,7 +11,7 @@ import click
 
 from resweep import attempt, environment, trial
 from resweep.cli import project, select
-from resweep.errors import TrialError, disk_errors
+from resweep.errors import disk_errors
 from resweep.index import Entry
 from resweep.trial import SweepPaths
 
@@ -52,15 +52,11 @@ def _trial(name: str) -> tuple[Path, str, Path | None]:
     """A trial's capsule, what people call it, and the directory of its last attempt; also of one that was moved."""
     if (Path(name) / trial.MANIFEST).is_file() and not attempt.Place(name).in_project:
         return Path(name), name, None
-    paths, entries = select.trials(project.root(), [name])
-    if len(entries) > 1:
-        raise TrialError(f"{name}: names {len(entries)} trials, expected one, such as {_called(paths, entries[0])}")
-    if not entries:
-        raise TrialError(f"{name}: names no trial, expected one")
-    place = paths.place(entries[0].name)
+    paths, entry = select.one(project.root(), name)
+    place = paths.place(entry.name)
     _, record = attempt.state(place)
     number = record.get("attempt") or place.last()
-    return Path(place.capsule), _called(paths, entries[0]), Path(place.attempt(number)) if number else None
+    return Path(place.capsule), _called(paths, entry), Path(place.attempt(number)) if number else None
 
 
 def _called(paths: SweepPaths, entry: Entry) -> str:

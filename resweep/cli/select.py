@@ -9,8 +9,9 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from resweep import index, status
-from resweep.errors import TrialError
+from resweep import index, results, status
+from resweep.cli import project
+from resweep.errors import ConfigError, TrialError
 from resweep.index import Entry
 from resweep.trial import SweepPaths
 
@@ -50,6 +51,42 @@ def trials(
     if states:
         chosen = [each.entry for each in status.survey(sweep, chosen) if each.state in states]
     return sweep, chosen
+
+
+def one(root: Path, name: str) -> tuple[SweepPaths, Entry]:
+    """The one trial that is named; a TrialError when there are several."""
+    paths, entries = trials(root, [name])
+    if not entries:
+        raise TrialError(f"{name}: names no trial, expected one")
+    if len(entries) > 1:
+        raise TrialError(f"{name}: names {len(entries)} trials, expected one, such as {paths.name}#{entries[0].number}")
+    return paths, entries[0]
+
+
+def best(root: Path, name: str) -> tuple[SweepPaths, list[Entry]]:
+    """The trial that `--best NAME` names, which is said: of those that have finished, the best by [results] metric."""
+    paths, entries = index.find(root, name)
+    options = project.definition(paths).results
+    if options.metric is None:
+        raise ConfigError(
+            f'--best {paths.name}: the sweep names no metric, expected [results] metric = "..." in its TOML; '
+            "generate it again with that"
+        )
+    rows = results.rows(paths, entries, options)
+    ranked = results.best(rows, options)
+    if not any(row.state == "finished" for row in rows):
+        raise TrialError(f"--best {paths.name}: no trial has finished")
+    if not ranked:
+        raise TrialError(f"--best {paths.name}: no finished trial has a number for {options.metric} in its metrics")
+    entry = ranked[0].entry
+    value = ranked[0].metrics[options.metric]
+    click.echo(f"{paths.name}: best by {options.metric} ({value:.4g}): {shown(entry)}", err=True)
+    return paths, [entry]
+
+
+def shown(entry: Entry) -> str:
+    """A trial as people know it: number, id, swept values."""
+    return f"#{entry.number} {entry.name} {entry.described()}".rstrip()
 
 
 def listed(paths: SweepPaths, entries: list[Entry], only: TextIO) -> list[Entry]:

@@ -127,7 +127,8 @@ def _add_capsule(found: _Found, capsule: Path) -> None:
             "`resweep verify` names everything that is not"
         )
     manifest = json.loads((capsule / trial.MANIFEST).read_bytes())
-    for path in (*manifest["files"], *manifest["snapshot"]["files"], trial.MANIFEST, trial.PROVENANCE):
+    origins = sorted(name for name in trial.PROVENANCES if (capsule / name).is_file())
+    for path in (*manifest["files"], *manifest["snapshot"]["files"], trial.MANIFEST, *origins):
         found.add(f"{capsule}/{path}", shared=True)
 
 

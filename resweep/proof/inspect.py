@@ -82,7 +82,7 @@ class _Inspection:
                 yield Difference(str(self._path), path, "changed", "", file.paths[0])
         if wanted and wanted[0].endswith("/" + trial.PROVENANCE):
             sha256 = self._altered.get(file.paths[0], file.sha256)
-            self._known.seals[sha256] = capsule.seal(b"".join(data))
+            self._known.origins[sha256] = capsule.origin(b"".join(data))
         elif wanted:
             self._kept |= dict.fromkeys(wanted, b"".join(data))
 

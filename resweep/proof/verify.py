@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from resweep import attempt, definition, index, snapshot, trial
+from resweep.capsule import TEMPORARY
 from resweep.errors import TrialError
 from resweep.generation import DEFINITION
 from resweep.index import Entry, Index
@@ -26,6 +28,7 @@ from resweep.proof.capsule import Contents, Difference, Known, Seen
 from resweep.trial import SweepPaths, TrialName
 
 _SOURCE = "snapshot.json"  # the list of a stored source
+_STORED = re.compile(r"[0-9a-f]{64}\.json")  # an environment
 _CHUNK = 1 << 20
 # what a generation's record held before it had a checksum
 _GENERATION_UNSEALED = frozenset(
@@ -94,8 +97,9 @@ def sweep(paths: SweepPaths) -> Report:
     listed = index.read(paths)
     cache = Cache()
     report = trials(paths, listed.entries, cache)
-    added = list(_unlisted(paths, {str(entry.name) for entry in listed.entries}))
-    return replace(report, differences=[*report.differences, *added, *_generations(paths, cache, listed)])
+    added = _unlisted(paths, {str(entry.name) for entry in listed.entries})
+    frozen = [*_generations(paths, cache, listed), *_environments(paths, cache)]
+    return replace(report, differences=[*report.differences, *added, *frozen])
 
 
 def trials(paths: SweepPaths, entries: Iterable[Entry], cache: Cache | None = None) -> Report:
@@ -276,11 +280,23 @@ def _generation(folder: Path, where: str, cache: Cache) -> Iterator[Difference]:
         seen = found.get(path)
         if seen is None or seen.sha256 != sha256:
             yield Difference(where, path, "changed" if seen else "missing", "", seen.file if seen else None)
-    provenance = found.get(trial.PROVENANCE)
-    if provenance is None:
-        yield Difference(where, trial.PROVENANCE, "missing")
-    elif cache.seals.get(provenance.sha256, judge.seal((folder / trial.PROVENANCE).read_bytes())) is False:
-        detail = "its checksum is not that of its content"
-        yield Difference(where, trial.PROVENANCE, "changed", detail, provenance.file)
-    for path in sorted(found.keys() - expected.keys() - {GENERATION, trial.PROVENANCE, trial.RERUN}):
+    contents = Contents(where, found, frozenset(), lambda path: (folder / path).read_bytes(), lambda _: None)
+    yield from judge.origins(contents, cache, frozenset({trial.FINGERPRINTS}))
+    known = {GENERATION, trial.PROVENANCE, trial.FINGERPRINTS, trial.RERUN}
+    for path in sorted(found.keys() - expected.keys() - known):
         yield Difference(where, path, "added", found[path].strange, found[path].file)
+
+
+def _environments(paths: SweepPaths, cache: Cache) -> Iterator[Difference]:
+    """How the stored environments of the project differ from the digests in their names; capsules need none of them."""
+    found: dict[str, Seen] = {}
+    where = paths.environments.name
+    if paths.environments.is_dir():
+        _walk(str(paths.environments), "", found, set(), cache)
+    for path, seen in sorted(found.items()):
+        if path.startswith(TEMPORARY):  # of a generation that is being written
+            continue
+        if not _STORED.fullmatch(path):
+            yield Difference(where, path, "added", seen.strange, seen.file)
+        elif seen.strange or path != f"{seen.sha256}.json":
+            yield Difference(where, path, "changed", seen.strange, seen.file)

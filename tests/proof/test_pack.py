@@ -429,3 +429,48 @@ def test_a_stream_is_what_common_programs_read(tmp_path: Path) -> None:
             assert done.stdout.startswith(b"hello" * 1000)
             assert len(done.stdout) in (5000, 5032)  # xz: the second stream's
             assert done.stderr == b""
+
+
+def test_a_sweep_with_data_runs_where_it_is_unpacked(project: Project, tmp_path: Path) -> None:
+    """Fingerprints travel with it, once; the data does not: it is asked for, checked, and found by RESWEEP_DATA."""
+    project.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["data/*.json"]\n', "data/one.json": "1"})
+    project.generate().ok()
+    path = packed(project)
+    assert inspect.verify(path).differences == []
+    names = [file.paths for file in contents_of(path).files]
+    for name, count in (("fingerprints.json", 5), ("environment.json", 4)):
+        assert [len(paths) for paths in names if paths[0].endswith(name)] == [count]
+    there = Project.__new__(Project)
+    object.__setattr__(there, "root", unpacked(path, "an other place"))
+    there.resweep("verify", "rnn").ok()
+    assert "data/one.json (missing)" in there.resweep("run", "rnn").err
+    there.shell(f"{sys.executable} -m resweep run rnn#1", RESWEEP_DATA=str(project.root)).ok()
+    launcher = f'{sys.executable} config/generated/rnn/attempt.py run "{there.capsules()[1]}"'
+    assert there.shell(launcher).status == 2
+    there.shell(launcher, RESWEEP_DATA=str(project.root)).ok()
+    project.write({"data/one.json": "2"})
+    assert (
+        "data/one.json (changed)"
+        in there.shell(
+            launcher.replace(str(there.capsules()[1]), str(there.capsules()[2])), RESWEEP_DATA=str(project.root)
+        ).err
+    )
+
+
+@pytest.mark.parametrize("name", ["environment.json", "fingerprints.json"])
+def test_a_changed_file_that_a_provenance_names_is_named_in_an_archive(project: Project, name: str) -> None:
+    """Also where the archive's own list was made to fit it."""
+    project.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["setup.py"]\n'})
+    project.generate().ok()
+    capsule = project.capsules()[0]
+    text = (capsule / name).read_text()
+    (capsule / name).chmod(0o644)
+    (capsule / name).write_text(text.replace('"format": 1', '"format": 2'))
+    (capsule / name).chmod(0o444)
+    assert f"{name} changed" in project.resweep("pack", "rnn", "-o", "a.tar.gz").err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive.verify, "capsule", lambda *_: [])
+        path = packed(project)
+    found = inspect.verify(path).differences
+    assert {(each.path, each.kind) for each in found} == {(name, "changed")}
+    assert len(found) == 4

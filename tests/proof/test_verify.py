@@ -70,7 +70,8 @@ def test_a_changed_byte_anywhere_in_a_capsule_is_named(swept: Project, data: st.
     found = named(folder)
     name = path.relative_to(folder).as_posix()
     assert (name, "changed") in found
-    assert len(found) == 1 or name == "manifest.json"
+    # these list others, which are then held against what they say
+    assert len(found) == 1 or name in ("manifest.json", "provenance.json")
     path.chmod(0o644)
     path.write_bytes(before)
     path.chmod(0o444)
@@ -118,6 +119,76 @@ def test_what_is_missing_added_or_of_another_kind_is_named(
     assert swept.resweep("verify", "rnn").status == 1
 
 
+@pytest.mark.parametrize("name", ["environment.json", "fingerprints.json"])
+def test_what_the_provenance_names_is_held_against_it(swept: Project, name: str) -> None:
+    """The environment and the data's fingerprints: missing, changed or there although none was written."""
+    swept.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["setup.py"]\n'})
+    swept.generate(name="fed").ok()
+    swept.resweep("verify", "fed").ok()
+    first, second, third, fourth = swept.capsules("fed")
+    assert named(first) == set()
+    flip(first / name, 40)
+    assert {(name, "changed")} == named(first) == named(second)
+    assert f"{name}: changed; one file that 4 trials (fed#1-4)" in swept.resweep("verify", "fed").out
+    (first / name).unlink()
+    assert named(first) == {(name, "missing")}
+    (first / name).mkdir()
+    assert (name, "changed") in named(first)
+    data = (second / name).read_bytes()
+    for each in (third, fourth):
+        (each / name).unlink()
+    (third / name).symlink_to(second / name)
+    assert named(third) == {(name, "changed")}
+    (fourth / name).write_bytes(bytes([data[0], *data[1:40], data[40] ^ 1, *data[41:]]))
+    assert named(fourth) == set()
+    without = swept.capsules("rnn")[0]
+    if name == "fingerprints.json":
+        (without / name).touch()
+        assert named(without) == {(name, "added")}
+
+
+def test_stored_environments_are_held_against_their_names(project: Project) -> None:
+    """A changed one and a stranger among them are named; one that is gone is not needed."""
+    project.generate().ok()
+    (stored,) = project.paths().environments.iterdir()
+    (project.paths().environments / "notes.txt").touch()
+    flip(stored, 100)
+    result = project.resweep("verify", "rnn")
+    assert "environment.json: changed; one file that 4 trials (rnn#1-4) and .environments" in result.out
+    assert ".environments: notes.txt: added" in result.out
+    flip(stored, 100)
+    stored.unlink()
+    (project.paths().environments / "notes.txt").unlink()
+    project.resweep("verify", "rnn").ok()
+
+
+def test_the_fingerprints_of_a_generation_are_checked(swept: Project) -> None:
+    """They are what the launcher checks the data against."""
+    swept.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["setup.py"]\n'})
+    swept.generate(name="fed").ok()
+    path = swept.paths("fed").generations / "1" / "fingerprints.json"
+    flip(path, 20)
+    assert (
+        "fingerprints.json: changed; one file that 4 trials (fed#1-4) and fed/generations/1"
+        in swept.resweep("verify", "fed").out
+    )
+    path.unlink()
+    assert "fed/generations/1: fingerprints.json: missing" in swept.resweep("verify", "fed").out
+
+
+def test_every_file_of_a_capsule_is_named_when_its_last_byte_changes(swept: Project) -> None:
+    """No file of a capsule is without a digest that somebody holds it against."""
+    swept.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["setup.py"]\n'})
+    swept.generate(name="fed").ok()
+    folder = swept.capsules("fed")[0]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
+    assert {"environment.json", "fingerprints.json", "provenance.json", "rerun.sh"} <= {path.name for path in files}
+    for path in files:
+        flip(path, -1)
+        assert (path.relative_to(folder).as_posix(), "changed") in named(folder)
+        flip(path, -1)
+
+
 def test_a_missing_directory_is_each_of_its_files(swept: Project) -> None:
     """Every file that has gone is a line of its own."""
     shutil.rmtree(swept.capsules()[0] / "qb")
@@ -132,7 +203,7 @@ def test_files_are_named_also_beside_a_broken_manifest(swept: Project) -> None:
     trial_.change("manifest.json", text.replace('"threads": 1', '"threads": 2'))
     found = {each.path: each.detail for each in verify.capsule(trial_.capsule, Cache())}
     assert found.keys() == {"manifest.json", "train.sh"}
-    assert found["train.sh"] == "by a manifest that changed"
+    assert found["train.sh"] == "by a manifest.json that changed"
 
 
 @pytest.mark.parametrize(
@@ -208,12 +279,14 @@ def test_a_repeats_digest_needs_the_first_trial(project: Project) -> None:
 
 
 def test_a_provenance_of_an_earlier_version_has_no_checksum(swept: Project) -> None:
-    """One without a checksum is told, and no difference."""
+    """One without a checksum, of a time that knew no environment.json, is told, and no difference."""
     for path in swept.root.glob("config/generated/rnn/**/provenance.json"):
         table = json.loads(path.read_text())
-        del table["checksum"]
+        for key in ("checksum", "environment", "data"):
+            del table[key]
         path.unlink()
-        path.write_text(json.dumps(table))
+        path.write_text(json.dumps({**table, "platform": "Linux", "interpreter": {}}))
+        (path.parent / "environment.json").unlink(missing_ok=True)
     result = swept.resweep("verify", "rnn").ok()
     assert "4 trials: provenance.json has no checksum" in result.err
 
@@ -281,7 +354,7 @@ def test_files_that_capsules_share_are_read_once(project: Project, monkeypatch: 
     assert (report.capsules, report.differences) == (100, [])
     inodes = {path.stat().st_ino for folder in project.capsules() for path in folder.rglob("*") if path.is_file()}
     assert len(hashed) == len(inodes) + 1  # the store's list
-    assert len(inodes) == 3 * 100 + 5
+    assert len(inodes) == 3 * 100 + 6
 
 
 def test_json_says_the_same(project: Project) -> None:

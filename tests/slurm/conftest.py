@@ -174,12 +174,12 @@ out.mkdir(exist_ok=True)
 time.sleep(1000)
 ' "$out"
 """
-    dies = 'kill -9 $PPID; kill -9 0\n'  # the launcher first, which so leaves no word of it
+    dies = "kill -9 $PPID; kill -9 0\n"  # the launcher first, which so leaves no word of it
     tables = {
         "deaf": (on_slurm.LONG, 'time = 1\nsignal = "USR1@50"'),
         "listens": (listens, 'time = 1\nsignal = "USR1@50"'),
-        "cancelled": (on_slurm.LONG, 'time = 5'),
-        "dies": (dies, 'no-requeue = true'),
+        "cancelled": (on_slurm.LONG, "time = 5"),
+        "dies": (dies, "no-requeue = true"),
     }
     projects = {}
     for name, (train, table) in tables.items():

@@ -1,0 +1,101 @@
+"""`resweep diff`: two trials side by side, section by section."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from resweep import trial
+from resweep.cli import project, select
+from resweep.errors import TrialError
+from resweep.proof import diff as proof
+from resweep.proof import side
+from resweep.proof.diff import File, Section, Value
+from resweep.proof.side import Side
+
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--only", multiple=True, type=click.Choice(list(proof.SECTIONS)), help="This section; may be given twice."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def diff(a: str, b: str, only: tuple[str, ...], as_json: bool) -> None:
+    """Show how the trials A and B differ: swept values, configuration, source, environment, data, seed, metrics.
+
+    A trial is named as everywhere; or by its directory, also in another project; or in an archive, which is read as it
+    is: FILE.tar.zst#17, FILE.tar.zst#ID/TRIAL.
+
+    Exit status 0: nothing differs; 1: something does; 2: a mistake in the command.
+    """
+    sides = _side(a), _side(b)
+    found = proof.diff(*sides, only)
+    if as_json:
+        table = proof.as_table(*sides, found)
+        click.echo(json.dumps(table, indent=2, sort_keys=True, ensure_ascii=False, default=str))
+    else:
+        for line in (*_heads(sides), *(line for name, section in found.items() for line in _lines(name, section))):
+            click.echo(line)
+    sys.exit(1 if any(found.values()) else 0)
+
+
+def _side(text: str) -> Side:
+    path, _, word = text.rpartition("#") if "#" in text else (text, "", "")
+    for file, named in ((Path(text), ""), (Path(path), word)):
+        if file.is_file():
+            return side.of_archive(file, named)
+    folder = Path(text)
+    if (folder / trial.MANIFEST).is_file():
+        return side.of_directory(folder)
+    if ".tar." in path:
+        raise TrialError(f"{text}: no such file, expected an archive that `resweep pack` has written, or a trial")
+    return side.of_project(*select.one(project.root(), text))
+
+
+def _heads(sides: tuple[Side, Side]) -> Iterator[str]:
+    for name, each in zip("ab", sides, strict=True):
+        yield f"{name}: {_safe(each.label)}"
+
+
+def _lines(name: str, section: Section) -> Iterator[str]:
+    if not section:
+        yield f"{name}: the same"
+        return
+    yield f"{name}:"
+    for each in section:
+        yield from _file(each) if isinstance(each, File) else _value(each)
+
+
+def _value(value: Value) -> Iterator[str]:
+    yield f"  {_safe(value.key)}: {_shown(value.before)} -> {_shown(value.after)}"
+
+
+def _file(file: File) -> Iterator[str]:
+    if file.lines is None:
+        yield f"  {_safe(file.path)}: {file.what} (no text)"
+        return
+    if not file.lines:
+        yield f"  {_safe(file.path)}: {file.what} (empty)"
+    for line in file.lines:
+        # click takes the colours out again where this is no terminal
+        yield click.style(_safe(line), fg=_COLOURS.get(line[:1]))
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return _safe(value if isinstance(value, str) else trial.jsonnable(value))
+
+
+def _safe(text: str) -> str:
+    """A text that others may have written, with what no terminal should be told written out."""
+    if text.isprintable() or not sys.stdout.isatty():
+        return text
+    return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,157 @@
+"""`resweep reproduce`: the words of the command, and the verdict, in its first line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from resweep import trial
+from resweep.cli import project, select
+from resweep.errors import ConfigError, disk_errors
+from resweep.index import Entry
+from resweep.proof import reproduce as proof
+from resweep.proof.causes import Change
+from resweep.proof.compare import Comparison, Kind, Metric
+from resweep.proof.verdict import DEVIATIONS, Spread, Verdict
+from resweep.trial import SweepPaths
+
+STATUS = {"identical": 0, "different": 1, "not compared": 2, "within the spread": 3}
+MOST = 20  # metrics, and other changes, that are shown; the file has them all
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name", metavar="[TRIAL]", required=False)
+@click.option("--best", metavar="NAME", help="The best trial of a sweep that has finished, by [results] metric.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where to run it, new or empty; by default a fresh directory beside the trial's attempts.",
+)
+@click.option("--unverified", is_flag=True, help="Also a trial that is no longer what was written.")
+@click.option("--allow-changed-data", is_flag=True, help="Also when the data is not what it was.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as it stands in verdict.json.")
+def reproduce(
+    name: str | None, best: str | None, into: Path | None, unverified: bool, allow_changed_data: bool, as_json: bool
+) -> None:
+    """Run TRIAL, which has finished, once more from its frozen directory, and compare what comes out.
+
+    It is verified first, and runs in a fresh directory: nothing that is there is touched. Compared is every file of the
+    output but logs; of metrics everything but durations and memory. [results] compare and ignore say otherwise.
+
+    Exit status 0: identical, to the bit; 3: different, but within the spread of the point's own repeats; 1: different;
+    2: a mistake, or nothing could be compared. The verdict is also a file, verdict.json, in the run's directory.
+    """
+    if (name is None) == (best is None):
+        raise ConfigError("reproduce: expected a trial, or --best NAME, and only one of these")
+    paths, entry = _chosen(name, best)
+    asked = project.definition(paths)
+    options = proof.Options(into, unverified, allow_changed_data)
+    with disk_errors(paths.root):
+        passed_over = proof.ready(paths, entry, options)
+        os.environ["RESWEEP_PYTHON"] = project.python(paths, asked)
+        directory = proof.prepare(paths, entry, options)
+        click.echo(f"{paths.name}{select.shown(entry)}: runs again in {project.short(directory)}", err=True)
+        found = proof.reproduce(paths, entry, asked, directory, options, passed_over)
+    if as_json:
+        click.echo((directory / trial.VERDICT).read_text("utf-8"), nl=False)
+    else:
+        for line in _lines(paths, entry, found):
+            click.echo(line)
+    sys.exit(STATUS[found.word])
+
+
+def _chosen(name: str | None, best: str | None) -> tuple[SweepPaths, Entry]:
+    if name is not None:
+        return select.one(project.root(), name)
+    paths, entries = select.best(project.root(), best or "")
+    return paths, entries[0]
+
+
+def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
+    word, says = _verdict(found)
+    yield f"{word}: {paths.name}#{entry.number} {entry.name}: {says}"
+    compared = found.comparison
+    if found.lacking:
+        weights = compared.of("not there to compare", kind="weights")
+        what = "the weights are" if weights else _count(len(found.lacking), "file") + " of the first run are"
+        yield f"  not compared  {what} not there to compare: {_few(found.lacking)}"
+    for metric in compared.metrics[:MOST]:
+        yield f"  metric    {_metric(metric, found.spreads)}"
+    if len(compared.metrics) > MOST:
+        yield f"            and {len(compared.metrics) - MOST} more"
+    for file in compared.of("changed", "missing", "new"):
+        if file.kind != "metrics" or file.what != "changed":
+            yield f"  {file.kind:<9} {file.path}: {file.what}"
+    for difference in found.unverified:
+        yield f"  trial     {difference}, since it was written"
+    if found.changes:
+        yield "  what was not the same:" if found.word == "identical" else "  what may explain it:"
+    for change in found.changes[:MOST]:
+        yield f"    {change_line(change)}"
+    if len(found.changes) > MOST:
+        yield f"    and {len(found.changes) - MOST} more"
+    if not found.changes and found.word in ("different", "within the spread"):
+        yield "  nothing that is known explains it: machine, packages, variables and data are the same; perhaps chance"
+        yield "  without a seed, or operations that do not repeat themselves, as on a GPU"
+    yield f"  verdict   {project.short(found.directory / trial.VERDICT)}"
+
+
+def _verdict(found: Verdict) -> tuple[str, str]:
+    compared = found.comparison
+    if found.word == "not compared":
+        return found.word, found.reason
+    if found.word == "identical":
+        parts = [_same(compared, kind) for kind in ("weights", "metrics", "file")]
+        return found.word, f"{', '.join(part for part in parts if part)}, bit for bit"
+    if found.word == "within the spread":
+        count = next((each.count for each in found.spreads.values()), 0)
+        rule = f"mean ± {DEVIATIONS:g} sd of {count} repeats"
+        metrics = f"each metric that differs is within {rule}" if count else "every metric is the same, not every file"
+        return found.word, metrics
+    changed = len(compared.of("changed", "missing", "new"))
+    reason = f" ({found.reason})" if found.reason else ""
+    return found.word, f"{_count(len(compared.metrics), 'metric')}, {_count(changed, 'file')}{reason}"
+
+
+def _same(compared: Comparison, kind: Kind) -> str:
+    count = len(compared.of("same", kind=kind))
+    if kind == "metrics":
+        return _count(compared.same_metrics, "metric") if count else ""
+    name = {"weights": "file of weights", "file": "other file"}[kind]
+    return _count(count, name) if count else ""
+
+
+def _metric(metric: Metric, spreads: dict[str, Spread] | object) -> str:
+    name = metric.key if metric.file == trial.METRICS else f"{metric.file}: {metric.key}"
+    difference = "" if metric.difference is None else f" ({metric.difference:+.3g})"
+    spread = spreads.get(metric.key) if isinstance(spreads, dict) and metric.file == trial.METRICS else None
+    usual = f", of {spread.count} repeats {spread.mean:.4g} ± {spread.deviation:.2g}" if spread else ""
+    return f"{name}: {_value(metric.before)} -> {_value(metric.after)}{difference}{usual}"
+
+
+def change_line(change: Change) -> str:
+    """One thing that differs between what surrounded two runs."""
+    return f"{change.section:<9} {change.what}: {_value(change.before)} -> {_value(change.after)}"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "nothing"
+    text = value if isinstance(value, str) else trial.jsonnable(value)
+    return text if text.isprintable() else ascii(text)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _count(number: int, what: str) -> str:
+    if number == 1:
+        return f"1 {what}"
+    first, _, rest = what.partition(" of ")
+    return f"{number:,} {first}s of {rest}" if rest else f"{number:,} {what}s"

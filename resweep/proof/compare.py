@@ -1,0 +1,298 @@
+"""Two outputs of a trial, file by file and metric by metric: to the bit, but for what no two runs have in common.
+
+Logs, durations, memory and the paths of the two directories are left out. Archives (zip, tar, what torch saves) are
+compared by what they hold, since their headers tell the time.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from resweep.sweep import ResultsOptions
+
+# files that tell when and where a run was
+LOGS = ("*.log", "log.txt", "events.out.tfevents*", "*.prof", "*.pid")
+# keys of metrics, whatever their case, whole or one part of a dotted key: how long it took, what memory, when
+PASSING = (
+    *("*duration*", "*elapsed*", "*runtime*", "*timestamp*", "time", "time_*", "*_time", "*_seconds", "seconds"),
+    *("*per_second*", "*_per_sec", "*memory*", "*_mb", "*_mib", "*_gb", "*_gib"),
+)
+METRICS = ("metrics*.json", "metrics*.jsonl")
+LARGEST_TEXT = 1 << 26  # bytes of a file that is looked through for the paths of the two runs
+_CHUNK = 1 << 20
+_GZIP = b"\x1f\x8b"
+
+Kind = Literal["weights", "metrics", "file"]
+What = Literal["same", "changed", "missing", "new", "not there to compare"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is compared: `files` (none: all), and patterns of the files and metrics that are not."""
+
+    files: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: ResultsOptions) -> Rules:
+        """As `[results]` says."""
+        return cls(options.compare, options.ignore, options.weights)
+
+    def kind(self, path: str) -> Kind | None:
+        """What a file of the output is; None when it is not compared."""
+        if fits(path, (*LOGS, *self.ignored)) or (self.files and not fits(path, self.files)):
+            return None
+        return "metrics" if fits(path, METRICS) else "weights" if fits(path, self.weights) else "file"
+
+    def ignores(self, key: str) -> bool:
+        """Whether a metric is left out."""
+        names = [name.lower() for name in (key, *key.split("."))]
+        return any(fnmatchcase(name, each.lower()) for name in names for each in (*PASSING, *self.ignored))
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one run wrote: its directory, the paths that its files may name, and patterns of files that may have gone.
+
+    `kept` are those that are there for sure, if they ever were; None: all are.
+    """
+
+    directory: Path
+    own: tuple[str, ...] = ()
+    kept: tuple[str, ...] | None = None
+    gone: tuple[str, ...] = ()
+
+    def may_lack(self, path: str) -> bool:
+        """Whether a file may have been there when the run ended, and was taken away or left behind since."""
+        return fits(path, self.gone) or (self.kept is not None and not fits(path, self.kept))
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the outputs, and how the second differs from the first."""
+
+    path: str
+    kind: Kind
+    what: What
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that differs; None where one of the two has none."""
+
+    file: str
+    key: str
+    before: Any
+    after: Any
+
+    @property
+    def difference(self) -> float | None:
+        """How much there is more, where that means something."""
+        if not (is_number(self.before) and is_number(self.after)):
+            return None
+        return float(self.after - self.before)
+
+
+@dataclass
+class Comparison:
+    """How two outputs differ: every file that was compared, the metrics that differ, and what was left out."""
+
+    files: list[File] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
+    same_metrics: int = 0
+    ignored_files: list[str] = field(default_factory=list)
+    ignored_keys: set[str] = field(default_factory=set)
+
+    def of(self, *what: What, kind: Kind | None = None) -> list[File]:
+        """The files that are so, of one kind if that is said."""
+        return [file for file in self.files if file.what in what and kind in (None, file.kind)]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing that was compared differs."""
+        return not self.of("changed", "missing", "new")
+
+
+def compare(before: Output, after: Output, rules: Rules) -> Comparison:
+    """Compare what two runs wrote."""
+    old, new = (dict(_listed(each.directory)) for each in (before, after))
+    found = Comparison()
+    for path in sorted(old.keys() | new.keys()):
+        kind = rules.kind(path)
+        if kind is None:
+            found.ignored_files.append(path)
+        elif path not in old:
+            found.files.append(File(path, kind, "not there to compare" if before.may_lack(path) else "new"))
+        elif path not in new:
+            found.files.append(File(path, kind, "missing"))
+        else:
+            same = _same(found, path, (before, after), rules, kind)
+            found.files.append(File(path, kind, "same" if same else "changed"))
+    return found
+
+
+def fits(path: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a path below the output fits a pattern: by its name, or whole where the pattern has a slash."""
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value of JSON is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _listed(top: Path) -> Iterator[tuple[str, Path]]:
+    """The files and links below a directory."""
+    for folder, folders, names in os.walk(top):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in (*names, *links):
+            path = Path(folder, name)
+            mode = path.lstat().st_mode
+            if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
+                yield path.relative_to(top).as_posix(), path
+
+
+def _same(found: Comparison, path: str, outputs: tuple[Output, Output], rules: Rules, kind: Kind) -> bool:
+    """Whether a file of both is the same; notes the metrics that differ."""
+    first, second = (each.directory / path for each in outputs)
+    if first.is_symlink() or second.is_symlink():
+        return first.is_symlink() and second.is_symlink() and len({_link(each, path) for each in outputs}) == 1
+    tables = [read_table(each) for each in (first, second)]
+    if tables[0] is not None and tables[1] is not None:
+        return _same_table(found, path, (tables[0], tables[1]), outputs, rules, kind)
+    if _digest(first) == _digest(second):
+        return True
+    contents = [archived(each) for each in (first, second)]
+    if contents[0] is not None:
+        return contents[0] == contents[1]
+    texts = [_without_paths(each, path) for each in outputs]
+    return texts[0] is not None and texts[0] == texts[1]
+
+
+def _same_table(
+    found: Comparison,
+    path: str,
+    tables: tuple[Mapping[str, Any], Mapping[str, Any]],
+    outputs: tuple[Output, Output],
+    rules: Rules,
+    kind: Kind,
+) -> bool:
+    old, new = ({key: _own(value, each) for key, value in t.items()} for t, each in zip(tables, outputs, strict=True))
+    same = True
+    for key in sorted(old.keys() | new.keys()):
+        if rules.ignores(key):
+            found.ignored_keys.add(key)
+        # as text, so that 1 and 1.0 differ, and NaN is NaN
+        elif key in old and key in new and json.dumps(old[key]) == json.dumps(new[key]):
+            found.same_metrics += kind == "metrics"
+        else:
+            same = False
+            if kind == "metrics":
+                found.metrics.append(Metric(path, key, old.get(key), new.get(key)))
+    return same
+
+
+def read_table(path: Path) -> dict[str, Any] | None:
+    """The values of a JSON file by dotted key, of each line where it has lines; None where it holds no such."""
+    if path.suffix not in (".json", ".jsonl") or path.stat().st_size > LARGEST_TEXT:
+        return None
+    try:
+        text = path.read_text("utf-8")
+        lines = text.splitlines() if path.suffix == ".jsonl" else [text]
+        values = [json.loads(line) for line in lines if line.strip()]
+        if not all(isinstance(value, dict) for value in values):
+            return None
+        return dict(flat(dict(enumerate(values)) if path.suffix == ".jsonl" else values[0]))
+    except (OSError, ValueError, IndexError, RecursionError):
+        return None
+
+
+def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested tables and lists by dotted key; an empty one is a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not items:
+        yield key, value
+    for name, each in items:
+        yield from flat(each, f"{key}.{name}" if key else str(name))
+
+
+def _own(value: Any, output: Output) -> Any:
+    """A value without the paths of its run."""
+    if isinstance(value, str):
+        for path in output.own:
+            value = value.replace(path, "<output>")
+    return value
+
+
+def _link(output: Output, path: str) -> str:
+    return str(_own(os.readlink(output.directory / path), output))
+
+
+def _without_paths(output: Output, path: str) -> bytes | None:
+    """The bytes of a file without the paths of its run; None of a big one."""
+    file = output.directory / path
+    if file.stat().st_size > LARGEST_TEXT:
+        return None
+    data = file.read_bytes()
+    for each in output.own:
+        data = data.replace(os.fsencode(each), b"<output>")
+    return data
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb", buffering=0) as file:
+        return _hash(file)
+
+
+def _hash(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def archived(path: Path) -> dict[str, str] | None:
+    """What an archive holds, by name: sha256 or what else a member is; None for what is none, or is damaged."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as zipped:
+                return {name: _member(zipped.open(name)) for name in sorted(zipped.namelist())}
+        if tarfile.is_tarfile(path):
+            with tarfile.open(path) as tar:
+                members = {member.name: _in_tar(tar, member) for member in tar}
+            with open(path, "rb") as file:
+                if file.read(2) == _GZIP:  # reading members stops before the checksum at its end
+                    with gzip.open(path) as unzipped:
+                        _hash(unzipped)  # type: ignore[arg-type]
+            return members
+        with gzip.open(path) as unzipped:
+            return {"": _hash(unzipped)}  # type: ignore[arg-type]
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, tarfile.TarError, zipfile.BadZipFile):
+        return None
+    except Exception as error:  # zlib.error, lzma.LZMAError: each library has its own
+        if type(error).__module__ in ("zlib", "lzma", "_lzma", "_bz2"):
+            return None
+        raise
+
+
+def _in_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    file = tar.extractfile(member) if member.isreg() else None
+    return _member(file) if file else f"{member.type!r} {member.linkname}"
+
+
+def _member(file: IO[bytes]) -> str:
+    with file:
+        return _hash(file)

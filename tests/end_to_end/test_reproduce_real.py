@@ -1,0 +1,112 @@
+"""The example once more: identical to the bit, here and where it was unpacked; and when not, the cause is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from small_project import Project, Result, interpreter
+from test_real_training import example
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+# what a person may have in a train.sh: threads from outside, and something about a package among the metrics
+TRAIN = """\
+set -e
+cd "$1"
+export OMP_NUM_THREADS="${MY_THREADS:-$OMP_NUM_THREADS}"
+"$RESWEEP_PYTHON" qb/main.py train "$2"
+"$RESWEEP_PYTHON" - "$2" <<'END'
+import json, sys, tiny_pack, tomllib
+with open(sys.argv[1], "rb") as file:
+    path = tomllib.load(file)["serialization_dir"] + "/metrics.json"
+with open(path) as file:
+    metrics = json.load(file)
+with open(path, "w") as file:
+    json.dump({**metrics, "tiny": tiny_pack.version}, file)
+END
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
+    """One short trial of the example, which reads its data from beside the project's source; and its interpreters."""
+    home = tmp_path_factory.mktemp("reproduce")
+    project = example(home / "a clone")
+    (project.root / "data").mkdir()
+    shutil.copy(project.root / "qb/data/quiz.json", project.root / "data/quiz.json")
+    (project.root / "train.sh").write_text(TRAIN)
+    one = interpreter(home / "1.0", "1.0")
+    interpreter(home / "2.0", "2.0")
+    (project.root / "config" / "one.toml").write_text(
+        f"[run]\npython = {json.dumps(one)}\n"
+        '[data]\nfiles = ["data/*.json"]\n[results]\nmetric = "best_validation_accuracy"\n'
+        f"[params]\nlr = 0.003\ndropout = 0.25\nhidden_dim = 128\nn_hidden_layers = 1\ndebug = true\n"
+        f"data = {json.dumps(str(project.root / 'data/quiz.json'))}\n"
+    )
+    project.resweep("config/one.toml", "rnn_model.jsonnet", "demo").ok()
+    project.resweep("run", "demo").ok()
+    return project, home
+
+
+def again(project: Project, *arguments: str, **environment: str) -> Result:
+    """`resweep reproduce demo#1`, or with other words."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return project.resweep("reproduce", *(arguments or ("demo#1",)))
+
+
+def test_a_real_trial_is_identical(trained: tuple[Project, Path]) -> None:
+    """Weights and metrics, bit for bit; model.tar.gz by what it holds."""
+    result = again(trained[0], "--best", "demo").ok()
+    assert result.out.startswith("identical: demo#1 ")
+    assert "4 files of weights" in result.out
+    assert "what was not the same" not in result.out
+
+
+def test_the_thread_count_is_named(trained: tuple[Project, Path]) -> None:
+    """Two threads give other weights; torch itself says how many there were."""
+    result = again(trained[0], MY_THREADS="2")
+    assert result.status == 1
+    assert "  weights   best.th: changed\n" in result.out
+    assert "    threads   torch.threads: 1 -> 2\n" in result.out
+
+
+def test_the_package_is_named(trained: tuple[Project, Path]) -> None:
+    """An interpreter with another version of one package."""
+    result = again(trained[0], RESWEEP_PYTHON=str(trained[1] / "2.0/bin/python"))
+    assert result.status == 1
+    assert "  metric    tiny: 1.0 -> 2.0\n" in result.out
+    assert "    packages  tiny-pack: 1.0 -> 2.0\n" in result.out
+
+
+def test_the_data_is_named(trained: tuple[Project, Path]) -> None:
+    """Refused with its name; allowed, it is what may explain the other weights."""
+    data = trained[0].root / "data/quiz.json"
+    before = data.read_text()
+    data.write_text(before.replace(" the ", " a "))
+    try:
+        assert "data/quiz.json (changed)" in again(trained[0]).err
+        result = again(trained[0], "demo#1", "--allow-changed-data")
+    finally:
+        data.write_text(before)
+    assert result.status == 1
+    assert "    data      data/quiz.json: as fingerprinted -> changed\n" in result.out
+
+
+@pytest.mark.parametrize("outputs", ["all", "metrics"])
+def test_what_was_unpacked_elsewhere_is_identical(trained: tuple[Project, Path], outputs: str, tmp_path: Path) -> None:
+    """Packed on one path and unpacked on another with a space in it; the data stays where it was."""
+    project, _ = trained
+    archive = tmp_path / "demo.tar.gz"
+    project.resweep("pack", "demo", "--outputs", outputs, "-o", str(archive)).ok()
+    there = Project.__new__(Project)
+    there.root = tmp_path / "an other place"  # type: ignore[misc]
+    project.resweep("unpack", str(archive), str(there.root)).ok()
+    result = again(there, RESWEEP_DATA=str(project.root)).ok()
+    assert result.out.startswith("identical: demo#1 ")
+    assert ("the weights are not there to compare" in result.out) == (outputs == "metrics")
+    there.resweep("diff", "demo#1", str(archive)).ok()

@@ -67,7 +67,7 @@ def frail_cluster(_installed: None) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def patient_cluster(_installed: None) -> Iterator[Cluster]:
     """A cluster with Slurm's own MaxArraySize, whose thousands of tasks leave the processor to the other tests."""
-    with _running(Cluster(nice=15, DBD=0, MAXARRAY=1001)) as cluster:
+    with _running(Cluster(nice=5, DBD=0, MAXARRAY=1001, NODES=1, CPUS=6)) as cluster:
         yield cluster
 
 
@@ -174,12 +174,12 @@ out.mkdir(exist_ok=True)
 time.sleep(1000)
 ' "$out"
 """
-    dies = 'kill -9 $PPID; kill -9 0\n'  # the launcher first, which so leaves no word of it
+    dies = "kill -9 $PPID; kill -9 0\n"  # the launcher first, which so leaves no word of it
     tables = {
         "deaf": (on_slurm.LONG, 'time = 1\nsignal = "USR1@50"'),
         "listens": (listens, 'time = 1\nsignal = "USR1@50"'),
-        "cancelled": (on_slurm.LONG, 'time = 5'),
-        "dies": (dies, 'no-requeue = true'),
+        "cancelled": (on_slurm.LONG, "time = 5"),
+        "dies": (dies, "no-requeue = true"),
     }
     projects = {}
     for name, (train, table) in tables.items():

@@ -67,7 +67,7 @@ def frail_cluster(_installed: None) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def patient_cluster(_installed: None) -> Iterator[Cluster]:
     """A cluster with Slurm's own MaxArraySize, whose thousands of tasks leave the processor to the other tests."""
-    with _running(Cluster(nice=15, DBD=0, MAXARRAY=1001)) as cluster:
+    with _running(Cluster(nice=5, DBD=0, MAXARRAY=1001, NODES=1, CPUS=6)) as cluster:
         yield cluster
 
 

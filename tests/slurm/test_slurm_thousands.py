@@ -1,0 +1,21 @@
+"""Thousands of trials in one go, where a site's arrays are shorter than that."""
+
+from __future__ import annotations
+
+import pytest
+import running
+from on_slurm import Cluster, jobs, runs
+from small_project import Project
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def test_2500_trials_go_in_as_three_arrays_where_an_array_has_at_most_1000_and_all_complete(
+    thousands: Project, patient_cluster: Cluster
+) -> None:
+    """They were submitted when the session began; each trial has run exactly once."""
+    assert [(job.first, job.last) for job in jobs(thousands)] == [(1, 1000), (1, 1000), (1, 500)]
+    patient_cluster.drained(550)
+    assert set(running.states(thousands)) == {"finished"}
+    assert set(running.attempts(thousands)) == {1}
+    assert runs(thousands) == list(range(2500))

@@ -105,7 +105,9 @@ def test_an_output_in_which_nothing_is_kept_goes_whole(trial: Trial) -> None:
     trial.train('mkdir -p "$out/a/b"; echo > "$out/a/b/c"; exit 1')
     trial.launch()
     trial.project.resweep("clean", "rnn", "--failed", "--yes").ok()
-    assert sorted(os.listdir(trial.directory())) == sorted([f"{trial.name.id}.toml", "environment.json", "log.txt", "record.json"])
+    assert sorted(os.listdir(trial.directory())) == sorted(
+        [f"{trial.name.id}.toml", "environment.json", "log.txt", "record.json"]
+    )
     trial.train('mkdir "$out"')
     trial.launch().ok()
 

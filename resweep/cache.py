@@ -1,0 +1,119 @@
+"""What was read of a sweep's trials, kept in the user's cache directory: a second look only asks what has changed.
+
+What is kept of a trial counts only while every file and directory that was looked at for it has the size, both times
+and inode that it had before it was read, and had been left alone for some seconds by then, so that a later change must
+show in its times. Nothing of a project is written to, and the whole directory can be removed at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+from resweep.data import RACY_NANOSECONDS
+
+FORMAT = 1
+_GONE = "-"
+
+
+def home() -> Path:
+    """The user's directory for what can be worked out again."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    # the specification says to ignore a relative one
+    return (Path(named) if os.path.isabs(named) else Path.home() / ".cache") / "resweep"
+
+
+class Watch:
+    """The files and directories that were looked at for one trial, with the stamps that they had before."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self.seen: dict[str, str] = {}
+        self.settled = True
+
+    def look(self, path: str) -> None:
+        """Note a path that is about to be looked at; the first look at it counts."""
+        name = os.path.relpath(path, self._base) if not path.startswith(self._base) else path[len(self._base) :]
+        if name not in self.seen:
+            self.seen[name], newest = _stamp(path)
+            if newest + RACY_NANOSECONDS > time.time_ns():
+                self.settled = False
+
+
+class Cache:
+    """What is known of the trials of one sweep, below the directory `base`, read with the options `key`.
+
+    Any number of processes may use it at once: it is replaced whole. One that is torn or of another version is as none.
+    """
+
+    def __init__(self, base: str, key: object) -> None:
+        # not below a directory that may be moved to another user's: the path tells sweeps apart, and so do the options
+        name = hashlib.sha256(json.dumps([base, key]).encode()).hexdigest()[:32]
+        self._path = home() / "results" / f"{name}.json"
+        self._base = base
+        self._known: dict[str, list[Any]] = _load(self._path)
+        self._kept: dict[str, list[Any]] = {}
+        self._changed = False
+
+    def get(self, trial: str) -> Any:
+        """What was put for a trial, if nothing that it came from has changed; else None."""
+        known = self._known.get(trial)
+        if known is None:
+            return None
+        names, stamps, value = known
+        base = self._base
+        for name, stamp in zip(names, stamps, strict=True):
+            if _stamp(base + name)[0] != stamp:
+                return None
+        self._kept[trial] = known
+        return value
+
+    def put(self, trial: str, watch: Watch, value: Any) -> None:
+        """Keep what was read of a trial, which JSON must be able to hold."""
+        if watch.settled:
+            self._kept[trial] = [list(watch.seen), list(watch.seen.values()), value]
+            self._changed = True
+
+    def save(self) -> None:
+        """Write down what is known by now. A cache that cannot be written costs time and nothing else."""
+        if not self._changed:
+            return
+        # others may have looked at other trials meanwhile
+        body = json.dumps({**_load(self._path), **self._kept}, separators=(",", ":")).encode()
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor, part = tempfile.mkstemp(dir=self._path.parent)
+            try:
+                with open(descriptor, "wb") as file:
+                    file.write(b"%d %d\n" % (FORMAT, zlib.crc32(body)))
+                    file.write(body)
+                os.replace(part, self._path)
+            except OSError:
+                os.remove(part)
+        self._changed = False
+
+
+def _load(path: Path) -> dict[str, list[Any]]:
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        head, _, body = path.read_bytes().partition(b"\n")
+        if head == b"%d %d" % (FORMAT, zlib.crc32(body)):
+            known: dict[str, list[Any]] = json.loads(body)
+            return known
+    return {}
+
+
+def _stamp(path: str) -> tuple[str, int]:
+    """What changes when a path is written to, as one text; and the newer of its times."""
+    try:
+        now = os.stat(path)
+    except OSError:
+        return _GONE, 0
+    changed, status = now.st_mtime_ns, now.st_ctime_ns
+    return f"{now.st_ino:x} {now.st_size:x} {changed:x} {status:x}", max(changed, status)

@@ -14,12 +14,13 @@ import os
 import tempfile
 import time
 import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from resweep.data import RACY_NANOSECONDS
 
-FORMAT = 1
+FORMAT = 2
 _GONE = "-"
 
 
@@ -31,7 +32,10 @@ def home() -> Path:
 
 
 class Watch:
-    """The files and directories that were looked at for one trial, with the stamps that they had before."""
+    """The files and directories that were looked at for one trial, with the stamps that they had before.
+
+    They are named by what comes after `base`, with which most of them begin.
+    """
 
     def __init__(self, base: str) -> None:
         self._base = base
@@ -40,53 +44,68 @@ class Watch:
 
     def look(self, path: str) -> None:
         """Note a path that is about to be looked at; the first look at it counts."""
-        name = os.path.relpath(path, self._base) if not path.startswith(self._base) else path[len(self._base) :]
+        if not path.startswith(self._base):
+            self.settled = False
+            return
+        name = path[len(self._base) :]
         if name not in self.seen:
             self.seen[name], newest = _stamp(path)
             if newest + RACY_NANOSECONDS > time.time_ns():
                 self.settled = False
 
 
+@dataclass
+class _Known:
+    """What the file holds. `names` has lists that many trials share: of paths, of metrics."""
+
+    names: list[list[str]] = field(default_factory=list)
+    trials: dict[str, list[Any]] = field(default_factory=dict)
+
+
 class Cache:
     """What is known of the trials of one sweep, below the directory `base`, read with the options `key`.
 
-    Any number of processes may use it at once: it is replaced whole. One that is torn or of another version is as none.
+    A trial TRIAL has its files at `base` + TRIAL + a suffix. Any number of processes may use a cache at once: it is
+    replaced whole. One that is torn or of another version is as none.
     """
 
     def __init__(self, base: str, key: object) -> None:
-        # not below a directory that may be moved to another user's: the path tells sweeps apart, and so do the options
         name = hashlib.sha256(json.dumps([base, key]).encode()).hexdigest()[:32]
         self._path = home() / "results" / f"{name}.json"
         self._base = base
-        self._known: dict[str, list[Any]] = _load(self._path)
-        self._kept: dict[str, list[Any]] = {}
-        self._changed = False
+        self._known = _load(self._path)
+        self._new: dict[str, tuple[Watch, list[Any], dict[str, Any]]] = {}
 
-    def get(self, trial: str) -> Any:
-        """What was put for a trial, if nothing that it came from has changed; else None."""
-        known = self._known.get(trial)
+    def get(self, trial: str) -> tuple[list[Any], dict[str, Any]] | None:
+        """What was put for a trial, if nothing that it came from has changed."""
+        known = self._known.trials.get(trial)
         if known is None:
             return None
-        names, stamps, value = known
-        base = self._base
-        for name, stamp in zip(names, stamps, strict=True):
-            if _stamp(base + name)[0] != stamp:
+        suffixes, stamps, fields, keys, values = known
+        base = self._base + trial
+        names = self._known.names
+        for suffix, stamp in zip(names[suffixes], stamps, strict=True):
+            if _stamp(base + suffix)[0] != stamp:
                 return None
-        self._kept[trial] = known
-        return value
+        return fields, dict(zip(names[keys], values, strict=True))
 
-    def put(self, trial: str, watch: Watch, value: Any) -> None:
+    def put(self, trial: str, watch: Watch, fields: list[Any], table: dict[str, Any]) -> None:
         """Keep what was read of a trial, which JSON must be able to hold."""
         if watch.settled:
-            self._kept[trial] = [list(watch.seen), list(watch.seen.values()), value]
-            self._changed = True
+            self._new[trial] = (watch, fields, table)
 
     def save(self) -> None:
-        """Write down what is known by now. A cache that cannot be written costs time and nothing else."""
-        if not self._changed:
+        """Write down what is new. A cache that cannot be written costs time and nothing else."""
+        if not self._new:
             return
-        # others may have looked at other trials meanwhile
-        body = json.dumps({**_load(self._path), **self._kept}, separators=(",", ":")).encode()
+        known = _load(self._path)  # others may have looked at other trials meanwhile
+        numbers = {tuple(names): number for number, names in enumerate(known.names)}
+        for trial, (watch, fields, table) in self._new.items():
+            suffixes = numbers.setdefault(tuple(watch.seen), len(numbers))
+            keys = numbers.setdefault(tuple(table), len(numbers))
+            known.trials[trial] = [suffixes, list(watch.seen.values()), fields, keys, list(table.values())]
+        self._new = {}
+        body = json.dumps([list(numbers), known.trials], separators=(",", ":")).encode()
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor, part = tempfile.mkstemp(dir=self._path.parent)
@@ -97,16 +116,14 @@ class Cache:
                 os.replace(part, self._path)
             except OSError:
                 os.remove(part)
-        self._changed = False
 
 
-def _load(path: Path) -> dict[str, list[Any]]:
+def _load(path: Path) -> _Known:
     with contextlib.suppress(OSError, ValueError, RecursionError):
         head, _, body = path.read_bytes().partition(b"\n")
         if head == b"%d %d" % (FORMAT, zlib.crc32(body)):
-            known: dict[str, list[Any]] = json.loads(body)
-            return known
-    return {}
+            return _Known(*json.loads(body))
+    return _Known()
 
 
 def _stamp(path: str) -> tuple[str, int]:

@@ -24,7 +24,7 @@ from resweep.environment import Capture
 from resweep.errors import DiskError, disk_errors
 from resweep.index import Index
 from resweep.plan import GENERATION, Plan, SourceChange, last_generation, plan
-from resweep.snapshot import Build
+from resweep.snapshot import Build, Frozen
 from resweep.space import Grid
 from resweep.template import Template
 from resweep.trial import SweepPaths
@@ -44,6 +44,7 @@ class Request:
     overrides: tuple[str, ...] = ()
     source_change: SourceChange = "ask"
     way: jobs.Way = "auto"
+    source: Path | None = None  # a capsule whose source and train.sh are taken, in place of the project's
 
 
 def generate(request: Request, dry_run: bool = False, progress: Progress = lambda *_: None) -> Plan:
@@ -55,12 +56,13 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     paths = SweepPaths(snapshot.find_root(Path.cwd()), request.name)
     asked = sweep.load(request.config, request.overrides)
     python = snapshot.find_python(asked.python, asked.where, paths.root)
-    train = definition.read_train(paths.root)
+    train = definition.read_train(request.source or paths.root)
     with ExitStack() as stack:
         stack.enter_context(disk_errors(paths.root))
         # three processes of their own, each slower than what happens here meanwhile
         grid = stack.enter_context(Grid(asked))
-        build = stack.enter_context(Build(paths.root, asked.snapshot, python))
+        frozen_source = Frozen(request.source) if request.source else None
+        build = stack.enter_context(frozen_source or Build(paths.root, asked.snapshot, python))
         capture = stack.enter_context(Capture(paths.root, python))
         template = Template(request.base)
         points = grid.points()

@@ -15,7 +15,8 @@ from resweep.trial import SweepPaths
 
 # what a row keeps of a record, where it says something
 RECORDED = ("attempt", "host", "started", "ended", "exit_status", "signal", "peak_memory_bytes", "gpus")
-_MARKS = ("leaked", "data_changed")
+# what is said of a trial beside its row, where it has any
+MARKS = ("leaked", "data_changed")
 # what a trial in one of these states came to is in its files alone; the others depend on processes and clocks
 _ENDED = ("finished", "failed", "stopped")
 
@@ -61,7 +62,7 @@ def best(table: Iterable[Row], options: ResultsOptions) -> list[Row]:
 
 def executed(table: Iterable[Row]) -> list[str]:
     """The names of the numbers that commands of `exec` gave for these trials."""
-    return list(dict.fromkeys(k for row in table for k in row.executed if isinstance(row.metrics[k], int | float)))
+    return list(dict.fromkeys(k for row in table for k in row.executed if metrics.number(row.metrics[k])))
 
 
 def _rank(row: Row, options: ResultsOptions) -> tuple[bool, float]:
@@ -94,12 +95,12 @@ def _known_row(paths: SweepPaths, base: str, entry: Entry, options: ResultsOptio
     name = f"{entry.id}/{entry.trial}"
     kept = known.get(name)
     if kept is not None:
-        state, seconds, values, problem, record, executed = kept
+        (state, seconds, problem, record, executed), values = kept
         return Row(entry, state, seconds, values, problem, record, tuple(executed), paths.name)
-    watch = cache.Watch(base)
+    watch = cache.Watch(base + name)
     row = _row(paths, entry, options, watch.look)
     if row.state in _ENDED:
-        known.put(name, watch, [row.state, row.seconds, row.metrics, row.problem, row.record, row.executed])
+        known.put(name, watch, [row.state, row.seconds, row.problem, row.record, row.executed], row.metrics)
     return row
 
 
@@ -127,7 +128,7 @@ def _row(paths: SweepPaths, entry: Entry, options: ResultsOptions, look: metrics
     elif state in _ENDED:  # what is kept must have been looked at before it was read
         look(os.path.join(directory, attempt.RECORD))
         state, record = attempt.state(place)
-    kept = {key: record[key] for key in (*RECORDED, *_MARKS) if record.get(key) is not None and record[key] != []}
+    kept = {key: record[key] for key in (*RECORDED, *MARKS) if record.get(key) is not None and record[key] != []}
     return Row(entry, state, record.get("seconds"), values, "; ".join(problems), kept, tuple(executed), paths.name)
 
 

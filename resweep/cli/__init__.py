@@ -23,6 +23,7 @@ COMMANDS = {
     "results": "Show what each trial was given, and what came out.",
     "env": "Show what a trial was frozen and run with; rebuild its packages.",
     "exec": "Run another command with a finished trial's frozen code.",
+    "promote": "Make a new sweep of one trial: more seeds, more data.",
     "verify": "Check every byte of trials, or of an archive, against what was written.",
     "pack": "Put trials into one archive, the same bytes wherever it is made.",
     "unpack": "Unpack such an archive, trusting nothing in it.",

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import click
 
-from resweep import attempt, gpus, index, results
+from resweep import attempt, gpus, index
 from resweep import exec as execution
+from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, TrialError, disk_errors
 from resweep.index import Entry
@@ -73,7 +74,8 @@ exec = exec_  # noqa: A001  # the command line finds a command by its name
 def _chosen(names: Sequence[str], best: str | None, finished: str | None) -> tuple[SweepPaths, list[Entry]]:
     root = project.root()
     if best is not None:
-        return _best(*index.find(root, best))
+        paths, entries = index.find(root, best)
+        return paths, [best_of.trial(paths, entries).entry]
     paths, entries = select.trials(root, names or [finished or ""])
     states = {entry: attempt.state(paths.place(entry.name))[0] for entry in entries}
     if finished is not None:
@@ -87,25 +89,6 @@ def _chosen(names: Sequence[str], best: str | None, finished: str | None) -> tup
         more = f" and {len(unfinished) - 3} more" if len(unfinished) > 3 else ""
         raise TrialError(f"{paths.name}: expected trials that have finished, found {shown}{more}")
     return paths, entries
-
-
-def _best(paths: SweepPaths, entries: list[Entry]) -> tuple[SweepPaths, list[Entry]]:
-    options = project.definition(paths).results
-    if options.metric is None:
-        raise ConfigError(
-            f'--best {paths.name}: the sweep names no metric, expected [results] metric = "..." in its TOML; '
-            "generate it again with that"
-        )
-    rows = results.rows(paths, entries, options)
-    ranked = results.best(rows, options)
-    if not any(row.state == "finished" for row in rows):
-        raise TrialError(f"--best {paths.name}: no trial has finished")
-    if not ranked:
-        raise TrialError(f"--best {paths.name}: no finished trial has a number for {options.metric} in its metrics")
-    entry = ranked[0].entry
-    value = ranked[0].metrics[options.metric]
-    click.echo(f"{paths.name}: best by {options.metric} ({value:.4g}): {_shown(entry)}", err=True)
-    return paths, [entry]
 
 
 def _run(
@@ -126,12 +109,12 @@ def _run(
         except TrialError as error:
             if not several:
                 raise
-            click.echo(f"{_shown(entry)}: {error}", err=True)
+            click.echo(f"{best_of.described(entry)}: {error}", err=True)
             failed.append(entry)
             continue
         said = attempt.outcome(done.record, str(project.short(done.directory / attempt.LOG)))
         where = f", in {project.short(done.directory)}" if done.record["state"] == "finished" else ""
-        click.echo(f"{_shown(entry)}: {said}{where}", err=True)
+        click.echo(f"{best_of.described(entry)}: {said}{where}", err=True)
         if signals.received:
             return 128 + signals.received[0]
         if done.record["state"] != "finished":
@@ -140,7 +123,7 @@ def _run(
     if several and failed:
         click.echo(f"{paths.name}: failed for {len(failed)} of {len(entries)} trials:", err=True)
         for entry in failed:
-            click.echo(f"  {_shown(entry)}", err=True)
+            click.echo(f"  {best_of.described(entry)}", err=True)
         return 1
     if several:
         click.echo(f"{paths.name}: finished for {len(entries)} trials", err=True)
@@ -156,7 +139,3 @@ def _show(chunk: bytes, to_stderr: bool) -> None:
     else:
         binary.write(chunk)
     stream.flush()
-
-
-def _shown(entry: Entry) -> str:
-    return f"#{entry.number} {entry.name} {entry.described()}".rstrip()

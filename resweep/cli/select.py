@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import click
 
-from resweep import index, status
+from resweep import conditions, index, status
 from resweep.errors import TrialError
 from resweep.index import Entry
 from resweep.trial import SweepPaths
@@ -66,11 +65,7 @@ def listed(paths: SweepPaths, entries: list[Entry], only: TextIO) -> list[Entry]
 def _holds(entry: Entry, condition: str) -> bool:
     key, _, text = condition.partition("=")
     key = key.strip()
-    if key not in entry.swept:
-        return False
-    value, expected = entry.swept[key], _value(text.strip())
-    # true is 1 in Python, and not for a person
-    return bool(value == expected) and isinstance(value, bool) == isinstance(expected, bool)
+    return key in entry.swept and conditions.equal(entry.swept[key], conditions.value(text.strip()))
 
 
 def _check_keys(sweep: SweepPaths, entries: list[Entry], where: Sequence[str]) -> None:
@@ -80,10 +75,3 @@ def _check_keys(sweep: SweepPaths, entries: list[Entry], where: Sequence[str]) -
         if not equals or key.strip() not in swept:
             expected = ", ".join(f"{key}=..." for key in swept) or "nothing: this sweep varies no value"
             raise TrialError(f"--where {condition}: expected one of {sweep.name}'s swept keys: {expected}")
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
+from types import SimpleNamespace
 from typing import Any
 
 from resweep.points import Statistic
@@ -81,8 +81,6 @@ def latex(table: Table) -> str:
 
 def comma_separated(table: Table) -> str:
     """RFC 4180, but for the ends of lines. A mean has columns for its standard deviation and count beside it."""
-    output = io.StringIO()
-    writer = csv.writer(output, lineterminator="\n")
     heads: list[str] = []
     columns: list[list[str]] = []
     for column, values in _by_column(table):
@@ -92,9 +90,12 @@ def comma_separated(table: Table) -> str:
             for name in ("sd", "n"):
                 heads.append(f"{column.name}.{name}")
                 columns.append([_plain(getattr(value, name, None)) for value in values])
+    lines: list[str] = []
+    # a carriage return in a cell is quoted only where one ends a line
+    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
     writer.writerow(heads)
     writer.writerows(zip(*columns, strict=True))
-    return output.getvalue()
+    return "".join([line[:-2] + "\n" for line in lines])
 
 
 def json_list(table: Table) -> str:

@@ -61,8 +61,8 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
         stack.enter_context(disk_errors(paths.root))
         # three processes of their own, each slower than what happens here meanwhile
         grid = stack.enter_context(Grid(asked))
-        frozen_source = Frozen(request.source) if request.source else None
-        build = stack.enter_context(frozen_source or Build(paths.root, asked.snapshot, python))
+        build = Frozen(request.source) if request.source else Build(paths.root, asked.snapshot, python)
+        stack.enter_context(build)
         capture = stack.enter_context(Capture(paths.root, python))
         template = Template(request.base)
         points = grid.points()

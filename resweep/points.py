@@ -74,10 +74,10 @@ def statistic(values: Sequence[float]) -> Statistic | None:
         return Statistic(mean, math.nan if n > 1 else None, n, *edges)
     try:
         mean = math.fsum(values) / n
-        sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
     except OverflowError:  # exact fractions can hold what doubles cannot, and take fifty times as long
         mean = float(statistics.mean(values))
-        sd = math.inf
+    # a distance, whose squares neither vanish nor overflow
+    sd = math.dist(values, [mean] * n) / math.sqrt(n - 1) if n > 1 else None
     return Statistic(mean, sd, n, min(values), max(values))
 
 

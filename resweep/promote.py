@@ -32,7 +32,7 @@ class Promotion:
     config: Path
     base: Path
     changed: tuple[str, ...]  # files of the source, by name
-    same_seed: bool  # the first repeat has the seed that the trial had
+    same: bool  # among its trials is the one that it was made of
 
 
 def promote(
@@ -59,9 +59,8 @@ def promote(
         if fresh:
             config.unlink(missing_ok=True)
         raise
-    first = planned.entries[0]
-    seeds = [capsule.read_manifest(each)["seed"] for each in (folder, new.capsule(first.name))]
-    return Promotion(planned, config, base, tuple(_changes(folder, new.capsule(first.name))), seeds[1] <= seeds[0])
+    same = any((each.point, each.trial) == (entry.point, entry.trial) for each in planned.entries)
+    return Promotion(planned, config, base, tuple(_changes(folder, new.capsule(planned.entries[0].name))), same)
 
 
 def definition(paths: SweepPaths, entry: Entry, overrides: Sequence[str] = ()) -> str:
@@ -87,11 +86,9 @@ def template(paths: SweepPaths, entry: Entry) -> Path:
     """The template that a trial was filled from: the project's own, if that and what it imports are unchanged."""
     folder = paths.generations / str(entry.generation)
     record = _read(folder / GENERATION, json.loads)
-    frozen = folder / record["base"]
-    name = Path(record["base"]).relative_to(BASE)
-    if len(record["sources"]) == 1 and _same(paths.root / name, frozen):
-        return paths.root / name
-    return frozen
+    frozen: Path = folder / record["base"]
+    own = paths.root / Path(record["base"]).relative_to(BASE)
+    return own if len(record["sources"]) == 1 and _same(own, frozen) else frozen
 
 
 def _check_free(new: SweepPaths, config: Path, text: str) -> bool:

@@ -18,7 +18,7 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # plain values in, plain values out
-PURE = ("errors", "resources", "sweep", "space", "trial", "template", "index", "jobs")
+PURE = ("conditions", "errors", "resources", "sweep", "space", "trial", "template", "index", "jobs")
 WRITING = (
     "space",
     "template",
@@ -29,8 +29,23 @@ WRITING = (
     "plan",
     "jobs",
     "generate",
+    "promote",
 )
-READING = ("results", "report", "run", "slurm", "status", "gpus")
+READING = (
+    "results",
+    "metrics",
+    "events",
+    "cache",
+    "points",
+    "table",
+    "formats",
+    "legacy",
+    "report",
+    "run",
+    "slurm",
+    "status",
+    "gpus",
+)
 # the launcher, and what it carries: they run under whatever Python the training has
 CARRIED = ("attempt", "data", "surroundings", "witness")
 

@@ -64,10 +64,10 @@ def _say_notes(paths: SweepPaths, entry: Entry, done: promotion.Promotion) -> No
             "--frozen-source takes that one",
             err=True,
         )
-    if done.same_seed:
+    if done.same:
         click.echo(
-            f"resweep: {name}: among its seeds is one that {paths.name} ran and was chosen by, which flatters the mean; "
-            "--set seed=1000 gives new ones",
+            f"resweep: {name}: one of its trials is the run that {paths.name}#{entry.number} was chosen by, which "
+            "flatters a mean; --set seed=1000 gives seeds that nothing was chosen by",
             err=True,
         )
 

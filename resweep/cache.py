@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from resweep import __version__
 from resweep.data import RACY_NANOSECONDS
 
-FORMAT = 2
+FORMAT = 1  # of the file; another number, too, when the same files come to give other rows
 _GONE = "-"
 
 
@@ -70,7 +71,7 @@ class Cache:
     """
 
     def __init__(self, base: str, key: object) -> None:
-        name = hashlib.sha256(json.dumps([base, key]).encode()).hexdigest()[:32]
+        name = hashlib.sha256(json.dumps([__version__, base, key]).encode()).hexdigest()[:32]
         self._path = home() / "results" / f"{name}.json"
         self._base = base
         self._known = _load(self._path)

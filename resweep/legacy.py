@@ -25,7 +25,13 @@ COMPLETE = "COMPLETE"
 
 def is_sweep(paths: SweepPaths) -> bool:
     """Whether the script of 2020 has generated a sweep of this name here, and this tool none."""
-    return bool(paths.name) and "/" not in paths.name and not paths.index.exists() and any(_files(paths))
+    return (
+        bool(paths.name)
+        and "/" not in paths.name
+        and paths.name[0] != "."
+        and not paths.index.exists()
+        and any(_files(paths))
+    )
 
 
 def rows(paths: SweepPaths, options: ResultsOptions) -> list[Row]:

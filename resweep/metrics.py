@@ -166,22 +166,22 @@ def _final(output: Output, look: Look) -> tuple[Values, Problems]:
     return found or {}, [] if output.running else problems
 
 
-def _epoch_files(output: Output, look: Look) -> list[tuple[int, str]]:
+def _epoch_files(output: Output, look: Look) -> tuple[list[tuple[int, str]], Problems]:
     """The files of epochs, the latest first."""
     look(output.directory)
     try:
         names = os.listdir(output.directory)
-    except OSError:
-        return []
-    found = ((_EPOCH.fullmatch(name), name) for name in names)
-    return sorted(
-        ((int(match[1]), os.path.join(output.directory, name)) for match, name in found if match), reverse=True
-    )
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    except OSError as error:
+        return [], [f"the output cannot be read ({error})"]
+    found = ((_EPOCH.fullmatch(name), os.path.join(output.directory, name)) for name in names)
+    return sorted(((int(match[1]), path) for match, path in found if match), reverse=True), []
 
 
 def _last_epoch(output: Output, look: Look) -> tuple[Values, Problems]:
-    problems: Problems = []
-    for epoch, path in _epoch_files(output, look):
+    files, problems = _epoch_files(output, look)
+    for epoch, path in files:
         found, wrong = table(path, look)
         if found:
             return {"epoch": epoch, **found}, problems
@@ -195,8 +195,8 @@ Points = dict[str, list[tuple[str, float, float]]]
 
 def _epochs(output: Output, look: Look) -> tuple[Points, Problems]:
     points: Points = {}
-    problems: Problems = []
-    for epoch, path in reversed(_epoch_files(output, look)):
+    files, problems = _epoch_files(output, look)
+    for epoch, path in reversed(files):
         found, wrong = table(path, look)
         problems += [] if output.running else wrong
         _add(points, found or {}, "epoch", epoch)
@@ -248,27 +248,33 @@ def _lines(output: Output, look: Look) -> tuple[Points, Problems]:
 
 
 def _scalars(output: Output, look: Look) -> tuple[Points, Problems]:
-    files = _event_files(output.directory, look)
+    files, problems = _event_files(output.directory, look)
     if not files:
-        return {}, []
-    found, problems = events.scalars(files, _event_name, output.running)
-    return {name: [("step", *point) for point in points] for name, points in found.items()}, problems
+        return {}, problems
+    found, wrong = events.scalars(files, _event_name, output.running)
+    return {name: [("step", *point) for point in points] for name, points in found.items()}, problems + wrong
 
 
 def _last_events(output: Output, look: Look) -> tuple[Values, Problems]:
     return _last(_scalars(output, look))
 
 
-def _event_files(directory: str, look: Look) -> list[str]:
+def _event_files(directory: str, look: Look) -> tuple[list[str], Problems]:
     """TensorBoard's files below an output, in the order of their names, which begin with their time."""
     found = []
-    for folder, folders, names in os.walk(directory):
+    errors: list[OSError] = []
+    for folder, folders, names in os.walk(directory, onerror=errors.append):
         look(folder)
         folders.sort()
         found += [os.path.join(folder, name) for name in names if ".tfevents." in name]
     for path in found:
         look(path)
-    return sorted(found, key=lambda path: (os.path.basename(path), path))
+    problems = [
+        f"{os.path.basename(str(error.filename))} cannot be read ({error})"
+        for error in errors
+        if not isinstance(error, FileNotFoundError | NotADirectoryError)
+    ]
+    return sorted(found, key=lambda path: (os.path.basename(path), path)), problems
 
 
 def _event_name(path: str, tag: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from resweep import attempt, cache, metrics
+from resweep import attempt, cache, events, metrics
 from resweep import exec as execution
 from resweep.index import Entry
 from resweep.sweep import ResultsOptions
@@ -99,9 +99,14 @@ def _known_row(paths: SweepPaths, base: str, entry: Entry, options: ResultsOptio
         return Row(entry, state, seconds, values, problem, record, tuple(executed), paths.name)
     watch = cache.Watch(base + name)
     row = _row(paths, entry, options, watch.look)
-    if row.state in _ENDED:
+    if row.state in _ENDED and row.record and not _passes(row.problem):
         known.put(name, watch, [row.state, row.seconds, row.problem, row.record, row.executed], row.metrics)
     return row
+
+
+def _passes(problem: str) -> bool:
+    """Whether a problem may be gone the next time, although no file has changed: the disk's, or a missing package."""
+    return "[Errno " in problem or events.EXTRA in problem
 
 
 def _row(paths: SweepPaths, entry: Entry, options: ResultsOptions, look: metrics.Look) -> Row:

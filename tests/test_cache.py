@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from small_project import Project
+from test_metrics import events
 from test_results import give
 
 from resweep import cache, metrics, results
@@ -124,7 +126,7 @@ def test_what_is_a_moment_old_is_not_kept(
     assert len(reads) == 2
 
 
-@pytest.mark.parametrize("damage", ["", "x", "2 0\n[]", "torn", "flipped"])
+@pytest.mark.parametrize("damage", ["", "x", "1 0\n[]", "torn", "flipped"])
 def test_a_damaged_cache_is_as_none(looked: Project, damage: str) -> None:
     """A cache that is empty, torn, of another kind or changed by a bit gives no row, and is written anew."""
     (file,) = (cache.home() / "results").iterdir()
@@ -159,3 +161,18 @@ def test_options_and_projects_do_not_share(looked: Project) -> None:
     rows = results.rows(looked.paths(), looked.entries(), ResultsOptions(metric="b"))
     assert rows[0].metrics == {"b": 7, "a": 0}
     assert look(looked) == [0, 1, 2, None]
+
+
+def test_a_missing_package_is_not_remembered(swept: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is installed after the first look is used at the second, although no file of the trial has changed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "RACY_NANOSECONDS", 0)
+    give(swept, swept.entries()[0], None)
+    events(Path(swept.paths().place(swept.entries()[0].name).output), ("a", 1, 2.0))
+    time.sleep(0.02)
+    with monkeypatch.context() as without:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboard"]:
+            without.delitem(sys.modules, name)
+        without.setitem(sys.modules, "tensorboard", None)
+        assert look(swept)[0] is None
+    assert look(swept)[0] == 2.0

@@ -40,6 +40,7 @@ bench: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/verify.py 2000
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/archive.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/witness.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/results.py
 
 # The example's packages first, exactly pinned and without their declared dependencies (requirements.lock says why); then
 # the tool, which finds most of its own there.

@@ -81,10 +81,15 @@ def run(
     return Execution(new, Path(directory))
 
 
-def metrics(place: attempt.Place) -> dict[str, Path]:
-    """By label, the metrics.json of the last command that finished and wrote one."""
+def metrics(place: attempt.Place, look: Callable[[str], None] = lambda _: None) -> dict[str, Path]:
+    """By label, the metrics.json of the last command that finished and wrote one.
+
+    `look` is told of every path that the answer depends on, beside the place of the attempts.
+    """
     found: dict[str, tuple[int, Path]] = {}
     for label, number, directory in executions(place):
+        look(str(directory))
+        look(str(directory / attempt.RECORD))
         path = directory / trial.METRICS
         if number > found.get(label, (0, path))[0] and path.exists() and _finished(directory):
             found[label] = (number, path)

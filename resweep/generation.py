@@ -36,7 +36,7 @@ from resweep.environment import Capture
 from resweep.errors import ConfigError, disk_errors
 from resweep.index import Index
 from resweep.plan import GENERATION, Plan, SourceChange, last_generation, plan
-from resweep.snapshot import Build
+from resweep.snapshot import Build, Frozen
 from resweep.space import Space
 from resweep.sweep import Sweep
 from resweep.template import Template
@@ -57,6 +57,7 @@ class Request:
     source_change: SourceChange = "ask"
     way: jobs.Way = "auto"
     many: bool = False  # so many trials as there are, are meant
+    source: Path | None = None  # a capsule whose source and train.sh are taken, in place of the project's
 
 
 def generate(request: Request, dry_run: bool = False, progress: Progress = lambda *_: None) -> Plan:
@@ -69,12 +70,13 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     given = request.config
     asked = given if isinstance(given, Sweep) else sweep.load(given, request.overrides)
     python = snapshot.find_python(asked.python, asked.where, paths.root)
-    train = definition.read_train(paths.root)
+    train = definition.read_train(request.source or paths.root)
     with ExitStack() as stack:
         stack.enter_context(disk_errors(paths.root))
         # three processes of their own, each slower than what happens here meanwhile
         points = stack.enter_context(Space(asked))
-        build = stack.enter_context(Build(paths.root, asked.snapshot, python))
+        build = Frozen(request.source) if request.source else Build(paths.root, asked.snapshot, python)
+        stack.enter_context(build)
         capture = stack.enter_context(Capture(paths.root, python))
         template = Template(request.base)
         space.check_keys(asked)

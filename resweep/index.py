@@ -91,12 +91,21 @@ def read(paths: SweepPaths) -> Index:
         return Index(paths.name)
 
 
+def generation(paths: SweepPaths) -> int:
+    """The generation that listed the trials last, without reading all of them; 0: none yet."""
+    try:
+        with open(paths.index, encoding="utf-8") as file:
+            return parse(paths, file.readline()).generation
+    except FileNotFoundError:
+        return 0
+
+
 def parse(paths: SweepPaths, text: str) -> Index:
     """The index whose file has this text. A TrialError when it cannot be read, or is of another format."""
     # not splitlines, which also breaks at characters that a value may have, such as U+2028
     lines = text.rstrip("\n").split("\n")
     try:
-        header, *entries = map(json.loads, lines)
+        header, *entries = json.loads(f"[{','.join(lines)}]")  # twice as fast as each alone
         if header["format"] != trial.FORMAT:
             raise TrialError(
                 f"{paths.index}: format {header['format']}, expected {trial.FORMAT}: made by another version"

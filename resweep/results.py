@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from resweep import attempt
+from resweep import attempt, cache, events, metrics
 from resweep import exec as execution
 from resweep.index import Entry
 from resweep.sweep import ResultsOptions
-from resweep.trial import METRICS, SweepPaths
+from resweep.trial import SweepPaths
+
+# what a row keeps of a record, where it says something
+RECORDED = ("attempt", "host", "started", "ended", "exit_status", "signal", "peak_memory_bytes", "gpus")
+# what is said of a trial beside its row, where it has any
+MARKS = ("leaked", "data_changed")
+# what a trial in one of these states came to is in its files alone; the others depend on processes and clocks
+_ENDED = ("finished", "failed", "stopped")
 
 
 @dataclass(frozen=True)
 class Row:
     """One trial: its state, how long its last attempt took in seconds, and its metrics.
 
-    Those that training wrote have the names that it gave them; those of a command of `exec` come as LABEL.NAME.
+    Those that training wrote have the names that it gave them; those of a command of `exec` come as LABEL.NAME. A trial
+    that runs has its metrics so far.
     """
 
     entry: Entry
@@ -30,13 +36,22 @@ class Row:
     problem: str = ""
     record: dict[str, Any] = field(default_factory=dict)
     executed: tuple[str, ...] = ()  # the names of the metrics that come from `exec`
+    sweep: str = ""
 
 
 def rows(paths: SweepPaths, entries: Iterable[Entry], options: ResultsOptions) -> list[Row]:
     """A row per trial; the best first where `[results]` names a metric, trials without it last, in sweep order."""
-    table = [_row(paths, entry) for entry in entries]
+    base = os.path.join(str(paths.root), *attempt.MODEL_ROOT, paths.name, "")
+    known = cache.Cache(base, [options.metric, options.pattern])
+    table = [_known_row(paths, base, entry, options, known) for entry in entries]
+    known.save()
+    return ranked(table, options)
+
+
+def ranked(table: Iterable[Row], options: ResultsOptions) -> list[Row]:
+    """The rows, the best first where `[results]` names a metric and those without it last."""
     if options.metric is None:
-        return table
+        return list(table)
     return sorted(table, key=lambda row: _rank(row, options))
 
 
@@ -47,7 +62,7 @@ def best(table: Iterable[Row], options: ResultsOptions) -> list[Row]:
 
 def executed(table: Iterable[Row]) -> list[str]:
     """The names of the numbers that commands of `exec` gave for these trials."""
-    return list(dict.fromkeys(k for row in table for k in row.executed if isinstance(row.metrics[k], int | float)))
+    return list(dict.fromkeys(k for row in table for k in row.executed if metrics.number(row.metrics[k])))
 
 
 def _rank(row: Row, options: ResultsOptions) -> tuple[bool, float]:
@@ -65,30 +80,77 @@ def output(place: attempt.Place, record: attempt.Record) -> str:
     return os.path.join(place.attempt(record.get("attempt", 0)), attempt.OUTPUT)
 
 
-def _row(paths: SweepPaths, entry: Entry) -> Row:
+def where(paths: SweepPaths, row: Row) -> metrics.Output:
+    """Where the numbers of a row's trial are, for its history: those of its last attempt, or of the one that counts."""
+    place = paths.place(row.entry.name)
+    directory = place.attempt(row.record.get("attempt", 0))
+    log = os.path.join(directory, attempt.LOG)
+    if row.state == "finished":
+        return metrics.Output(output(place, row.record), log)
+    return metrics.Output(os.path.join(directory, attempt.OUTPUT), log, row.state == "running")
+
+
+def _known_row(paths: SweepPaths, base: str, entry: Entry, options: ResultsOptions, known: cache.Cache) -> Row:
+    """A trial's row, from what is known of it if nothing has changed."""
+    name = f"{entry.id}/{entry.trial}"
+    kept = known.get(name)
+    if kept is not None:
+        (state, seconds, problem, record, executed), values = kept
+        return Row(entry, state, seconds, values, problem, record, tuple(executed), paths.name)
+    watch = cache.Watch(base + name)
+    row = _row(paths, entry, options, watch.look)
+    if row.state in _ENDED and row.record and not _passes(row.problem):
+        known.put(name, watch, [row.state, row.seconds, row.problem, row.record, row.executed], row.metrics)
+    return row
+
+
+def _passes(problem: str) -> bool:
+    """Whether a problem may be gone the next time, although no file has changed: the disk's, or a missing package."""
+    return "[Errno " in problem or events.EXTRA in problem
+
+
+def _row(paths: SweepPaths, entry: Entry, options: ResultsOptions, look: metrics.Look) -> Row:
     place = paths.place(entry.name)
+    look(place.attempts)
+    look(os.path.join(place.attempts, attempt.FINISHED))
     state, record = attempt.state(place)
-    metrics: dict[str, Any] = {}
-    problem = ""
+    directory = place.attempt(record.get("attempt", 0))
+    values: dict[str, Any] = {}
+    problems: list[str] = []
     executed: list[str] = []
     if state == "finished":
-        trained, problem = _metrics(Path(output(place, record), METRICS))
-        for label, path in execution.metrics(place).items():
-            found, wrong = _metrics(path)
-            metrics |= {f"{label}.{key}": value for key, value in found.items()}
-            problem = problem or (wrong and f"{label}: {wrong}")
-        executed = list(metrics)
+        if not os.path.isdir(place.output):
+            look(place.output)
+        trained = _trained(output(place, record), directory, options, look)
+        values, problems = _executed(place, look)
+        executed = list(values)
         # what somebody asked for by itself stands before the many that training writes
-        metrics |= trained
-    return Row(entry, state, record.get("seconds"), metrics, problem, record, tuple(executed))
+        values |= trained.values
+        problems = [*trained.problems, *problems]
+    elif state == "running":
+        trained = _trained(os.path.join(directory, attempt.OUTPUT), directory, options, look, running=True)
+        values, problems = trained.values, list(trained.problems)
+    elif state in _ENDED:  # what is kept must have been looked at before it was read
+        look(os.path.join(directory, attempt.RECORD))
+        state, record = attempt.state(place)
+    kept = {key: record[key] for key in (*RECORDED, *MARKS) if record.get(key) is not None and record[key] != []}
+    return Row(entry, state, record.get("seconds"), values, "; ".join(problems), kept, tuple(executed), paths.name)
 
 
-def _metrics(path: Path) -> tuple[dict[str, Any], str]:
-    """The metrics in a file, or why there are none."""
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}, f"no {METRICS}"
-    except (OSError, ValueError, RecursionError) as error:
-        return {}, f"{METRICS} cannot be read ({error})"
-    return (found, "") if isinstance(found, dict) else ({}, f"{METRICS} holds no table of metrics")
+def _trained(
+    found: str, directory: str, options: ResultsOptions, look: metrics.Look, running: bool = False
+) -> metrics.Reading:
+    """What training has written, and printed in the attempt at `directory`."""
+    log = os.path.join(directory, attempt.LOG)
+    return metrics.read(metrics.Output(found, log, running), options.pattern, options.metric, look)
+
+
+def _executed(place: attempt.Place, look: metrics.Look) -> tuple[dict[str, Any], list[str]]:
+    """What commands of `exec` have measured, as LABEL.NAME."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for label, path in execution.metrics(place, look).items():
+        found, wrong = metrics.table(str(path), look)
+        values |= {f"{label}.{key}": value for key, value in (found or {}).items()}
+        problems += [f"{label}: {each}" for each in wrong]
+    return values, problems

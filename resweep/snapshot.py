@@ -274,6 +274,37 @@ class Build:
             )
 
 
+class Frozen:
+    """The source of a trial that exists, in place of a build: what its manifest lists, whose files are in `capsule`."""
+
+    def __init__(self, capsule: Path) -> None:
+        self._capsule = capsule
+
+    def __enter__(self) -> Frozen:
+        """Nothing more: there is nothing to build."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing: there is nothing to remove."""
+
+    def snapshot(self) -> Snapshot:
+        """The source; a TrialError when a file of it is not what the manifest says."""
+        try:
+            listing = attempt.read_manifest(str(self._capsule))["snapshot"]
+        except attempt.AttemptError as error:
+            raise TrialError(str(error)) from None
+        files = []
+        for path in sorted(listing["files"], key=_place):
+            try:
+                data = (self._capsule / path).read_bytes()
+            except OSError as error:
+                raise TrialError(f"{self._capsule / path}: cannot be read ({error.strerror})") from None
+            if hashlib.sha256(data).hexdigest() != listing["files"][path]:
+                raise TrialError(f"{self._capsule / path}: is not the file that was frozen; restore it")
+            files.append(SourceFile(path, listing["files"][path], len(data), path in listing["executable"]))
+        return Snapshot(tuple(files), listing["digest"], self._capsule)
+
+
 def store(snapshot: Snapshot, home: Path) -> Path:
     """Put the snapshot's files into the store at `home`, once by content, and return their directory.
 

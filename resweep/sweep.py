@@ -17,12 +17,14 @@ into every trial.
     [snapshot]    include, exclude, from
     [data]        files = ["data/*.json"] shared files whose content is checked before each attempt
     [results]     metric, mode
+                  pattern = '...'         a regular expression: numbers in the log, by named groups
                   weights = ["*.th", ...] files of the output that `clean --weights` removes
                   compare, ignore         what `reproduce` compares: files; files and metrics that it does not
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -46,6 +48,9 @@ _SETTABLE = (*TOOL_TABLES, "params", "n_trials", "seed", "threads", "seed_params
 
 # what training frameworks call the files that fill disks
 WEIGHTS = ("*.th", "*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.bin", "model.tar.gz", "*.h5")
+
+# what trainings call the place of a measurement in time: in lines of metrics.jsonl, and as groups of `pattern`
+STEPS = ("step", "global_step", "iteration", "epoch")
 
 Table = dict[str, Any]
 
@@ -75,6 +80,7 @@ class ResultsOptions:
 
     `weights` are patterns, as the shell has them, of the files of a trial's output that can go when space is short;
     `compare` (none: all) and `ignore` those that two runs of a trial are compared by, or are not, metrics too.
+    `pattern` is a regular expression that finds numbers in a line of the log; its named groups name them.
     """
 
     metric: str | None = None
@@ -82,6 +88,7 @@ class ResultsOptions:
     weights: tuple[str, ...] = WEIGHTS
     compare: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    pattern: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,18 +139,13 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
 
 def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
     """Read a sweep from TOML `text`; as `load`, for text that is at hand."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where}: not valid TOML: {error}") from None
-    for override in overrides:
-        _override(table, override)
+    table = tables(text, where, overrides)
     reader = _Reader(where, table)
     hyper = axes.read(where, table.get("hyper", {}), _NOT_SWEPT)
     _check_slurm_values(where, hyper)
     search = _search(reader, hyper)
     snapshot = reader.table("snapshot", "include", "exclude", "from")
-    results = reader.table("results", "metric", "mode", "weights", "compare", "ignore")
+    results = reader.table("results", "metric", "mode", "weights", "compare", "ignore", "pattern")
     data = reader.table("data", "files")
     run = reader.table("run", "python", "gpus", "on_retry")
     params = reader.table("params")
@@ -171,6 +173,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
             weights=reader.texts(results, "results.weights", WEIGHTS),
             compare=reader.texts(results, "results.compare", ()),
             ignore=reader.texts(results, "results.ignore", ()),
+            pattern=reader.pattern(results, "results.pattern"),
         ),
         data=reader.texts(data, "data.files", ()),
         python=reader.text(run, "run.python", None),
@@ -181,6 +184,17 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
         threads=reader.integer("threads", 1, at_least=1),
         seed_params=reader.texts(table, "seed_params", SEED_PARAMS),
     )
+
+
+def tables(text: str, where: str, overrides: tuple[str, ...] = ()) -> Table:
+    """The tables of a sweep's TOML `text` with `overrides` applied, not yet checked."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not valid TOML: {error}") from None
+    for override in overrides:
+        _override(table, override)
+    return table
 
 
 @dataclass(frozen=True)
@@ -214,6 +228,20 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
             raise self._wrong(key, value, 'a list of texts, such as ["one", "two"]')
         return tuple(value)
+
+    def pattern(self, table: Table, key: str) -> str | None:
+        value = self.text(table, key, None)
+        if value is None:
+            return None
+        try:
+            named = re.compile(value).groupindex
+        except re.error as error:
+            raise ConfigError(
+                f"{self.where}: {key}: found {shown(value)}, expected a regular expression ({error})"
+            ) from None
+        if not set(named) - set(STEPS):
+            raise self._wrong(key, value, r"a named group for each metric, such as 'val_acc=(?P<val_acc>\S+)'")
+        return value
 
     def integer(self, key: str, default: int, at_least: int) -> int:
         return self.whole(self.root, key, default, at_least)

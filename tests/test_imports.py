@@ -18,7 +18,21 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # plain values in, plain values out
-PURE = ("errors", "resources", "forms", "axes", "sweep", "draw", "space", "why", "trial", "template", "index", "jobs")
+PURE = (
+    "conditions",
+    "errors",
+    "resources",
+    "forms",
+    "axes",
+    "sweep",
+    "draw",
+    "space",
+    "why",
+    "trial",
+    "template",
+    "index",
+    "jobs",
+)
 WRITING = (
     "draw",
     "space",
@@ -30,8 +44,23 @@ WRITING = (
     "plan",
     "jobs",
     "generation",
+    "promote",
 )
-READING = ("results", "report", "run", "slurm", "status", "gpus")
+READING = (
+    "results",
+    "metrics",
+    "events",
+    "cache",
+    "points",
+    "table",
+    "formats",
+    "legacy",
+    "report",
+    "run",
+    "slurm",
+    "status",
+    "gpus",
+)
 # the launcher, and what it carries: they run under whatever Python the training has
 CARRIED = ("attempt", "data", "surroundings", "witness")
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
-from launched import Trial
+from launched import Trial, until
 from small_project import SWEEP, Project
 
-from resweep import index, results
+from resweep import index, metrics, results
 from resweep.sweep import ResultsOptions
 
 
-def give(project: Project, entry: index.Entry, metrics: str | None, state: str = "finished") -> None:
+def give(project: Project, entry: index.Entry, metrics: str | None, state: str = "finished", name: str = "rnn") -> None:
     """Let a trial have been run, with this metrics.json."""
-    place = project.paths().place(entry.name)
+    place = project.paths(name).place(entry.name)
     folder = Path(place.attempt(1))
     folder.mkdir(parents=True)
     (folder / "record.json").write_text(json.dumps({"state": state, "attempt": 1, "seconds": 2.25}))
@@ -137,3 +138,111 @@ def test_results_write_nothing(trial: Trial) -> None:
     assert trial.project.tree() == before
     shutil.rmtree(trial.project.root / "model")
     assert trial.project.resweep("results", "rnn").ok().out.count("queued") == 4
+
+
+def test_a_running_trial_has_its_metrics_so_far(trial: Trial) -> None:
+    """What a training has written and printed until now is in its row, and is not kept as its result."""
+    trial.train('mkdir -p "$out"; echo \'{"a": 1}\' > "$out/metrics.jsonl"; echo b=2; touch "$root/ready"; sleep 60')
+    options = ResultsOptions(pattern=r"b=(?P<b>\d+)")
+    trial.start()
+    until((trial.project.root / "ready").exists)
+    (row, *_) = results.rows(trial.project.paths(), trial.project.entries(), options)
+    assert (row.state, row.metrics, row.problem) == ("running", {"a": 1, "b": 2}, "")
+    output = results.where(trial.project.paths(), row)
+    assert {curve.name for curve in metrics.history(output, options.pattern).curves} == {"a", "b"}
+
+
+def test_pattern_of_the_sweep_reads_the_log(project: Project) -> None:
+    """[results] pattern finds a metric that training only prints, which can be the one that ranks."""
+    results_ = """[results]\nmetric = "shown"\npattern = "'lr': (?P<shown>[0-9.]+)"\n"""
+    project.write({"config/rnn.toml": SWEEP + results_})
+    project.generate("--no-slurm-job").ok()
+    project.resweep("run", "rnn").ok()
+    found = [json.loads(line) for line in project.resweep("results", "rnn", "--format", "jsonl").ok().out.splitlines()]
+    assert [row["shown"] for row in found] == [row["params.lr"] for row in found] == [0.2, 0.2, 0.1, 0.1]
+
+
+@pytest.fixture
+def two(project: Project) -> Project:
+    """Two sweeps of one metric, with two repeats of each point; one varies what is fixed in the other."""
+    metric = '[results]\nmetric = "a"\n'
+    one = 'n_trials = 2\n[hyper]\n"params.lr" = [0.1, 0.2]\n[params]\nlr = 0.5\ndropout = 0.3\n'
+    project.write({"config/rnn.toml": one + metric})
+    project.generate("--no-slurm-job").ok()
+    project.write({"config/rnn.toml": SWEEP + metric})
+    project.generate("--no-slurm-job", name="dan").ok()
+    for entry, value in zip(project.entries(), [1.0, 2.0, 5.0, 3.0], strict=True):
+        give(project, entry, json.dumps({"a": value}))
+    for entry, value in zip(project.entries("dan"), [7.0, 0.5, 0.25, 0.125], strict=True):
+        give(project, entry, json.dumps({"a": value}), name="dan")
+    return project
+
+
+def shown(project: Project, *arguments: str) -> list[dict[str, Any]]:
+    """The rows that a call gives, as JSON lines."""
+    return [
+        json.loads(line) for line in project.resweep("results", *arguments, "--format", "jsonl").ok().out.splitlines()
+    ]
+
+
+def test_sweeps_merge_into_one_table(two: Project) -> None:
+    """Several sweeps are one ranked table with a column for the sweep; a key that one fixes has its value there."""
+    found = shown(two, "rnn", "dan")
+    assert [(row["sweep"], row["a"]) for row in found][:3] == [("dan", 7.0), ("rnn", 5.0), ("rnn", 3.0)]
+    assert {row["params.dropout"] for row in found if row["sweep"] == "rnn"} == {0.3}
+    assert len(shown(two, "rnn#1", "rnn#2-3", "rnn#1", "dan#1")) == 4
+    assert "rnn" in two.resweep("results", "rnn", "dan").ok().out.splitlines()[2]
+
+
+def test_points_have_mean_spread_and_count(two: Project) -> None:
+    """--by point aggregates repeats, ranks by the mean, and its conditions are of the mean."""
+    found = shown(two, "rnn", "--by", "point")
+    assert [(row["params.lr"], row["n"]) for row in found] == [(0.2, 2), (0.1, 2)]
+    assert found[0]["a"] == {"mean": 4.0, "sd": 2**0.5, "n": 2, "min": 3.0, "max": 5.0}
+    assert [row["params.lr"] for row in shown(two, "rnn", "--by", "point", "--where", "a<4.5", "--where", "a>2")] == [
+        0.2
+    ]
+    text = two.resweep("results", "rnn", "--by", "point").ok().out
+    assert "4.0 ± 1.4" in text
+    table = two.resweep("results", "rnn", "--by", "point", "--format", "csv", "--columns", "a,n").ok().out
+    assert table.splitlines() == ["a,a.sd,a.n,n", "4.0,1.4142135623730951,2,2", "1.5,0.7071067811865476,2,2"]
+
+
+def test_rows_are_chosen_ordered_and_cut(two: Project) -> None:
+    """--where, --state, --sort, --top and --columns say which rows and columns, in which order."""
+    assert [row["a"] for row in shown(two, "rnn", "--where", "a>1.5", "--sort", "a:asc", "--top", "2")] == [2.0, 3.0]
+    assert [row["a"] for row in shown(two, "rnn", "--where", "params.lr=0.1", "--sort", "#:desc")] == [2.0, 1.0]
+    assert shown(two, "rnn", "--state", "failed") == []
+    assert list(shown(two, "rnn", "--columns", "params.*,a")[0]) == ["params.lr", "a"]
+    for arguments, says in (
+        (["--where", "nope=1"], "params.lr"),
+        (["--sort", "nope"], "params.lr"),
+        (["--columns", "nope"], "params.lr"),
+        (["--best", "--top", "3", "--sort", "a"], "--best"),
+    ):
+        result = two.resweep("results", "rnn", *arguments)
+        assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+        assert says in result.err
+
+
+def test_the_best_tells_how_sure_one_can_be(two: Project) -> None:
+    """--best names the trial, its repeats, the runner-up, its files, and what to do next."""
+    said = two.resweep("results", "rnn", "--best").ok().out
+    assert said.startswith("rnn#3 ")
+    assert "a 5, the highest of 4 finished trials" in said
+    assert "2 of 2: 4.0 ± 1.4, from 3 to 5" in said
+    assert "2.5 worse on average: more than the spread between repeats (1.1)" in said
+    for line in said.splitlines():
+        if "log.txt" not in line and any(f"  {word}" in line for word in ("trial ", "output ", "again ")):
+            assert (two.root / line.split()[-1 if "again" in line or "output" in line else 1]).exists()
+    assert "resweep promote 'rnn#3' --set n_trials=5 --as rnn-best" in said
+    assert "rnn#1" in two.resweep("results", "rnn", "--best", "--metric", "a:min").ok().out.splitlines()[0]
+
+
+def test_sweeps_with_different_metrics_are_not_ranked(two: Project) -> None:
+    """Where the sweeps name different metrics there is no common order, which is said; --metric gives one."""
+    two.write({"config/rnn.toml": SWEEP + '[results]\nmetric = "a"\nmode = "min"\n'})
+    two.generate("--no-slurm-job", name="dan").ok()
+    result = two.resweep("results", "rnn", "dan").ok()
+    assert "different metrics" in result.err
+    assert two.resweep("results", "rnn", "dan", "--metric", "a:max").ok().err == ""

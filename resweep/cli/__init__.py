@@ -24,6 +24,7 @@ COMMANDS = {
     "results": "Show what each trial was given, and what came out.",
     "env": "Show what a trial was frozen and run with; rebuild its packages.",
     "exec": "Run another command with a finished trial's frozen code.",
+    "promote": "Make a new sweep of one trial: more seeds, more data.",
     "show": "Print the filled configuration of a trial, or of a point of CONFIG.",
     "verify": "Check every byte of trials, or of an archive, against what was written.",
     "reproduce": "Run a finished trial again, and say whether the same came out.",

@@ -10,6 +10,7 @@ import click
 
 from resweep import attempt, gpus
 from resweep import exec as execution
+from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, TrialError, disk_errors
 from resweep.index import Entry
@@ -73,7 +74,7 @@ exec = exec_  # noqa: A001  # the command line finds a command by its name
 def _chosen(names: Sequence[str], best: str | None, finished: str | None) -> tuple[SweepPaths, list[Entry]]:
     root = project.root()
     if best is not None:
-        return select.best(root, best)
+        return best_of.named(root, best)
     paths, entries = select.trials(root, names or [finished or ""])
     states = {entry: attempt.state(paths.place(entry.name))[0] for entry in entries}
     if finished is not None:

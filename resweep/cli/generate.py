@@ -77,15 +77,22 @@ def generate(
     request = Request(config, base, name, overrides, change, way, yes)  # type: ignore[arg-type]
     with progress_bar() as progress:
         plan = generate_sweep(request, dry_run, progress)
-    for note in plan.notes:
-        click.echo(f"resweep: {name}: {note}", err=True)
     if dry_run:
+        say_notes(plan)
         _say_dry(plan)
     else:
-        _say(plan)
+        say(plan)
 
 
-def _say(plan: Plan) -> None:
+def say_notes(plan: Plan) -> None:
+    """Say what is allowed and looks like a mistake."""
+    for note in plan.notes:
+        click.echo(f"resweep: {plan.paths.name}: {note}", err=True)
+
+
+def say(plan: Plan) -> None:
+    """Say what was written, and what runs it."""
+    say_notes(plan)
     name = plan.paths.name
     click.echo(f"{name}: {_counted(len(plan.new), 'new trial')}, {len(plan.kept)} kept, {len(plan.orphaned)} orphaned")
     _say_why(plan)

@@ -25,7 +25,7 @@ def root() -> Path:
 
 def definition(paths: SweepPaths) -> Sweep:
     """The sweep's definition as its last generation froze it."""
-    folder = paths.generations / str(index.read(paths).generation)
+    folder = paths.generations / str(index.generation(paths))
     try:
         record = json.loads((folder / GENERATION).read_text("utf-8"))
         text = (folder / DEFINITION).read_text("utf-8")

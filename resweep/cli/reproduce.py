@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from resweep import trial
+from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, disk_errors
 from resweep.index import Entry
@@ -68,7 +69,7 @@ def reproduce(
 def _chosen(name: str | None, best: str | None) -> tuple[SweepPaths, Entry]:
     if name is not None:
         return select.one(project.root(), name)
-    paths, entries = select.best(project.root(), best or "")
+    paths, entries = best_of.named(project.root(), best or "")
     return paths, entries[0]
 
 

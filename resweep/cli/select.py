@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import click
 
-from resweep import index, results, status
-from resweep.cli import project
-from resweep.errors import ConfigError, TrialError
+from resweep import conditions, index, status
+from resweep.errors import TrialError
 from resweep.index import Entry
 from resweep.trial import SweepPaths
 
@@ -63,27 +61,6 @@ def one(root: Path, name: str) -> tuple[SweepPaths, Entry]:
     return paths, entries[0]
 
 
-def best(root: Path, name: str) -> tuple[SweepPaths, list[Entry]]:
-    """The trial that `--best NAME` names, which is said: of those that have finished, the best by [results] metric."""
-    paths, entries = index.find(root, name)
-    options = project.definition(paths).results
-    if options.metric is None:
-        raise ConfigError(
-            f'--best {paths.name}: the sweep names no metric, expected [results] metric = "..." in its TOML; '
-            "generate it again with that"
-        )
-    rows = results.rows(paths, entries, options)
-    ranked = results.best(rows, options)
-    if not any(row.state == "finished" for row in rows):
-        raise TrialError(f"--best {paths.name}: no trial has finished")
-    if not ranked:
-        raise TrialError(f"--best {paths.name}: no finished trial has a number for {options.metric} in its metrics")
-    entry = ranked[0].entry
-    value = ranked[0].metrics[options.metric]
-    click.echo(f"{paths.name}: best by {options.metric} ({value:.4g}): {shown(entry)}", err=True)
-    return paths, [entry]
-
-
 def shown(entry: Entry) -> str:
     """A trial as people know it: number, id, swept values."""
     return f"#{entry.number} {entry.name} {entry.described()}".rstrip()
@@ -103,11 +80,7 @@ def listed(paths: SweepPaths, entries: list[Entry], only: TextIO) -> list[Entry]
 def _holds(entry: Entry, condition: str) -> bool:
     key, _, text = condition.partition("=")
     key = key.strip()
-    if key not in entry.swept:
-        return False
-    value, expected = entry.swept[key], _value(text.strip())
-    # true is 1 in Python, and not for a person
-    return bool(value == expected) and isinstance(value, bool) == isinstance(expected, bool)
+    return key in entry.swept and conditions.equal(entry.swept[key], conditions.value(text.strip()))
 
 
 def _check_keys(sweep: SweepPaths, entries: list[Entry], where: Sequence[str]) -> None:
@@ -117,10 +90,3 @@ def _check_keys(sweep: SweepPaths, entries: list[Entry], where: Sequence[str]) -
         if not equals or key.strip() not in swept:
             expected = ", ".join(f"{key}=..." for key in swept) or "nothing: this sweep varies no value"
             raise TrialError(f"--where {condition}: expected one of {sweep.name}'s swept keys: {expected}")
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -1,0 +1,76 @@
+"""`resweep promote`: a new sweep from one trial."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from resweep import index
+from resweep import promote as promotion
+from resweep.cli import best as best_of
+from resweep.cli import generate, project
+from resweep.errors import ConfigError
+from resweep.index import Entry
+from resweep.trial import SweepPaths
+
+MOST = 6  # changed files that are named
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("trial", required=False)
+@click.option("--best", metavar="NAME", help="The best trial of a sweep, by [results] metric, in place of TRIAL.")
+@click.option("--as", "name", metavar="NEW", required=True, help="The name of the new sweep; it gets config/NEW.toml.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="What is to be different, as in n_trials=5."
+)
+@click.option("--frozen-source", is_flag=True, help="Take the trial's source, not the project's as it is now.")
+def promote(trial: str | None, best: str | None, name: str, overrides: tuple[str, ...], frozen_source: bool) -> None:
+    """Make a new sweep of a TRIAL: its configuration as the only point, with what --set says. For example:
+
+        resweep promote --best rnn --set params.hidden_dim=1500 --set n_trials=5 --as rnn-full
+
+    The definition is written to config/NEW.toml, to be read and edited, and generated at once.
+    """
+    paths, entry = _chosen(trial, best)
+    done = promotion.promote(paths, entry, name, overrides, frozen_source)
+    click.echo(f"{name}: promoted from {paths.name}#{entry.number} {entry.described()}".rstrip())
+    click.echo(f"  config   {_shown(done.config)}")
+    generate.say(done.plan)
+    again = f"resweep {_shown(done.config)} {_shown(done.base)} {name}"
+    click.echo(f"  edited?  {again}")
+    _say_notes(paths, entry, done)
+
+
+def _chosen(trial: str | None, best: str | None) -> tuple[SweepPaths, Entry]:
+    if (trial is None) == (best is None):
+        raise ConfigError("promote: expected a trial, or --best NAME, and only one of these")
+    paths, entries = index.find(project.root(), trial or best or "")
+    if best is not None:
+        return paths, best_of.trial(paths, entries).entry
+    if len({entry.id for entry in entries}) > 1:
+        raise ConfigError(f"{trial}: found {len(entries)} trials, expected one, such as {paths.name}#1, or --best NAME")
+    return paths, entries[0]
+
+
+def _say_notes(paths: SweepPaths, entry: Entry, done: promotion.Promotion) -> None:
+    """What a person should know before believing the numbers."""
+    name = done.plan.paths.name
+    if done.changed:
+        files = ", ".join(done.changed[:MOST]) + (" and others" if len(done.changed) > MOST else "")
+        click.echo(
+            f"resweep: {name}: the source is not the one that {paths.name}#{entry.number} ran: {files} differ; "
+            "--frozen-source takes that one",
+            err=True,
+        )
+    if done.same:
+        click.echo(
+            f"resweep: {name}: one of its trials is the run that {paths.name}#{entry.number} was chosen by, which "
+            "flatters a mean; --set seed=1000 gives seeds that nothing was chosen by",
+            err=True,
+        )
+
+
+def _shown(path: Path) -> str:
+    return shlex.quote(str(project.short(path)))

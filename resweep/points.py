@@ -1,0 +1,140 @@
+"""Rows -> points: the repeats of one configuration together, and how sure one can be of which is best."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from resweep.index import Entry
+from resweep.metrics import number
+from resweep.results import Row
+from resweep.sweep import ResultsOptions
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A metric over the repeats of a point. `sd` is the sample's standard deviation; one repeat has none."""
+
+    mean: float
+    sd: float | None
+    n: int
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """The trials of one sweep that share an id: one configuration, with one source, under several seeds."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def sweep(self) -> str:
+        """The sweep's name."""
+        return self.rows[0].sweep
+
+    @property
+    def entry(self) -> Entry:
+        """Its first trial, for what all of them share: id and swept values."""
+        return self.rows[0].entry
+
+    @cached_property
+    def finished(self) -> tuple[Row, ...]:
+        """The trials that count: what runs is no result yet, and what failed none at all."""
+        return tuple(row for row in self.rows if row.state == "finished")
+
+    @property
+    def states(self) -> str:
+        """How many of its trials are in which state, as people say it."""
+        counts = Counter(row.state for row in self.rows)
+        return next(iter(counts)) if len(counts) == 1 else ", ".join(f"{n} {state}" for state, n in counts.items())
+
+    def statistic(self, name: str) -> Statistic | None:
+        """A metric over its finished trials, of those that have a number for it; None where none has."""
+        return statistic([row.metrics[name] for row in self.finished if number(row.metrics.get(name))])
+
+    @property
+    def seconds(self) -> Statistic | None:
+        """How long its finished trials took."""
+        return statistic([row.seconds for row in self.finished if row.seconds is not None])
+
+
+def statistic(values: Sequence[float]) -> Statistic | None:
+    """Mean, sample standard deviation, count, least and most; None of nothing. One NaN makes all of them NaN."""
+    if not values:
+        return None
+    n = len(values)
+    if not all(map(math.isfinite, values)):
+        mean = sum(values) / n
+        edges = (math.nan, math.nan) if any(v != v for v in values) else (min(values), max(values))
+        return Statistic(mean, math.nan if n > 1 else None, n, *edges)
+    try:
+        mean = math.fsum(values) / n
+    except OverflowError:  # exact fractions can hold what doubles cannot, and take fifty times as long
+        mean = float(statistics.mean(values))
+    # a distance, whose squares neither vanish nor overflow
+    sd = math.dist(values, [mean] * n) / math.sqrt(n - 1) if n > 1 else None
+    return Statistic(mean, sd, n, min(values), max(values))
+
+
+def points(rows: Iterable[Row]) -> list[Point]:
+    """The points of these rows, in the order of their first trials."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        # the id of a sweep of 2020 is the trial's own; what it shares with its repeats is the configuration
+        groups.setdefault((row.sweep, row.entry.id if row.entry.digest else row.entry.point), []).append(row)
+    return [Point(tuple(sorted(group, key=lambda row: row.entry.trial))) for group in groups.values()]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best trial of a sweep, its point, and the best of the other points.
+
+    `runner_up` is the other point with the best mean; `ahead` by how much the best trial's point has the better mean,
+    less than 0 where it has not; `spread` the standard deviation that the two have within them together, None where
+    neither has repeats.
+    """
+
+    row: Row
+    point: Point
+    finished: int
+    statistic: Statistic
+    runner_up: Point | None = None
+    other: Statistic | None = None
+    ahead: float = 0.0
+    spread: float | None = None
+
+
+def best(rows: Sequence[Row], ranked: Sequence[Row], options: ResultsOptions) -> Best:
+    """How the first of the `ranked` finished trials stands among all `rows`, by the metric that `options` name."""
+    name = str(options.metric)
+    sign = 1 if options.mode == "max" else -1
+    first = ranked[0]
+    own: tuple[Point, Statistic] | None = None
+    others: list[tuple[Point, Statistic]] = []
+    for point in points(rows):
+        found = point.statistic(name)
+        if found is None:
+            continue
+        if any(row is first for row in point.rows):
+            own = (point, found)
+        elif math.isfinite(found.mean):
+            others.append((point, found))
+    assert own, "the best trial is one of the rows"
+    if not others:
+        return Best(first, own[0], len(ranked), own[1])
+    runner_up, other = max(others, key=lambda each: sign * each[1].mean)
+    ahead = sign * (own[1].mean - other.mean)
+    return Best(first, own[0], len(ranked), own[1], runner_up, other, ahead, _within(own[1], other))
+
+
+def _within(one: Statistic, other: Statistic) -> float | None:
+    """The standard deviation within two points together: each point's variance, by its degrees of freedom."""
+    known = [(each.sd**2, each.n - 1) for each in (one, other) if each.sd is not None]
+    if not known:
+        return None
+    return math.sqrt(sum(variance * free for variance, free in known) / sum(free for _, free in known))

@@ -1,0 +1,248 @@
+"""Rows, or points, as a table: which columns there are, which of them are shown, which rows, and in which order."""
+
+from __future__ import annotations
+
+import fnmatch
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from resweep import conditions, metrics, results, sweep
+from resweep.conditions import Condition
+from resweep.errors import ConfigError
+from resweep.points import Point, Statistic, points
+from resweep.results import Row
+from resweep.sweep import ResultsOptions
+
+MOST_METRICS = 6  # shown at once, where nobody has said which
+
+Kind = Literal["fixed", "swept", "metric"]
+Item = Any  # a Row, or a Point: what one line is about
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, which is unlike any other's, what it is, and how a line's value is had."""
+
+    name: str
+    kind: Kind
+    get: Callable[[Item], Any]
+    head: str = ""  # what people see above it, if not its name
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return self.head or self.name
+
+
+@dataclass(frozen=True)
+class Table:
+    """Lines and the columns that are shown; `every` has all that there are, which conditions and orders may name."""
+
+    lines: list[Item]
+    columns: list[Column]
+    every: Mapping[str, Column]
+
+    def cells(self) -> list[list[Any]]:
+        """The values, line by line: None, a plain value or a Statistic."""
+        # a column at a time, since a line at a time costs a call more for each cell
+        values = [list(map(column.get, self.lines)) for column in self.columns]
+        return [list(line) for line in zip(*values, strict=True)] if values else [[] for _ in self.lines]
+
+
+def of_rows(rows: Sequence[Row], fixed: Mapping[str, Mapping[str, Any]] | None = None) -> Table:
+    """A line per trial. `fixed` has by sweep the configuration in which a key stands that only other sweeps vary."""
+    columns = [
+        Column("sweep", "fixed", lambda row: row.sweep),
+        Column("number", "fixed", lambda row: row.entry.number, "#"),
+        Column("trial", "fixed", lambda row: f"{row.entry.id}/{row.entry.trial}"),
+        *_swept(rows, fixed or {}),
+        Column("state", "fixed", lambda row: row.state),
+        Column("seconds", "fixed", lambda row: row.seconds),
+        Column("host", "fixed", lambda row: row.record.get("host")),
+        *(Column(name, "metric", _metric(name)) for name in names(rows)),
+        Column("problem", "fixed", lambda row: row.problem or None),
+    ]
+    return _table(list(rows), columns)
+
+
+def of_points(rows: Sequence[Row], fixed: Mapping[str, Mapping[str, Any]] | None = None) -> Table:
+    """A line per point, its finished repeats together; metrics and seconds are Statistics."""
+    columns = [
+        Column("sweep", "fixed", lambda point: point.sweep),
+        Column("point", "fixed", lambda point: point.entry.id),
+        *_swept(rows, fixed or {}),
+        Column("state", "fixed", lambda point: point.states),
+        Column("n", "fixed", lambda point: len(point.finished)),
+        Column("seconds", "fixed", lambda point: point.seconds),
+        Column("host", "fixed", _hosts),
+        *(Column(name, "metric", _statistic(name)) for name in numeric(rows)),
+        Column("problem", "fixed", lambda point: next((row.problem for row in point.rows if row.problem), None)),
+    ]
+    return _table(points(rows), columns)
+
+
+def names(rows: Iterable[Row]) -> list[str]:
+    """Every metric's name, in the order in which they appear."""
+    return list(dict.fromkeys(name for keys in dict.fromkeys(tuple(row.metrics) for row in rows) for name in keys))
+
+
+def numeric(rows: Sequence[Row]) -> list[str]:
+    """The names of the metrics that are a number for some trial."""
+    found: dict[str, None] = {}
+    missing = dict.fromkeys(names(rows))
+    for row in rows:  # most are numbers in the first row already
+        for name in [name for name in missing if metrics.number(row.metrics.get(name))]:
+            found[name] = missing.pop(name)
+        if not missing:
+            break
+    return [name for name in names(rows) if name in found]
+
+
+def shown_metrics(rows: Sequence[Row], options: ResultsOptions) -> list[str]:
+    """The metrics that people see unless they ask for others: the one of [results] and what `exec` measured.
+
+    Where no metric is named, the first numbers, those of validation before the others.
+    """
+    if options.metric:
+        return list(dict.fromkeys([options.metric, *results.executed(rows)]))
+    return sorted(numeric(rows), key=lambda name: "validation" not in name)[:MOST_METRICS]
+
+
+def where(table: Table, wanted: Iterable[str]) -> Table:
+    """The lines of which all these conditions are true; of a Statistic its mean counts."""
+    lines = table.lines
+    for text in wanted:
+        condition = conditions.parse(text)
+        if condition is None:
+            raise ConfigError(
+                f"--where {text}: expected KEY=VALUE, KEY!=VALUE, or KEY<NUMBER and the like, such as params.lr=0.001"
+            )
+        column = _named(table, condition.key, f"--where {text}")
+        lines = [line for line in lines if _holds(condition, column.get(line))]
+    return replace(table, lines=lines)
+
+
+def sort(table: Table, order: str, options: ResultsOptions) -> Table:
+    """The lines by KEY, KEY:asc or KEY:desc; those without a value last. Metrics of [results] stand the best first."""
+    key, colon, direction = order.rpartition(":")
+    if not colon or (direction not in ("asc", "desc") and order in table.every):
+        key, direction = order, ""
+    elif direction not in ("asc", "desc"):
+        raise ConfigError(f"--sort {order}: found {direction!r} after the colon, expected asc or desc")
+    column = _named(table, key, f"--sort {order}")
+    down = direction == "desc" or (not direction and key == options.metric and options.mode == "max")
+    keyed = [(_order(column.get(line)), line) for line in table.lines]
+    known = sorted(((key, line) for key, line in keyed if key), key=operator.itemgetter(0), reverse=down)
+    return replace(table, lines=[line for _, line in known] + [line for key, line in keyed if not key])
+
+
+def choose(table: Table, wanted: Sequence[str]) -> Table:
+    """The table with the columns that these names or patterns say, in their order, each once."""
+    chosen: dict[str, None] = {}
+    for pattern in wanted:
+        name = "number" if pattern == "#" else pattern
+        # a name that has [ ] or * in it names itself
+        found = [name] if name in table.every else fnmatch.filter(table.every, name)
+        if not found:
+            raise ConfigError(f"--columns {pattern}: found no such column, expected some of: {', '.join(table.every)}")
+        chosen |= dict.fromkeys(found)
+    return replace(table, columns=[table.every[name] for name in chosen])
+
+
+def default(table: Table, shown: Sequence[str], short: bool = False) -> Table:
+    """The table with the columns that people see first: `shown` are the metrics; a `short` one goes into a paper."""
+    several = len({line.sweep for line in table.lines}) > 1
+    left_out = {
+        "sweep": not several,
+        "host": short or len({table.every["host"].get(line) for line in table.lines} - {None}) < 2,
+        "problem": short or not any(map(table.every["problem"].get, table.lines)),
+        **dict.fromkeys(("number", "trial", "point", "state", "seconds"), short),
+    }
+    metric = {column.name for column in table.columns if column.kind == "metric"}
+    left_out |= {name: name not in shown for name in metric}
+    # a metric that nobody reports is a column, too: it is seen to be empty
+    columns = {**table.every}
+    chosen = [column for name, column in columns.items() if not left_out.get(name, False)]
+    missing = [Column(name, "metric", lambda _: None) for name in shown if name not in columns]
+    at = next((i for i, column in enumerate(chosen) if column.name == "problem"), len(chosen))
+    order = {name: place for place, name in enumerate(shown)}
+    numbers = sorted([c for c in chosen[:at] if c.kind == "metric"] + missing, key=lambda c: order[c.name])
+    return replace(table, columns=[c for c in chosen[:at] if c.kind != "metric"] + numbers + chosen[at:])
+
+
+def _table(lines: list[Item], columns: list[Column]) -> Table:
+    every: dict[str, Column] = {}
+    for column in columns:
+        name = column.name
+        while name in every:  # a metric may be called state, or as a swept value is
+            name = f"{column.kind}.{name}"
+        every[name] = column if name == column.name else replace(column, name=name)
+    return Table(lines, list(every.values()), every)
+
+
+def _swept(rows: Sequence[Row], fixed: Mapping[str, Mapping[str, Any]]) -> list[Column]:
+    keys = dict.fromkeys(key for each in dict.fromkeys(tuple(row.entry.swept) for row in rows) for key in each)
+    return [Column(key, "swept", _value(key, fixed)) for key in keys]
+
+
+def _value(key: str, fixed: Mapping[str, Mapping[str, Any]]) -> Callable[[Item], Any]:
+    constant = {name: _found(config, key) for name, config in fixed.items()}
+
+    def get(item: Row | Point) -> Any:
+        swept = item.entry.swept
+        return swept[key] if key in swept else constant.get(item.sweep)
+
+    return get
+
+
+def _found(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return value
+
+
+def _metric(name: str) -> Callable[[Item], Any]:
+    return lambda row: row.metrics.get(name)
+
+
+def _statistic(name: str) -> Callable[[Item], Any]:
+    return lambda point: point.statistic(name)
+
+
+def _hosts(point: Point) -> str | None:
+    return ", ".join(dict.fromkeys(row.record["host"] for row in point.rows if "host" in row.record)) or None
+
+
+def _named(table: Table, key: str, said: str) -> Column:
+    column = table.every.get("number" if key == "#" else key)
+    if column is None:
+        raise ConfigError(f"{said}: found no column {key}, expected one of: {', '.join(table.every)}")
+    return column
+
+
+def _plain(value: Any) -> Any:
+    return value.mean if isinstance(value, Statistic) else value
+
+
+def _holds(condition: Condition, value: Any) -> bool:
+    return condition.holds(_plain(value))
+
+
+def _order(value: Any) -> tuple[int, Any] | None:
+    """What a value is sorted by, numbers before texts; None for what has no place: nothing, NaN, a list."""
+    value = _plain(value)
+    if isinstance(value, str):
+        return (1, value)
+    if isinstance(value, int | float) and value == value:
+        return (0, value)
+    return None
+
+
+def configuration(definition: sweep.Sweep) -> dict[str, Any]:
+    """What a sweep gives all of its trials alike, for the columns of keys that other sweeps vary."""
+    return {**definition.config, "slurm": definition.slurm}

@@ -34,6 +34,7 @@ WRITING = (
 READING = (
     "results",
     "metrics",
+    "sources",
     "events",
     "cache",
     "points",

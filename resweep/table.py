@@ -153,31 +153,35 @@ def choose(table: Table, wanted: Sequence[str]) -> Table:
 
 def default(table: Table, shown: Sequence[str], short: bool = False) -> Table:
     """The table with the columns that people see first: `shown` are the metrics; a `short` one goes into a paper."""
-    several = len({line.sweep for line in table.lines}) > 1
+    every = table.every
     left_out = {
-        "sweep": not several,
-        "host": short or len({table.every["host"].get(line) for line in table.lines} - {None}) < 2,
-        "problem": short or not any(map(table.every["problem"].get, table.lines)),
+        "sweep": len({line.sweep for line in table.lines}) < 2,
+        "host": short or len({every["host"].get(line) for line in table.lines} - {None}) < 2,
+        "problem": short or not any(map(every["problem"].get, table.lines)),
         **dict.fromkeys(("number", "trial", "point", "state", "seconds"), short),
     }
-    metric = {column.name for column in table.columns if column.kind == "metric"}
-    left_out |= {name: name not in shown for name in metric}
-    # a metric that nobody reports is a column, too: it is seen to be empty
-    columns = {**table.every}
-    chosen = [column for name, column in columns.items() if not left_out.get(name, False)]
-    missing = [Column(name, "metric", lambda _: None) for name in shown if name not in columns]
-    at = next((i for i, column in enumerate(chosen) if column.name == "problem"), len(chosen))
-    order = {name: place for place, name in enumerate(shown)}
-    numbers = sorted([c for c in chosen[:at] if c.kind == "metric"] + missing, key=lambda c: order[c.name])
-    return replace(table, columns=[c for c in chosen[:at] if c.kind != "metric"] + numbers + chosen[at:])
+    chosen = [column for name, column in every.items() if column.kind != "metric" and not left_out.get(name)]
+    last = [chosen.pop()] if chosen and chosen[-1].name == "problem" else []
+    return replace(table, columns=[*chosen, *(_shown(table, name) for name in shown), *last])
+
+
+def _shown(table: Table, name: str) -> Column:
+    """The column of a metric; one that nobody reports is a column, too: it is seen to be empty."""
+    for called in (name, f"metric.{name}"):
+        if called in table.every and table.every[called].kind == "metric":
+            return table.every[called]
+    return Column(name, "metric", lambda _: None)
 
 
 def _table(lines: list[Item], columns: list[Column]) -> Table:
+    """The table of all these columns; one whose name is taken, by ours first of all, gets its kind before it."""
+    taken = {column.name for column in columns if column.kind == "fixed"}
     every: dict[str, Column] = {}
     for column in columns:
         name = column.name
-        while name in every:  # a metric may be called state, or as a swept value is
+        while column.kind != "fixed" and name in taken:
             name = f"{column.kind}.{name}"
+        taken.add(name)
         every[name] = column if name == column.name else replace(column, name=name)
     return Table(lines, list(every.values()), every)
 

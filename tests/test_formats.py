@@ -162,10 +162,12 @@ def test_a_mean_has_the_digits_that_its_spread_allows(statistic: Statistic, text
 
 def test_names_that_are_taken_are_told_apart() -> None:
     """A metric that is called like a column of ours, or like a swept value, is a column of its own."""
-    shown = whole([{"state": 5, "lr": 6}], [{"lr": 0.1}])
+    shown = whole([{"state": 5, "lr": 6}], [{"lr": 0.1, "host": "h"}])
     found = json.loads(formats.json_lines(shown))
     assert (found["state"], found["metric.state"]) == ("finished", 5)
     assert (found["lr"], found["metric.lr"]) == (0.1, 6)
+    assert (found["host"], found["swept.host"]) == (None, "h")
+    assert "metric.state" in formats.text(table.default(shown, ["state"]))
 
 
 def test_columns_are_chosen_by_name_and_pattern() -> None:

@@ -49,6 +49,7 @@ WRITING = (
 READING = (
     "results",
     "metrics",
+    "sources",
     "events",
     "cache",
     "points",

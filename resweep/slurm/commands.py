@@ -11,7 +11,8 @@ from pathlib import Path
 
 from resweep.errors import SlurmError
 
-PATIENCE = 60  # seconds that a controller has to answer
+PATIENCE = 45  # seconds that a controller has to answer
+FULL = "temporarily unable to accept job"
 LONGEST_ARGUMENT = 100_000  # characters of one argument; Linux takes 131,072
 
 # What a person's shell, or a job around us, has set would change what the commands do or print.
@@ -93,8 +94,9 @@ def _finish(process: subprocess.Popen[str], command: Iterable[str]) -> str:
         out, err = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.communicate()
-        raise SlurmError(f"{name}: did not answer for {PATIENCE} seconds; try again later") from None
+        # a controller that has as many jobs as it can hold makes sbatch try again, for minutes
+        said = _complaint(process.communicate()[1])
+        raise SlurmError(f"{name}: {said or f'did not answer for {PATIENCE} seconds; try again later'}") from None
     if process.returncode:
         raise SlurmError(f"{name}: {_complaint(err) or f'exit status {process.returncode}'}")
     return out
@@ -112,7 +114,7 @@ def _complaint(err: str) -> str:
 def submit_limit(error: SlurmError) -> bool:
     """Whether sbatch refused because the user may have no more jobs just now."""
     text = str(error)
-    return any(word in text for word in ("SubmitJob", "job submit limit", "MaxJobCount", "temporarily unable"))
+    return any(word in text for word in ("SubmitJob", "job submit limit", FULL))
 
 
 def pieces(jobs: Iterable[str]) -> list[str]:

@@ -12,6 +12,7 @@ from resweep.resources import Resources
 from resweep.slurm import commands
 
 DEFAULT_ARRAY = 1001  # Slurm's own MaxArraySize
+DEFAULT_JOBS = 10_000  # and MaxJobCount
 UNLIMITED = ("", "UNLIMITED", "infinite", "INFINITE", "Partition_Limit")
 
 
@@ -20,6 +21,7 @@ class Limits:
     """What the site allows this user, as far as it says. Times are in minutes; None is no limit."""
 
     array: int = DEFAULT_ARRAY - 1  # the highest number of a task
+    jobs: int = DEFAULT_JOBS  # of everybody's that the controller holds, those that have just ended too
     enforces_qos: bool = True
     partitions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     qos: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -46,6 +48,7 @@ def read() -> Limits:
     settings = dict(re.findall(r"^(\w+)\s*= *(.*?)\s*$", config, re.MULTILINE))
     return Limits(
         array=max(1, int(settings.get("MaxArraySize", DEFAULT_ARRAY)) - 1),
+        jobs=int(settings.get("MaxJobCount", DEFAULT_JOBS)),
         enforces_qos="qos" in settings.get("AccountingStorageEnforce", ""),
         partitions={} if isinstance(partitions, SlurmError) else _partitions(partitions),
         qos={} if isinstance(qos, SlurmError) else _table(qos, _QOS),
@@ -71,6 +74,17 @@ def _table(text: str, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:
 def _partitions(text: str) -> dict[str, dict[str, str]]:
     rows = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in text.splitlines()]
     return {row["PartitionName"]: row for row in rows if "PartitionName" in row}
+
+
+def space(limits: Limits, tasks: int) -> int | None:
+    """How many more jobs the controller can hold; None when so many tasks cannot be too many."""
+    if tasks < limits.jobs / 10:  # counting everybody's jobs is not free
+        return None
+    try:
+        jobs = commands.call("squeue", "-h", "-r", "--states=all", "-o", "%A").splitlines()
+    except SlurmError:
+        return None
+    return max(0, limits.jobs - 1 - len(jobs))  # an array takes one for itself
 
 
 def room(limits: Limits, qos: str, account: str) -> int | None:

@@ -251,6 +251,7 @@ def submit(planned: Draft, told: Callable[[Batch, str, int], None] = lambda *_: 
         submission = _write(planned)
     done = Submitted(planned)
     rooms: dict[tuple[str, str], int | None] = {}
+    space = limits.space(planned.limits, sum(batch.tasks for batch in planned.batches))
     after: list[str] = []
     try:
         for batch in planned.batches:
@@ -258,13 +259,15 @@ def submit(planned: Draft, told: Callable[[Batch, str, int], None] = lambda *_: 
             whose = str(options.get("qos", "")), str(options.get("account", ""))
             if whose not in rooms:
                 rooms[whose] = limits.room(planned.limits, *whose)
-            for job, first, last in _submit_batch(planned, batch, after, rooms[whose]):
+            known = [rooms[whose], None if space is None else space - done.tasks]
+            room = min((each for each in known if each is not None), default=None)
+            for job, first, last in _submit_batch(planned, batch, after, room):
                 array = batch.kind in ("array", "workers")
                 submission.note(id=job, list=batch.name, first=first, last=last, array=array)
                 done.jobs.append((batch, job, last - first + 1))
                 told(batch, job, last - first + 1)
-                if (room := rooms[whose]) is not None:
-                    rooms[whose] = room - (last - first + 1)
+                if (left := rooms[whose]) is not None:
+                    rooms[whose] = left - (last - first + 1)
             after = _after(batch, done, after)
     except _LimitError as error:
         done.reason = error.__cause__ if isinstance(error.__cause__, SlurmError) else None
@@ -307,10 +310,9 @@ def _submit_batch(
         try:
             job = _sbatch(planned.command(batch, count, 0, after), planned.paths.root)
         except _LimitError as error:
-            if count == 1:
+            if count == 1 or commands.FULL in str(error.__cause__):
                 raise
-            count, room = count // 2, count
-            del error
+            count //= 2
             continue
         yield job, 1, count
         break

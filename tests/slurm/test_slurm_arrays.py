@@ -167,3 +167,24 @@ def test_equal_resources_share_an_array_and_others_have_their_own(slurm: Cluster
     for entry in project.entries():
         cores = (project.root / f"cores-{entry.id}-{entry.trial}").read_text().split()
         assert cores == [str(entry.swept["threads"])] * 3
+
+
+def test_values_of_slurm_change_together_with_those_of_the_trial(slurm: Cluster, project: Project) -> None:
+    """Zipped to a parameter they say what each of its trials asks for, and are no part of its id."""
+    shutil.copy(REPOSITORY / "slurm-allennlp.sh", project.root)
+    zipped = '"params.dropout, slurm.mem" = [[0.1, "100M"], [0.2, "300M"]]\n"params.lr" = [0.1, 0.2]\n'
+    text = f'[hyper]\n{zipped}[params]\nlr = 0.5\n[slurm]\nmem = "50M"\n'
+    train = 'echo "$SLURM_MEM_PER_NODE" > "$root/memory-$trial"\n'
+    project.write({"config/rnn.toml": text, "train.sh": running.FIND + train + on_slurm.FAST})
+    project.generate("--slurm-job").ok()
+    ids = {entry.id for entry in project.entries()}
+    assert start(project).ok().out.count("an array of 2") == 2
+    slurm.drained()
+    asked = {entry.swept["params.dropout"]: entry.swept["slurm.mem"] for entry in project.entries()}
+    assert asked == {0.1: "100M", 0.2: "300M"}
+    for entry in project.entries():
+        memory = (project.root / f"memory-{entry.id}-{entry.trial}").read_text().strip()
+        assert f"{memory}M" == entry.swept["slurm.mem"]
+    project.write({"config/rnn.toml": text.replace("300M", "200M")})
+    project.generate("--slurm-job").ok()
+    assert {entry.id for entry in project.entries()} == ids

@@ -111,3 +111,27 @@ def test_workers_drain_what_a_limit_on_submissions_would_not_take(accounting: Cl
     accounting.drained()
     assert runs(project) == list(range(20))
     assert on_slurm.tasks(project) == 3
+
+
+@pytest.fixture
+def small(_installed: None, monkeypatch: pytest.MonkeyPatch, _own_settings: None) -> Iterator[Cluster]:
+    """A controller that holds fifty jobs, and forgets them within a minute or two."""
+    cluster = Cluster(DBD=0, MAXJOBS=50, MINJOBAGE=2, NODES=1)
+    try:
+        cluster.do("start")
+        monkeypatch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
+        yield cluster
+    finally:
+        cluster.do("clean")
+
+
+def test_a_controller_that_is_full_takes_what_it_can_hold(small: Cluster, project: Project) -> None:
+    """Its sbatch would try again for minutes; as many are submitted as there is room for, and the rest is told."""
+    sweep(project, 60, on_slurm.WAIT)
+    first = start(project)
+    assert first.status == 1
+    assert "Slurm took 49 tasks, and not the other 11" in first.err
+    assert len(small.queue()) == 49
+    full = start(project)
+    assert full.status == 1
+    assert "Slurm took 0 tasks, and not the other 11" in full.err

@@ -13,27 +13,36 @@ import click
 from resweep import __version__
 from resweep.errors import ResweepError
 
-# In the order of the help screen. The short help stands here, so that `--help` imports no command.
-COMMANDS = {
-    "generate": "Write one directory per trial, and the script that runs them (the default).",
-    "run": "Run the trials of a sweep here, several at a time.",
-    "submit": "Hand the trials of a sweep to Slurm, as job arrays.",
-    "status": "Show what has finished, runs, failed and waits, and why.",
-    "logs": "Print the log of a trial, once or as it grows.",
-    "stop": "End what runs of a sweep, here or on Slurm.",
-    "results": "Show what each trial was given, and what came out.",
-    "env": "Show what a trial was frozen and run with; rebuild its packages.",
-    "exec": "Run another command with a finished trial's frozen code.",
-    "promote": "Make a new sweep of one trial: more seeds, more data.",
-    "show": "Print the filled configuration of a trial, or of a point of CONFIG.",
-    "verify": "Check every byte of trials, or of an archive, against what was written.",
-    "reproduce": "Run a finished trial again, and say whether the same came out.",
-    "diff": "Show how two trials differ, in what they were given and what came out.",
-    "pack": "Put trials into one archive, the same bytes wherever it is made.",
-    "unpack": "Unpack such an archive, trusting nothing in it.",
-    "import": "Turn a sweep of W&B or a search space of AllenTune into TOML.",
-    "clean": "Make room: remove failed outputs, weights and orphans, after asking.",
+# The help screen. The short help stands here, so that `--help` imports no command.
+SECTIONS = {
+    "Every day": {
+        "generate": "Write one directory per trial, and the script that runs them (the default).",
+        "run": "Run the trials of a sweep here, several at a time.",
+        "submit": "Hand the trials of a sweep to Slurm, as job arrays.",
+        "status": "Show what has finished, runs, failed and waits, and why.",
+        "logs": "Print the log of a trial, once or as it grows.",
+        "stop": "End what runs of a sweep, here or on Slurm.",
+        "results": "Show what each trial was given, and what came out.",
+    },
+    "One trial": {
+        "show": "Print the filled configuration of a trial, or of a point of CONFIG.",
+        "exec": "Run another command with a finished trial's frozen code.",
+        "promote": "Make a new sweep of one trial: more seeds, more data.",
+    },
+    "Proof": {
+        "verify": "Check every byte of trials, or of an archive, against what was written.",
+        "reproduce": "Run a finished trial again, and say whether the same came out.",
+        "diff": "Show how two trials differ, in what they were given and what came out.",
+        "env": "Show what a trial was frozen and run with; rebuild its packages.",
+        "pack": "Put trials into one archive, the same bytes wherever it is made.",
+        "unpack": "Unpack such an archive, trusting nothing in it.",
+    },
+    "Now and then": {
+        "import": "Turn a sweep of W&B or a search space of AllenTune into TOML.",
+        "clean": "Make room: remove failed outputs, weights and orphans, after asking.",
+    },
 }
+COMMANDS = {name: said for section in SECTIONS.values() for name, said in section.items()}
 DEFAULT = "generate"
 
 
@@ -56,8 +65,10 @@ class _Commands(click.Group):
         return super().parse_args(context, args)
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{width}}", said) for name, said in commands.items()])
 
 
 def _check_command(context: click.Context, args: list[str]) -> None:

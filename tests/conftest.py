@@ -26,7 +26,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No setting of the person who runs the tests reaches what is tested, and no file of theirs is written to."""
     for name in list(os.environ):
         if name.startswith(("PYTHON", "RESWEEP_", "SLURM_", "SBATCH_")) or name == "CUDA_VISIBLE_DEVICES":
@@ -34,6 +34,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     # `python` of a train.sh of 2020, and resweep of a jobs script, are those that run the tests
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"])
+    yield
+    for name in [name for name in os.environ if name.startswith("RESWEEP_")]:
+        del os.environ[name]  # `resweep run`, called in this process, sets some for its trials
 
 
 @pytest.fixture

@@ -232,7 +232,8 @@ def test_three_hundred_trials_leak_nothing(runners: Runners) -> None:
     process.communicate(timeout=20)
     print(f"runner and workers, after 60 trials and after 299: {before}, {after}")
     for (files, children, _, memory), (files_2, children_2, zombies_2, memory_2) in zip(before, after, strict=True):
-        assert (files_2, zombies_2) == (files, 0)
+        assert files_2 <= files
+        assert zombies_2 == 0
         assert children_2 <= children + 1
         assert memory_2 < memory + 2048
 

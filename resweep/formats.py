@@ -27,7 +27,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     **{character: "\\" + character for character in "{}$&#_%"},
 }
 _POWER = re.compile(r"(-?[0-9.]+)e([+-])0*([0-9]+)")

@@ -124,7 +124,9 @@ def _settle_source(
     earlier = {w.name: same[w.point, w.trial] for w in wanted if (w.point, w.trial) in same}
     earlier = {name: e for name, e in earlier.items() if paths.place(e.name).finished()}
     if not earlier:
-        return wanted, [f"source changed: {why.some(changed)}; no trial had finished"] if changed and same else []
+        return wanted, [
+            f"source changed: {why.some(changed)}; the trials that it replaces had not finished"
+        ] if changed and same else []
     if choice == "new-source":
         return wanted, [f"{len(earlier)} finished trials of an earlier source stay where they are, and run again"]
     if choice == "keep-finished" or not changed:

@@ -365,7 +365,7 @@ def _set(table: Table, path: list[str], value: object, override: str) -> None:
 
 def valid_cards(value: float) -> bool:
     """Whether a trial can be given so many cards: none, a fraction of one, or whole ones."""
-    return 0 <= value < 1 or (value == value and value != float("inf") and value == int(value))
+    return 0 <= value < 1 or (1 <= value < float("inf") and value == int(value))
 
 
 def fill(tables: Table, point: Mapping[str, Any]) -> Table:

@@ -92,6 +92,7 @@ TOML = {
     "more points than there are": (random("[1, 2]", "n = 3"), ["search.n", "found 3", "at most 2"]),
     "a distribution with swapped bounds": (random("{ uniform = [1, 0] }"), ["uniform", "[1, 0]", "low is below high"]),
     "a logarithmic distribution through zero": (random("{ loguniform = [0, 1] }"), ["loguniform", "above 0"]),
+    "cards below none": ("[run]\ngpus = -1\n" + SWEEP, ["run.gpus", "found -1", "0, 1, 2"]),
     "a randint of fractions": (random("{ randint = [0, 1.5] }"), ["randint", "whole numbers"]),
     "a normal that does not spread": (random("{ normal = [0, 0] }"), ["normal", "deviation"]),
     "a lognormal beyond all numbers": (random("{ lognormal = [900, 1] }"), ["lognormal", "no computer holds"]),

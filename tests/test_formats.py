@@ -124,7 +124,7 @@ def test_latex_numbers_are_mathematics() -> None:
     assert lines[1] == r"\begin{tabular}{rl}"
     assert lines[3] == r"a\_b & c \\"
     assert lines[5] == r"$1.5 \times 10^{-7}$ & $-2$ \\"
-    assert lines[6] == r"$1 \times 10^{22}$ & \textquotedbl{}x\_y\textquotedbl{} \\"
+    assert lines[6] == r"$1 \times 10^{22}$ & ''x\_y'' \\"
 
 
 @pytest.mark.slow

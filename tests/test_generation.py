@@ -454,7 +454,7 @@ def test_a_changed_source_with_nothing_finished_goes_on_and_says_so(project: Pro
     project.write(CHANGED)
     result = project.generate().ok()
     assert "4 new trials, 0 kept, 4 orphaned" in result.out
-    assert result.err == "resweep: rnn: source changed: qb/main.py; no trial had finished\n"
+    assert result.err == "resweep: rnn: source changed: qb/main.py; the trials that it replaces had not finished\n"
     assert {(folder / "qb/main.py").read_text() for folder in project.capsules()} == {MAIN, CHANGED["qb/main.py"]}
 
 

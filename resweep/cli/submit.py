@@ -10,10 +10,10 @@ import click
 
 from resweep.cli import project, select
 from resweep.errors import ConfigError
+from resweep.resources import Resources
 from resweep.slurm import commands
 from resweep.slurm import submit as slurm
 from resweep.slurm.submit import Batch, Draft, Submitted, Wish
-from resweep.trial import SweepPaths
 
 WORDS = {"array": "an array of {}", "workers": "{} workers", "single": "{} jobs", "canary": "the canary"}
 
@@ -67,7 +67,7 @@ def submit(
         _opening(planned)
         if not planned.batches:
             return
-        done = slurm.submit(planned, lambda batch, job, count: _told(paths, wish, batch, job, count))
+        done = slurm.submit(planned, lambda batch, job, count: _told(planned, batch, job, count))
     sys.exit(_summary(done))
 
 
@@ -88,15 +88,17 @@ def _opening(planned: Draft) -> None:
         click.echo(f"{planned.paths.name}: {planned.trials} trials to submit; {skipped}")
 
 
-def _told(paths: SweepPaths, wish: Wish, batch: Batch, job: str, count: int) -> None:
+def _told(planned: Draft, batch: Batch, job: str, count: int) -> None:
     if batch.kind == "single":  # thousands, perhaps
         return
     what = WORDS[batch.kind].format(count)
     parallel = batch.resources.parallel
     throttle = f", {parallel} at a time" if parallel and parallel < count and batch.kind != "canary" else ""
-    after = ", after the canary" if batch.kind != "canary" and wish.canary else ""
+    after = ", after the canary" if batch.kind != "canary" and planned.wish.canary else ""
     drains = f" for {len(batch.trials)} trials" if batch.kind == "workers" else ""
-    click.echo(f"{paths.name}: submitted job {job}: {what}{drains}{throttle}{after}  ({batch.resources.described()})")
+    asked = {key: value == "" or value for key, value in planned.options(batch).items() if key != "open-mode"}
+    shown = Resources(asked).described()
+    click.echo(f"{planned.paths.name}: submitted job {job}: {what}{drains}{throttle}{after}  ({shown})")
 
 
 def _summary(done: Submitted) -> int:
@@ -117,12 +119,14 @@ def _summary(done: Submitted) -> int:
 def _show(planned: Draft) -> None:
     """The commands of a dry run, as they could be typed."""
     _opening(planned)
+    after = ["afterok:CANARY"] if planned.wish.canary else []
     for batch in planned.batches:
+        later = after if batch.kind != "canary" else []
         if batch.kind == "single":
-            shown = planned.command(batch, 1, 1)
+            shown = planned.command(batch, 1, 1, later)
             more = f"   # and so on: {batch.tasks} jobs" if batch.tasks > 1 else ""
         else:
-            shown, more = planned.command(batch, batch.tasks), f"   # {len(batch.trials)} trials"
+            shown, more = planned.command(batch, batch.tasks, 0, later), f"   # {len(batch.trials)} trials"
         click.echo(shlex.join(shown) + more)
     if planned.batches:
         click.echo(f"{planned.paths.name}: nothing was submitted")

@@ -6,9 +6,9 @@ import getpass
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from resweep.errors import SlurmError
-from resweep.resources import Resources
 from resweep.slurm import commands
 
 DEFAULT_ARRAY = 1001  # Slurm's own MaxArraySize
@@ -106,9 +106,8 @@ def room(limits: Limits, qos: str, account: str) -> int | None:
     return max(0, min(rooms))
 
 
-def doubts(limits: Limits, resources: Resources, declared: Mapping[str, str]) -> list[str]:
-    """What Slurm would accept, and never start or not heed: a line each."""
-    options = {**declared, **resources.options}
+def doubts(limits: Limits, options: Mapping[str, Any]) -> list[str]:
+    """What Slurm would accept, and never start or not heed, of these options: a line each."""
     partition_name, qos, time = (str(options.get(key, "")) for key in ("partition", "qos", "time"))
     partition = limits.partition(partition_name)
     notes = []

@@ -104,6 +104,10 @@ class Draft:
         where = [str(self.folder / ledger.TASK_SCRIPT), str(self.folder), batch.name]
         return [*command, *where, *([str(line)] if line else [])]
 
+    def options(self, batch: Batch) -> dict[str, Any]:
+        """What sbatch will heed: the site's script's lines, before them [slurm], before that the command line."""
+        return _effective(batch.resources, self.site, self.wish)
+
     def _job_name(self, batch: Batch, line: int) -> str:
         name = self.paths.name
         if batch.kind == "canary":
@@ -148,7 +152,7 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
         notes.append(f"no [slurm] table: the defaults are {where}")
     allowed = limits.read()
     for each, _ in groups:
-        notes += limits.doubts(allowed, each, declared)
+        notes += limits.doubts(allowed, _effective(each, found, wish))
     batches = list(_batches(groups, wish, allowed, len(view.working())))
     python = os.environ.get("RESWEEP_PYTHON") or definition.python
     return Draft(
@@ -163,6 +167,10 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
         skipped=skipped,
         notes=list(dict.fromkeys(notes)),
     )
+
+
+def _effective(asked: Resources, site_script: SiteScript, wish: Wish) -> dict[str, Any]:
+    return {**site_script.declared, **asked.options, **script.declared(wish.extra)}
 
 
 def _profile(name: str, tables: Sequence[dict[str, Any]], where: str) -> dict[str, Any]:
@@ -180,14 +188,16 @@ def _source(definition: Sweep) -> str:
 def _wanted(statuses: Sequence[status.Status], view: View, wish: Wish) -> tuple[list[Entry], dict[str, int]]:
     """The trials that want a task, and how many do not for which reason."""
     drained = {name for submission, job, _ in view.working() for name in submission.trials(job.list)}
-    wanted, skipped = [], dict.fromkeys(("have finished", "run", "wait in Slurm"), 0)
+    wanted, skipped = [], dict.fromkeys(("have finished", "run", "wait in Slurm", "are left to workers"), 0)
     for each in statuses:
         if each.state == "finished":
             skipped["have finished"] += 1
         elif each.state == "running" or view.task(view.given(each.entry.name)).runs:
             skipped["run"] += 1
-        elif not wish.workers and (view.task(view.given(each.entry.name)).waits or each.entry.name in drained):
+        elif not wish.workers and view.task(view.given(each.entry.name)).waits:
             skipped["wait in Slurm"] += 1
+        elif not wish.workers and each.entry.name in drained:
+            skipped["are left to workers"] += 1
         else:
             wanted.append(each.entry)
     return wanted, {reason: count for reason, count in skipped.items() if count}
@@ -214,7 +224,7 @@ def _groups(
 def _batches(groups: list[tuple[Resources, list[Entry]]], wish: Wish, allowed: Limits, working: int) -> Iterator[Batch]:
     """The jobs: as many lists as the groups, and the site's longest array, make necessary."""
     number = 0
-    everything = sum(len(entries) for _, entries in groups)
+    everything = sum(len(entries) for _, entries in groups) - wish.canary
     for each, (asked, entries) in enumerate(groups):
         if wish.canary and each == 0:
             yield Batch("canary", "canary", (entries[0],), asked, 1)
@@ -255,7 +265,7 @@ def submit(planned: Draft, told: Callable[[Batch, str, int], None] = lambda *_: 
     after: list[str] = []
     try:
         for batch in planned.batches:
-            options = {**planned.declared, **batch.resources.options}
+            options = planned.options(batch)
             whose = str(options.get("qos", "")), str(options.get("account", ""))
             if whose not in rooms:
                 rooms[whose] = limits.room(planned.limits, *whose)

@@ -252,3 +252,23 @@ def test_without_resweep_on_the_path_every_trial_is_a_job_through_the_sites_scri
     assert running.states(project) == ["finished", "finished"]
     assert running.record(project, 1)["slurm"]["SLURM_JOB_PARTITION"] == "gpu"
     assert "2 finished" in status(project)
+
+
+def test_what_the_command_line_asks_for_is_what_is_told(slurm: Cluster, project: Project) -> None:
+    """It goes before [slurm]: in the line that says what was submitted, and in what is said to never start."""
+    sweep(project, 2, slurm='partition = "short"\ntime = "10:00"')
+    assert "it would never start" in start(project, "--dry-run").err
+    assert "it would never start" not in start(project, "--dry-run", "--partition=cpu").err
+    said = start(project, "--partition=cpu", "--hold").ok().out
+    assert "partition=cpu time=10:00" in said
+    assert " hold)" in said
+
+
+def test_a_dry_run_shows_what_waits_for_the_canary(slurm: Cluster, project: Project) -> None:
+    """The commands that would be run, with the dependency, and as many workers as were asked for."""
+    sweep(project, 6)
+    canary, others = start(project, "--dry-run", "--canary", "--workers 2").ok().out.splitlines()[:2]
+    assert "dependency" not in canary
+    assert "--dependency=afterok:CANARY --kill-on-invalid-dep=yes" in others
+    assert "--array=1-2" in others
+    assert slurm.queue() == []

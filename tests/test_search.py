@@ -52,8 +52,8 @@ def test_trials_of_different_keys_are_shown_by_every_command(project: Project) -
     Trial(project, 1).launch()
     Trial(project, 3).launch()
     header, *rows = project.resweep("results", "rnn").ok().out.splitlines()
-    column = header.index("params.dropout")
-    assert sorted(row[column : column + 3] for row in rows) == ["   ", "   ", "0.3", "0.4"]
+    end = header.index("params.dropout") + len("params.dropout")  # numbers end where their name ends
+    assert sorted(row[end - 3 : end] for row in rows) == ["   ", "   ", "0.3", "0.4"]
     assert "4 trials: 2 finished, 2 queued" in project.resweep("status", "rnn").ok().out
     assert "1 trials" in project.resweep("status", "rnn", "--where", "params.dropout=0.3").ok().out
     lines = project.paths().jobs.read_text()

@@ -117,7 +117,7 @@ def _summary(done: Submitted) -> int:
 
 
 def _show(planned: Draft) -> None:
-    """The commands of a dry run, as they could be typed."""
+    """The commands of a dry run, as they would be called once the submission is written down."""
     _opening(planned)
     after = ["afterok:CANARY"] if planned.wish.canary else []
     for batch in planned.batches:

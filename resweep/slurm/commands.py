@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,14 +31,9 @@ _HINTS = (
 )
 
 
-def available() -> bool:
-    """Whether jobs can be submitted from this machine."""
-    return shutil.which("sbatch") is not None
-
-
 def environment() -> dict[str, str]:
     """This process's environment without what would make a job inherit another's numbers, or change the output."""
-    return {key: value for key, value in os.environ.items() if not _CHANGES.match(key)} | {"LC_ALL": "C"}
+    return {key: value for key, value in os.environ.items() if not _CHANGES.match(key)}
 
 
 def call(*command: str, cwd: Path | None = None) -> str:
@@ -67,12 +61,9 @@ def call_all(*commands: Iterable[str]) -> list[str | SlurmError]:
 
 def _start(command: Iterable[str], cwd: Path | None) -> subprocess.Popen[str]:
     words = list(command)
-    # a job inherits what sbatch is given: only our own questions are asked in C
     env = environment()
-    if words[0] == "sbatch" and "LC_ALL" in os.environ:
-        env["LC_ALL"] = os.environ["LC_ALL"]
-    elif words[0] == "sbatch":
-        del env["LC_ALL"]
+    if words[0] != "sbatch":  # whose environment its job inherits
+        env["LC_ALL"] = "C"
     try:
         return subprocess.Popen(
             words,

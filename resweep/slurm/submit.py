@@ -98,7 +98,7 @@ class Draft:
         options = {key: value for key, value in own.items() if key not in {**self.declared, **batch.resources.options}}
         command = ["sbatch", *Resources(options).arguments(), *batch.resources.arguments(), *self.wish.extra]
         if after:
-            asked = str({**self.declared, **batch.resources.options}.get("dependency", ""))
+            asked = str(self.options(batch).get("dependency", ""))
             command.append("--dependency=" + ",".join(filter(None, [asked, *after])))
             command.append("--kill-on-invalid-dep=yes")
         where = [str(self.folder / ledger.TASK_SCRIPT), str(self.folder), batch.name]
@@ -187,7 +187,8 @@ def _source(definition: Sweep) -> str:
 
 def _wanted(statuses: Sequence[status.Status], view: View, wish: Wish) -> tuple[list[Entry], dict[str, int]]:
     """The trials that want a task, and how many do not for which reason."""
-    drained = {name for submission, job, _ in view.working() for name in submission.trials(job.list)}
+    lists = {(submission.folder, job.list): submission for submission, job, _ in view.working()}
+    drained = {name for (_, each), submission in lists.items() for name in submission.trials(each)}
     wanted, skipped = [], dict.fromkeys(("have finished", "run", "wait in Slurm", "are left to workers"), 0)
     for each in statuses:
         if each.state == "finished":

@@ -141,6 +141,37 @@ def test_a_launcher_that_is_killed_leaves_a_lost_trial_which_runs_again(slurm: C
     assert running.attempts(project) == [2]
 
 
+def test_a_trial_of_another_host_is_lost_as_soon_as_slurm_says_that_its_job_is_over(
+    slurm: Cluster, project: Project
+) -> None:
+    """Its heartbeat is fresh for minutes; while its job runs nobody takes the trial, and then anybody does at once."""
+    sweep(project, 1, on_slurm.WAIT)
+    start(project).ok()
+    started(project, 0)
+    (entry,) = project.entries()
+    place = project.paths().place(entry.name)
+    now = running.record(project, 1)
+    processes = [now["group"], now["pid"], int(attempt._stat(now["pid"])[1])]
+    # as the same files look from another machine than the one that the job runs on
+    now |= {"host": "elsewhere", "boot": "another", "state": "running"}
+    attempt.write_json(f"{place.attempt(1)}/record.json", now)
+    attempt.note_processes(f"{place.attempt(1)}/heartbeat", now)
+    manifest = attempt.read_manifest(place.capsule)
+    assert attempt.begin(place, manifest)[0] == "running"
+    assert "1 running" in status(project)
+    assert "1 run" in start(project).ok().out
+    for send, target in zip((os.killpg, os.kill, os.kill), processes, strict=True):
+        send(target, signal.SIGKILL)
+    slurm.drained()
+    assert attempt.state(place)[0] == "running", "the heartbeat alone cannot tell yet"
+    assert "1 lost" in status(project)
+    go(project)
+    start(project).ok()
+    slurm.drained()
+    assert running.states(project) == ["finished"]
+    assert running.attempts(project) == [2]
+
+
 @pytest.mark.parametrize("settings", ["", RESUME], ids=["clean", "resume"])
 def test_a_requeued_task_runs_its_trial_again_as_on_retry_says(slurm: Cluster, project: Project, settings: str) -> None:
     """scontrol requeue stops the attempt, and the next one begins clean, or goes on with what the first had written."""

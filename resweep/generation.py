@@ -35,7 +35,7 @@ from resweep.definition import Definition
 from resweep.environment import Capture
 from resweep.errors import ConfigError, disk_errors
 from resweep.index import Index
-from resweep.plan import GENERATION, Plan, SourceChange, last_generation, plan
+from resweep.plan import Plan, SourceChange, last_generation, plan
 from resweep.snapshot import Build, Frozen
 from resweep.space import Space
 from resweep.sweep import Sweep
@@ -43,7 +43,6 @@ from resweep.template import Template
 from resweep.trial import SweepPaths
 
 Progress = Callable[[str, int, int], None]
-DEFINITION = "sweep.toml"
 
 
 @dataclass(frozen=True)
@@ -167,8 +166,8 @@ def _write_generation(
     undo.callback(shutil.rmtree, temporary, ignore_errors=True)
     counts = {"new": len(planned.new), "kept": len(planned.kept), "orphaned": len(planned.orphaned), "why": planned.why}
     files = {
-        GENERATION: _json(trial.sealed({**frozen.record, "generation": number, "plan": counts})),
-        DEFINITION: frozen.sweep.text.encode(),
+        trial.GENERATION: _json(trial.sealed({**frozen.record, "generation": number, "plan": counts})),
+        trial.DEFINITION: frozen.sweep.text.encode(),
         trial.PROVENANCE: _json(trial.sealed(provenance)),
         trial.TRAIN: frozen.train,
         trial.RERUN: capsule.rerun_bytes(),

@@ -16,7 +16,6 @@ from resweep.index import Entry, Index
 from resweep.trial import SweepPaths
 
 SourceChange = Literal["ask", "new-source", "keep-finished"]
-GENERATION = "generation.json"
 # about how many bytes, beside what can be known beforehand
 _REST_OF_MANIFEST = 700
 _INDEX_LINE = 500
@@ -89,7 +88,7 @@ def _running(paths: SweepPaths, orphaned: list[Entry]) -> list[str]:
 def last_generation(paths: SweepPaths, old: Index) -> dict[str, Any] | None:
     """The record of the generation that listed the trials last; None before the first."""
     try:
-        text = (paths.generations / str(old.generation) / GENERATION).read_text("utf-8")
+        text = (paths.generations / str(old.generation) / trial.GENERATION).read_text("utf-8")
     except FileNotFoundError:
         return None
     record: dict[str, Any] = json.loads(text)

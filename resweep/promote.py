@@ -16,7 +16,7 @@ from resweep.definition import BASE
 from resweep.errors import ConfigError, DiskError, TrialError
 from resweep.generation import Request
 from resweep.index import Entry
-from resweep.plan import GENERATION, Plan
+from resweep.plan import Plan
 from resweep.trial import SweepPaths
 
 # what belongs to the sweep, and stays with it: what was searched is found
@@ -65,8 +65,8 @@ def promote(
 def definition(paths: SweepPaths, entry: Entry, overrides: Sequence[str] = ()) -> str:
     """The TOML of a sweep whose only point is this trial's, with the tool's tables of the sweep that it was part of."""
     folder = paths.generations / str(entry.generation)
-    record = _read(folder / GENERATION, json.loads)
-    where = str(folder / generation.DEFINITION)
+    record = _read(folder / trial.GENERATION, json.loads)
+    where = str(folder / trial.DEFINITION)
     old = sweep.tables(_read(Path(where), str), where, tuple(record["overrides"]))
     file = paths.capsule(entry.name) / f"{entry.id}.toml"
     own = _read(file, tomllib.loads)
@@ -84,7 +84,7 @@ def definition(paths: SweepPaths, entry: Entry, overrides: Sequence[str] = ()) -
 def template(paths: SweepPaths, entry: Entry) -> Path:
     """The template that a trial was filled from: the project's own, if that and what it imports are unchanged."""
     folder = paths.generations / str(entry.generation)
-    record = _read(folder / GENERATION, json.loads)
+    record = _read(folder / trial.GENERATION, json.loads)
     frozen: Path = folder / record["base"]
     own = paths.root / Path(record["base"]).relative_to(BASE)
     return own if len(record["sources"]) == 1 and _same(own, frozen) else frozen

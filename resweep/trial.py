@@ -35,6 +35,8 @@ FINGERPRINTS = attempt.FINGERPRINTS
 PROVENANCES = frozenset({PROVENANCE, ENVIRONMENT, FINGERPRINTS})
 REPRODUCED_SUFFIX = ".reproduced"  # beside a trial's output: what `reproduce` ran
 VERDICT = "verdict.json"  # and what came of it
+GENERATION = "generation.json"  # of a generation: its record, and below its definition as it was read
+DEFINITION = "sweep.toml"
 METRICS = "metrics.json"  # what training, and a command of `exec`, may write: a table of numbers
 # what a capsule holds beside the source and the two files named after its id
 CAPSULE_FILES = frozenset({TRAIN, RERUN, MANIFEST}) | PROVENANCES

@@ -31,6 +31,7 @@ PURE = (
     "trial",
     "template",
     "index",
+    "frozen",
     "jobs",
 )
 WRITING = (
@@ -56,6 +57,7 @@ READING = (
     "table",
     "formats",
     "legacy",
+    "gather",
     "report",
     "run",
     "slurm",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from resweep import index, narrow, results, sweep, trial
+from resweep import frozen, index, narrow, results, sweep, trial
 from resweep.cli import project
 from resweep.errors import ConfigError, TrialError, disk_errors
 from resweep.results import Row
@@ -43,8 +43,8 @@ def narrow_around(config: Path, base: Path, name: str, around: str, top: int) ->
 def _best(asked: sweep.Sweep, around: str, top: int) -> tuple[list[Row], ResultsOptions, int]:
     """The best trials, what they are ranked by, and how many have finished."""
     paths, entries = index.find(project.root(), around)
-    frozen = project.definition(paths).results
-    options = frozen if frozen.metric else asked.results
+    own = frozen.definition(paths).results
+    options = own if own.metric else asked.results
     if options.metric is None:
         raise ConfigError(
             f'--around: the sweep {paths.name} names no metric, expected [results] metric = "..." in {asked.where}'

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from resweep import index, legacy, points, results
+from resweep import frozen, index, legacy, points, results
 from resweep.cli import project, select
 from resweep.errors import ConfigError, TrialError
 from resweep.formats import rounded, with_spread
@@ -22,7 +22,7 @@ from resweep.trial import TRAIN, SweepPaths, jsonnable
 
 def trial(paths: SweepPaths, entries: Sequence[Entry]) -> Row:
     """The best of these trials, by [results] of their sweep, told to people; an error where none can be it."""
-    options = project.definition(paths).results
+    options = frozen.definition(paths).results
     check(paths, options)
     row = ranked(paths, results.rows(paths, entries, options), options)[0]
     value = row.metrics[options.metric or ""]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from resweep import clean as cleaning
-from resweep import index
+from resweep import frozen, index
 from resweep.clean import File, Plan
 from resweep.cli import project, select
 from resweep.cli.orphans import agreed, clean_orphans
@@ -58,7 +58,7 @@ def clean(
     if not (failed or weights or keep):
         raise ConfigError("clean: expected what to remove: --failed, --weights, --keep-best K or --orphans")
     paths, entries = _trials(name, names)
-    options = project.definition(paths).results
+    options = frozen.definition(paths).results
     spared, unknown = _spared(paths, entries, options, keep) if keep else ([], [])
     patterns = options.weights if weights or keep else ()
     plan = cleaning.plan(paths, entries, failed, patterns, spared, [row for row in unknown if row.entry in entries])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from resweep import attempt, gpus
+from resweep import attempt, frozen, gpus
 from resweep import exec as execution
 from resweep.cli import best as best_of
 from resweep.cli import project, select
@@ -60,7 +60,7 @@ def exec_(command: list[str], names: tuple[str, ...], best: str | None, finished
     if not command or not command[0]:
         raise ConfigError("exec: found no command, expected one after --, as in resweep exec rnn#1 -- python ...")
     paths, entries = _chosen(names, best, finished)
-    definition = project.definition(paths)
+    definition = frozen.definition(paths)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     changes = {gpus.VISIBLE: ""} if definition.gpus == 0 else {}
     with disk_errors(paths.root), attempt.Signals() as signals:

@@ -1,8 +1,7 @@
-"""What every command that reads a sweep needs: the project it is called in, the sweep and its frozen definition."""
+"""What every command that reads a sweep needs: the project it is called in, its interpreter, words for people."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -10,10 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from resweep import index, snapshot, sweep
-from resweep.errors import TrialError
-from resweep.generation import DEFINITION
-from resweep.plan import GENERATION
+from resweep import snapshot
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
@@ -21,19 +17,6 @@ from resweep.trial import SweepPaths
 def root() -> Path:
     """The root of the project, or of what was unpacked of one, that the command was called in."""
     return snapshot.find_sweeps(Path.cwd())
-
-
-def definition(paths: SweepPaths) -> Sweep:
-    """The sweep's definition as its last generation froze it."""
-    folder = paths.generations / str(index.generation(paths))
-    try:
-        record = json.loads((folder / GENERATION).read_text("utf-8"))
-        text = (folder / DEFINITION).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise TrialError(
-            f"{folder}: the sweep's definition cannot be read ({error}); generate the sweep again"
-        ) from None
-    return sweep.parse(text, str(folder / DEFINITION), tuple(record["overrides"]))
 
 
 def python(paths: SweepPaths, asked: Sweep) -> str:

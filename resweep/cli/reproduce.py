@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from resweep import trial
+from resweep import frozen, trial
 from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, disk_errors
@@ -50,7 +50,7 @@ def reproduce(
     if (name is None) == (best is None):
         raise ConfigError("reproduce: expected a trial, or --best NAME, and only one of these")
     paths, entry = _chosen(name, best)
-    asked = project.definition(paths)
+    asked = frozen.definition(paths)
     options = proof.Options(into, unverified, allow_changed_data)
     with disk_errors(paths.root):
         passed_over = proof.ready(paths, entry, options)

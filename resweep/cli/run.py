@@ -8,7 +8,7 @@ from typing import TextIO
 
 import click
 
-from resweep import attempt, gpus, status
+from resweep import attempt, frozen, gpus, status
 from resweep import run as runner
 from resweep.cli import project, select
 from resweep.cli.view import watcher
@@ -72,7 +72,7 @@ def run(
     paths, entries = select.trials(project.root(), names, where, states)
     if only is not None:
         entries = select.listed(paths, entries, only)
-    definition = project.definition(paths)
+    definition = frozen.definition(paths)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     options = _options(definition, jobs, cards, max_trials or 0, max_attempts or 0, canary)
     if allow_changed_data:

@@ -8,6 +8,7 @@ from typing import TextIO
 
 import click
 
+from resweep import frozen
 from resweep.cli import project, select
 from resweep.errors import ConfigError
 from resweep.resources import Resources
@@ -55,7 +56,7 @@ def submit(
     paths, entries = select.trials(project.root(), [name], where, states)
     if only is not None:
         entries = select.listed(paths, entries, only)
-    definition = project.definition(paths)
+    definition = frozen.definition(paths)
     wish = Wish(workers or 0, one_job_per_trial, profile, canary, extra)
     if dry_run:
         _show(slurm.draft(paths, definition, entries, wish))

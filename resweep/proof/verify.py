@@ -20,9 +20,7 @@ from typing import Any
 from resweep import attempt, definition, index, snapshot, trial
 from resweep.capsule import TEMPORARY
 from resweep.errors import TrialError
-from resweep.generation import DEFINITION
 from resweep.index import Entry, Index
-from resweep.plan import GENERATION
 from resweep.proof import capsule as judge
 from resweep.proof.capsule import Contents, Difference, Known, Seen
 from resweep.trial import SweepPaths, TrialName
@@ -261,19 +259,19 @@ def _generations(paths: SweepPaths, cache: Cache, listed: Index) -> Iterator[Dif
 
 def _generation(folder: Path, where: str, cache: Cache) -> Iterator[Difference]:
     try:
-        data = (folder / GENERATION).read_bytes()
+        data = (folder / trial.GENERATION).read_bytes()
         record = json.loads(data)
-        expected = {DEFINITION: record["text"], trial.TRAIN: record["train"]}
+        expected = {trial.DEFINITION: record["text"], trial.TRAIN: record["train"]}
         expected |= {f"{definition.BASE}/{name}": sha256 for name, sha256 in record["sources"].items()}
         sound = judge.seal(data, _GENERATION_UNSEALED) is not False
     except FileNotFoundError:
-        yield Difference(where, GENERATION, "missing")
+        yield Difference(where, trial.GENERATION, "missing")
         return
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        yield Difference(where, GENERATION, "changed", f"cannot be read ({error})")
+        yield Difference(where, trial.GENERATION, "changed", f"cannot be read ({error})")
         return
     if not sound:
-        yield Difference(where, GENERATION, "changed", "its checksum is not that of its content")
+        yield Difference(where, trial.GENERATION, "changed", "its checksum is not that of its content")
     found: dict[str, Seen] = {}
     _walk(str(folder), "", found, set(), cache)
     for path, sha256 in expected.items():
@@ -282,7 +280,7 @@ def _generation(folder: Path, where: str, cache: Cache) -> Iterator[Difference]:
             yield Difference(where, path, "changed" if seen else "missing", "", seen.file if seen else None)
     contents = Contents(where, found, frozenset(), lambda path: (folder / path).read_bytes(), lambda _: None)
     yield from judge.origins(contents, cache, frozenset({trial.FINGERPRINTS}))
-    known = {GENERATION, trial.PROVENANCE, trial.FINGERPRINTS, trial.RERUN}
+    known = {trial.GENERATION, trial.PROVENANCE, trial.FINGERPRINTS, trial.RERUN}
     for path in sorted(found.keys() - expected.keys() - known):
         yield Difference(where, path, "added", found[path].strange, found[path].file)
 

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +229,7 @@ def freeze(
         "sources": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         "text": hashlib.sha256(definition.text.encode()).hexdigest(),
         "hyper": definition.hyper.raw,
-        **({"search": asdict(definition.search)} if definition.search != sweep.Search() else {}),
+        **({"search": search} if (search := definition.search.record()) else {}),
         "settings": definition.config | {"n_trials": definition.n_trials},
         "snapshot": source.digest,
         "train": hashlib.sha256(train).hexdigest(),

@@ -8,7 +8,7 @@ into every trial.
     threads = 1                           of the numerical libraries (default 1)
     seed_params = ["random_seed", ...]    the arguments of the template that take the seed
     [hyper]       dotted key -> values; every combination is a point: see `axes`; several: [[hyper]]
-    [search]      method = "random", n, seed: so many points drawn instead
+    [search]      method = "random", n, seed: so many points drawn instead; "tpe", ...: see `strategy`
     [params]      arguments of the template (part of the configuration)
     [slurm]       options of sbatch, and a few words of our own: see `resources`
     [run]         python = "..."          the interpreter that builds the snapshot and trains
@@ -31,10 +31,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import axes, forms, resources
+from resweep import axes, forms, resources, strategy
 from resweep.axes import Hyper
 from resweep.errors import ConfigError, shown
 from resweep.forms import Distribution
+from resweep.strategy import Search as Search
 
 TOOL_TABLES = ("hyper", "search", "slurm", "run", "results", "snapshot", "data")
 # What a generated {id}.toml says of itself: feeding it to `generate` again gives the same point, not another one.
@@ -53,15 +54,6 @@ WEIGHTS = ("*.th", "*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.bin", "model.t
 STEPS = ("step", "global_step", "iteration", "epoch")
 
 Table = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Search:
-    """`[search]`: how points are chosen: all of a grid, or `n` drawn at random from `seed`."""
-
-    method: str = "grid"
-    n: int = 0
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,7 @@ class Sweep:
     path: Path | None = None  # of the file that it was read from, if it was
     overrides: tuple[str, ...] = ()
     hyper: Hyper = field(default_factory=Hyper)
-    search: Search = Search()
+    search: Search = field(default_factory=Search)
     config: Table = field(default_factory=dict)
     slurm: Table = field(default_factory=dict)
     snapshot: SnapshotOptions = SnapshotOptions()
@@ -143,9 +135,9 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
     reader = _Reader(where, table)
     hyper = axes.read(where, table.get("hyper", {}), _NOT_SWEPT)
     _check_slurm_values(where, hyper)
-    search = _search(reader, hyper)
     snapshot = reader.table("snapshot", "include", "exclude", "from")
     results = reader.table("results", "metric", "mode", "weights", "compare", "ignore", "pattern")
+    metric = reader.text(results, "results.metric", None)
     data = reader.table("data", "files")
     run = reader.table("run", "python", "gpus", "on_retry")
     params = reader.table("params")
@@ -158,7 +150,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
         text=text,
         overrides=overrides,
         hyper=hyper,
-        search=search,
+        search=strategy.read(where, table.get("search", {}), hyper, metric),
         config=config,
         slurm=table.get("slurm", {}),
         snapshot=SnapshotOptions(
@@ -168,7 +160,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
             where=where,
         ),
         results=ResultsOptions(
-            metric=reader.text(results, "results.metric", None),
+            metric=metric,
             mode=reader.text(results, "results.mode", "max", ("max", "min")) or "max",
             weights=reader.texts(results, "results.weights", WEIGHTS),
             compare=reader.texts(results, "results.compare", ()),
@@ -279,26 +271,6 @@ def _check_slurm_values(where: str, hyper: Hyper) -> None:
         if key.startswith("slurm."):
             for value in hyper.values(key):
                 resources.check(where, {key.partition(".")[2]: value}, "hyper.slurm", swept=True)
-
-
-def _search(reader: _Reader, hyper: Hyper) -> Search:
-    """`[search]`, and whether it can search what is swept."""
-    table = reader.table("search", "method", "n", "seed")
-    method = reader.text(table, "search.method", "grid", ("grid", "random")) or "grid"
-    n = reader.whole(table, "search.n", 0, at_least=1)
-    if method == "grid" and hyper.random:
-        raise ConfigError(
-            f'{reader.where}: hyper: found distributions, which a grid cannot hold, expected [search] method = "random"'
-        )
-    if method == "grid" and "n" in table:
-        raise ConfigError(f'{reader.where}: search.n: has no meaning for a grid, expected method = "random"')
-    if method == "random" and not n:
-        raise ConfigError(f"{reader.where}: search.n: is missing, expected how many points to draw, such as n = 100")
-    if method == "random" and not hyper.keys:
-        raise ConfigError(
-            f"{reader.where}: hyper: found nothing to draw from, expected keys with lists or distributions"
-        )
-    return Search(method, n, reader.whole(table, "search.seed", 0, at_least=0))
 
 
 def _override(table: Table, override: str) -> None:

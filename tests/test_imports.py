@@ -24,6 +24,7 @@ PURE = (
     "resources",
     "forms",
     "axes",
+    "strategy",
     "sweep",
     "draw",
     "space",

@@ -55,6 +55,7 @@ HEARTBEAT_SECONDS = 30.0  # between two signs of life of a running attempt
 STALE_SECONDS = 300.0  # without one for so long, an attempt on another host is lost
 GRACE_SECONDS = 10.0  # between TERM and KILL
 NEXT = "RESWEEP_NEXT_ATTEMPT"  # the number that a task of Slurm's has decided on: that one, or none
+PRUNE = "prune.json"  # in an attempt: why it is stopped early, written before the signal that stops it
 BUSY = 75  # sysexits' EX_TEMPFAIL
 REQUEUE = 85  # training asks to be run again and to find its output; HTCondor's number for a checkpoint
 ENDED_BY = "ended_by"  # in a record's `slurm`: what Slurm did to the job of an attempt that was stopped
@@ -103,7 +104,7 @@ class Place:
 
 
 def state(place: Place) -> tuple[str, Record]:
-    """The trial's state and its latest record: queued, running, finished, failed, stopped or lost."""
+    """The trial's state and its latest record: queued, running, finished, pruned, failed, stopped or lost."""
     if place.finished():
         return "finished", read_json(os.path.join(place.attempts, FINISHED))
     number = place.last()
@@ -150,8 +151,8 @@ def run(capsule: str, script: str | None = None) -> int:
         )
     manifest = read_manifest(place.capsule)
     now_, record = begin(place, manifest, int(os.environ.pop(NEXT, 0)))
-    if now_ == "finished":
-        print("%s: finished already" % place.label)
+    if now_ in ("finished", "pruned"):
+        print("%s: %s already" % (place.label, now_))
         return 0
     if now_ == "running" and record.get("group") == os.getpgrp() and of_this_boot(record):
         # `script` has called us: the attempt goes on with what it was about to run
@@ -167,7 +168,8 @@ def run(capsule: str, script: str | None = None) -> int:
 def begin(place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, ...] = ()) -> tuple[str, Record]:
     """Claim the next attempt of a trial for this process: "claimed" and its new record.
 
-    "finished" or "running" and the latest record when there is nothing to claim, or another process was quicker.
+    "finished", "pruned" or "running" and the latest record when there is nothing to claim, or another process was
+    quicker.
     Who decided earlier that attempt `number` should be, claims that or none.
     """
     # before the state is read: who starts an attempt from now on makes the claim fail
@@ -177,7 +179,7 @@ def begin(place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, .
         found = "lost"
     if found == "finished":
         settle(place)
-    if found in ("finished", "running"):
+    if found in ("finished", "pruned", "running"):
         return found, record
     if os.path.exists(place.output) and not place.finished():
         raise AttemptError(
@@ -294,7 +296,10 @@ def execute(
         command = [script] if script else ["bash", os.path.join(capsule, "train.sh")]
         command += [capsule, toml]
         supervise(command, capsule, env, directory, record, signals, log.fileno(), log.fileno())
-        if record["exit_status"] == REQUEUE:
+        pruned = read_json(os.path.join(directory, PRUNE))
+        if record["state"] == "stopped" and pruned:
+            record.update(state="pruned", pruned=pruned)
+        elif record["exit_status"] == REQUEUE:
             record["state"] = "stopped"
         elif record["slurm"] and (record["state"] == "stopped" or record["exit_status"] in _ENDED or record["signal"]):
             record["slurm"][ENDED_BY] = _ended_by()
@@ -483,6 +488,8 @@ def outcome(record: Record, log: str) -> str:
     took = "%.1f s" % record["seconds"]
     if record["state"] == "finished":
         return "finished in %s" % took
+    if record["state"] == "pruned":
+        return "pruned after %s (%s)" % (took, record["pruned"].get("why"))
     how = "exit status %s" % record["exit_status"] if record["signal"] is None else record["signal"]
     return "%s after %s (%s), log: %s" % (record["state"], took, how, log)
 
@@ -923,6 +930,8 @@ def _stat(pid: int) -> list[bytes] | None:
 
 
 def _status(record: Record) -> int:
+    if record["state"] == "pruned":
+        return 0
     if record["signal"] is not None:
         return 128 + signal.Signals[record["signal"]].value
     return record["exit_status"] or (0 if record["state"] == "finished" else 130)

@@ -229,13 +229,22 @@ def freeze(
         "sources": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         "text": hashlib.sha256(definition.text.encode()).hexdigest(),
         "hyper": definition.hyper.raw,
-        **({"search": search} if (search := definition.search.record()) else {}),
+        **_search(definition),
         "settings": definition.config | {"n_trials": definition.n_trials},
         "snapshot": source.digest,
         "train": hashlib.sha256(train).hexdigest(),
         "data": None if listing is None else hashlib.sha256(_fingerprints(listing)).hexdigest(),
     }
     return Definition(definition, template, source, train, json.loads(json.dumps(record, default=str)), listing)
+
+
+def _search(definition: Sweep) -> dict[str, Any]:
+    """What a generation keeps of `[search]`, with the metric where that decides which points are asked for."""
+    search = definition.search.record()
+    if search is None:
+        return {}
+    ranked = {"metric": definition.results.metric, "mode": definition.results.mode} if definition.search.learns else {}
+    return {"search": {**search, **ranked}}
 
 
 def sources(template: Template) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from resweep import capsule
 from resweep.errors import DiskError
 from resweep.trial import SweepPaths
 
+LOCK = ".lock"  # beside a study
 PART = ".part"  # ends the name of a file that is not whole yet
 
 
@@ -36,7 +37,7 @@ def stage(undo: ExitStack, texts: dict[Path, tuple[str, int]]) -> dict[Path, Pat
 def locked(paths: SweepPaths) -> Iterator[None]:
     """One generation of the project at a time; another waits. The system frees the lock when its holder dies."""
     made = [path for path in (paths.lock, paths.directory, *paths.directory.parents) if not path.exists()]
-    with _open_lock(paths):
+    with _open_lock(paths), asking(paths):
         try:
             for home in (paths.snapshots, paths.directory, paths.generations, paths.environments):
                 capsule.remove_leftovers(home)
@@ -48,6 +49,17 @@ def locked(paths: SweepPaths) -> Iterator[None]:
             if made:  # nothing was written: leave no empty sweep behind
                 _remove_empty(paths, made)
             raise
+
+
+@contextmanager
+def asking(paths: SweepPaths) -> Iterator[None]:
+    """One writer of a sweep's trials at a time, where workers of a search write them; another waits."""
+    if not paths.study.parent.is_dir():
+        yield
+        return
+    with open(paths.study.with_name(LOCK), "a", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _open_lock(paths: SweepPaths) -> IO[str]:

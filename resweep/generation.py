@@ -20,6 +20,7 @@ from resweep import (
     capsule,
     definition,
     disk,
+    engine,
     environment,
     index,
     jobs,
@@ -30,11 +31,12 @@ from resweep import (
     sweep,
     trial,
 )
+from resweep.choices import Choices
 from resweep.data import Cache
 from resweep.definition import Definition
 from resweep.environment import Capture
 from resweep.errors import ConfigError, disk_errors
-from resweep.index import Index
+from resweep.index import Index, described
 from resweep.plan import Plan, SourceChange, last_generation, plan
 from resweep.snapshot import Build, Frozen
 from resweep.space import Space
@@ -69,6 +71,7 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     given = request.config
     asked = given if isinstance(given, Sweep) else sweep.load(given, request.overrides)
     python = snapshot.find_python(asked.python, asked.where, paths.root)
+    engine.check(asked.where, asked.search)
     train = definition.read_train(request.source or paths.root)
     with ExitStack() as stack:
         stack.enter_context(disk_errors(paths.root))
@@ -82,6 +85,8 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
         every = list(points.points())
         progress("filling", 0, len(every))
         filled = definition.fill(asked, template, every)
+        if asked.search.learns:
+            _try(asked, template)
         cache = Cache(str(paths.data_cache))
         listing = definition.read_data(paths.root, asked, cache)
         frozen = definition.freeze(paths, asked, template, build.snapshot(), train, listing)
@@ -89,14 +94,26 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
         if dry_run:
             points.confirm()
             return plan(paths, request.source_change, frozen, wanted, points.doubts())
-        if len(wanted) > space.MANY and not request.many:
+        count = asked.search.n * asked.n_trials if asked.search.learns else len(wanted)
+        if count > space.MANY and not request.many:
             raise ConfigError(
-                f"{asked.where}: found {len(wanted):,} trials, expected at most {space.MANY:,}; --yes, if that is meant"
+                f"{asked.where}: found {count:,} trials, expected at most {space.MANY:,}; --yes, if that is meant"
             )
         with disk.locked(paths):
             planned = plan(paths, request.source_change, frozen, wanted, points.doubts())
             cache.save()
             return _write(planned, request, frozen, capture, points.confirm, progress)
+
+
+def _try(asked: Sweep, template: Template) -> None:
+    """Find now what a worker would stumble over: a template that refuses its parameters, a default out of range."""
+    definition.fill(asked, template, space.probes(asked))
+    found = Choices(asked.hyper)
+    if asked.hyper.include_default and found.params(space.default(asked)) is None:
+        raise ConfigError(
+            f"{asked.where}: hyper.include_default: the values of the file ({described(space.default(asked))}) are not "
+            "among what is searched; widen the ranges and lists, or take it out"
+        )
 
 
 def _write(
@@ -120,6 +137,8 @@ def _write(
             folder = _write_generation(undo, planned, frozen, updated.generation, origin)
             shared = _shared(undo, planned, frozen, folder, found)
             _write_capsules(planned, shared, confirm, progress)
+            if frozen.sweep.search.learns:
+                paths.study.parent.mkdir(exist_ok=True)
         else:
             confirm()
         undo.pop_all()
@@ -141,7 +160,7 @@ def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Ind
         "on_retry": "resume" if asked.resume else "clean",
         "data": updated.generation if frozen.data else None,
     }
-    script = jobs.script(paths.name, current, wanted, needs, request.way, asked.python)
+    script = jobs.script(paths.name, current, wanted, needs, request.way, asked.python, asked.search.learns)
     return {
         paths.launcher: (launcher.text(), 0o644),
         paths.run_options: (trial.pretty(options) + "\n", 0o644),
@@ -165,8 +184,9 @@ def _write_generation(
     temporary = Path(tempfile.mkdtemp(prefix=capsule.TEMPORARY, dir=paths.generations))
     undo.callback(shutil.rmtree, temporary, ignore_errors=True)
     counts = {"new": len(planned.new), "kept": len(planned.kept), "orphaned": len(planned.orphaned), "why": planned.why}
+    study = {"study": planned.study or number} if frozen.sweep.search.learns else {}
     files = {
-        trial.GENERATION: _json(trial.sealed({**frozen.record, "generation": number, "plan": counts})),
+        trial.GENERATION: _json(trial.sealed({**frozen.record, **study, "generation": number, "plan": counts})),
         trial.DEFINITION: frozen.sweep.text.encode(),
         trial.PROVENANCE: _json(trial.sealed(provenance)),
         trial.TRAIN: frozen.train,

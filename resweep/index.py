@@ -78,9 +78,15 @@ class Index:
         """The file's content."""
         header = {"format": trial.FORMAT, "sweep": self.sweep, "generation": self.generation}
         header |= {"last": self.last} if self.last > _highest(self.entries) else {}
-        lines = [header, *({k: v for k, v in vars(e).items() if k != "current" or not v} for e in self.entries)]
-        encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
-        return "".join([encode(line) + "\n" for line in lines])
+        return "".join([_encode(header) + "\n", *map(line, self.entries)])
+
+
+def line(entry: Entry) -> str:
+    """A trial's line in the file."""
+    return _encode({k: v for k, v in vars(entry).items() if k != "current" or not v}) + "\n"
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def read(paths: SweepPaths) -> Index:
@@ -104,6 +110,8 @@ def parse(paths: SweepPaths, text: str) -> Index:
     """The index whose file has this text. A TrialError when it cannot be read, or is of another format."""
     # not splitlines, which also breaks at characters that a value may have, such as U+2028
     lines = text.rstrip("\n").split("\n")
+    if len(lines) > 1 and not text.endswith("\n"):
+        lines.pop()  # a worker of a search is writing it, or was killed meanwhile
     try:
         header, *entries = json.loads(f"[{','.join(lines)}]")  # twice as fast as each alone
         if header["format"] != trial.FORMAT:

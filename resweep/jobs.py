@@ -17,13 +17,21 @@ LINE_WIDTH = 24  # of "id/trial" and the number, before the values
 
 
 def script(
-    name: str, entries: Iterable[Entry], asked: Resources, needs: Iterable[str], way: Way, python: str | None
+    name: str,
+    entries: Iterable[Entry],
+    asked: Resources,
+    needs: Iterable[str],
+    way: Way,
+    python: str | None,
+    search: bool = False,
 ) -> str:
     """The whole script. `way` fixes where it runs.
 
     What it does without resweep needs `python`, the interpreter, and what trials ask of Slurm; `needs` says what of
-    that a job for each trial cannot have.
+    that a job for each trial cannot have. The trials of a `search` are not known: its workers ask for them.
     """
+    if search:
+        return re.sub("@([A-Z]+)@", lambda match: {"NAME": name, "WAY": way}[match[1]], _SEARCH)
     fields = {
         "NAME": name,
         "GENERATED": "/".join(attempt.CONFIG_ROOT),
@@ -162,4 +170,41 @@ elif command -v resweep >/dev/null; then
 else
     one_after_another "$@"
 fi
+"""
+
+_SEARCH = r"""#!/usr/bin/env bash
+# Runs workers of the search @NAME@, whatever directory it is called from. Each asks for a trial, writes it, runs it.
+#
+#   bash @NAME@-jobs.sh                 through Slurm where sbatch is on PATH, else here
+#   bash @NAME@-jobs.sh --here          here; --jobs N runs N trials at a time
+#   bash @NAME@-jobs.sh --slurm --workers N     through Slurm, as an array of N workers
+#
+#   --max-trials N                each worker ends after so many
+#   --dry-run, --profile PROFILE, --qos=QOS, ...     with Slurm: as for any sweep; see resweep submit --help
+#
+# Start it again at any time, and on any machine that sees these files: the search goes on where it was.
+# `generate` writes this file again when the sweep changes.
+
+
+name=@NAME@
+way=@WAY@
+rest=()
+for argument; do
+    case $argument in
+        --here | --slurm) way=${argument#--} ;;
+        --help | -h) sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
+        *) rest+=("$argument") ;;
+    esac
+done
+set -- "${rest[@]}"
+CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit
+command -v resweep >/dev/null || { echo "$name: resweep is not on PATH, and a search needs it" >&2 && exit 2; }
+if [ "$way" = auto ]; then
+    if command -v sbatch >/dev/null; then way=slurm; else way=here; fi
+fi
+if [ "$way" = slurm ]; then
+    command -v sbatch >/dev/null || { echo "$name: sbatch is not on PATH; --here runs the trials here" >&2 && exit 2; }
+    exec resweep submit "$name" "$@"
+fi
+exec resweep run "$name" "$@"
 """

@@ -13,6 +13,7 @@ from resweep import attempt, capsule, data, definition, index, snapshot, trial, 
 from resweep.definition import Definition, Wanted
 from resweep.errors import SourceChangedError
 from resweep.index import Entry, Index
+from resweep.strategy import Search
 from resweep.trial import SweepPaths
 
 SourceChange = Literal["ask", "new-source", "keep-finished"]
@@ -36,12 +37,16 @@ class Plan:
     files: int  # that the disk's quota counts: files and directories
     bytes: int
     entries: list[Entry] = field(repr=False)  # new and kept, in the order of the grid
-    contents: list[capsule.Content] = field(repr=False)  # of the new ones
+    search: Search = field(repr=False)
+    study: int = 0  # the generation in which the search began that goes on; 0: this one begins one
+    contents: list[capsule.Content] = field(default_factory=list, repr=False)  # of the new ones
     written: list[Path] = field(default_factory=list)  # beside the capsules
 
     def __repr__(self) -> str:
         """A short line, for a notebook."""
         new, kept, orphaned = (len(trials) for trials in (self.new, self.kept, self.orphaned))
+        if self.search.learns:
+            return f"<{self.paths.name}: a search of {self.search.n} points, {kept} trials kept, {orphaned} orphaned>"
         return f"<{self.paths.name}: {new} new, {kept} kept, {orphaned} orphaned>"
 
 
@@ -53,7 +58,11 @@ def plan(
     last = last_generation(paths, old)
     changed = _source_changes(paths, frozen, last)
     known = {entry.name: entry for entry in old.entries}
-    final, notes = _settle_source(paths, choice, [each.entry for each in wanted], old, changed)
+    study = 0
+    if frozen.sweep.search.learns:
+        final, study, notes = _settle_search(paths, choice, frozen, old, changed)
+    else:
+        final, notes = _settle_source(paths, choice, [each.entry for each in wanted], old, changed)
     new, kept = [], []
     home = str(paths.directory)
     for entry in final:
@@ -71,9 +80,11 @@ def plan(
     explained = why.changes(last, frozen.record, changed) if last and (new or orphaned) else []
     explained += _data_changes(paths, old, last, frozen)
     notes = [*frozen.snapshot.warnings, *doubts, *definition.doubts(frozen), *notes, *_running(paths, orphaned)]
-    contents = _contents(paths, new, wanted)
-    files, size = _cost(paths, frozen, contents)
-    return Plan(paths, new, kept, orphaned, explained, notes, files, size, final, contents)
+    asked = {entry.name for entry in new}
+    written = [content(paths, each) for each in wanted if each.entry.name in asked]
+    files, size = _cost(paths, frozen, written)
+    search = frozen.sweep.search
+    return Plan(paths, new, kept, orphaned, explained, notes, files, size, final, search, study, written)
 
 
 def _running(paths: SweepPaths, orphaned: list[Entry]) -> list[str]:
@@ -131,11 +142,52 @@ def _settle_source(
     if choice == "keep-finished" or not changed:
         kept = [earlier.get(w.name, w) for w in wanted]
         return kept, [f"{len(earlier)} finished trials of an earlier source are kept as they are"]
-    raise SourceChangedError(
-        f"{paths.name}: the source changed ({why.some(changed)}), and {len(earlier)} trials of the same points have "
-        "finished with the old one; nothing was written. Choose: --new-source runs them again with the new source, "
-        "--keep-finished keeps them and runs the others with it"
+    raise _source_changed(paths, changed, len(earlier), "runs them again", "keeps them and runs the others with it")
+
+
+def _source_changed(paths: SweepPaths, changed: list[str], finished: int, again: str, keep: str) -> SourceChangedError:
+    return SourceChangedError(
+        f"{paths.name}: the source changed ({why.some(changed)}), and {finished} trials of the same points have "
+        f"finished with the old one; nothing was written. Choose: --new-source {again} with the new source, "
+        f"--keep-finished {keep}"
     )
+
+
+# what makes a search another one, whose results say nothing of this one's
+_PROBLEM = ("hyper", "settings", "base", "sources")
+
+
+def _settle_search(
+    paths: SweepPaths, choice: SourceChange, frozen: Definition, old: Index, changed: list[str]
+) -> tuple[list[Entry], int, list[str]]:
+    """The trials of the search that goes on, the generation in which it began, and notes; 0 where another one begins.
+
+    Raises SourceChangedError as for a grid.
+    """
+    last = last_generation(paths, old)
+    current = [entry for entry in old.current() if paths.capsule(entry.name).is_dir()]
+    if last is None or not _same_problem(last, frozen.record):
+        note = (
+            f"another search begins, without the {len(current)} trials of the last one; "
+            f'[search] start_from = ["{paths.name}"] lets it learn from them'
+        )
+        return [], 0, [note] * bool(current)
+    if not changed:
+        return current, last["study"], []
+    finished = [entry for entry in current if paths.place(entry.name).finished()]
+    if not finished:
+        note = f"source changed: {why.some(changed)}; the trials that ran it had not finished"
+        return [], 0, [note] * bool(current)
+    if choice == "new-source":
+        return [], 0, [f"{len(finished)} finished trials of an earlier source stay where they are; a new search begins"]
+    if choice == "keep-finished":
+        return finished, last["study"], [f"{len(finished)} finished trials of an earlier source are kept as they are"]
+    raise _source_changed(paths, changed, len(finished), "begins anew", "goes on from them")
+
+
+def _same_problem(last: dict[str, Any], record: dict[str, Any]) -> bool:
+    ranked = [(each.get("search", {}).get("metric"), each.get("search", {}).get("mode")) for each in (last, record)]
+    return "study" in last and ranked[0] == ranked[1] and all(last.get(key) == record[key] for key in _PROBLEM)
 
 
 def _data_changes(paths: SweepPaths, old: Index, last: dict[str, Any] | None, frozen: Definition) -> list[str]:
@@ -149,21 +201,16 @@ def _data_changes(paths: SweepPaths, old: Index, last: dict[str, Any] | None, fr
     return [f"data changed: {changed or '[data] files'}{ran}"]
 
 
-def _contents(paths: SweepPaths, new: list[Entry], wanted: list[Wanted]) -> list[capsule.Content]:
-    """What is to be written for each new trial."""
-    names = {entry.name for entry in new}
-    return [
-        capsule.Content(
-            name=each.entry.name,
-            digest=each.entry.digest,
-            toml=capsule.toml_bytes(each.config, paths.name, each.entry.name),
-            json=capsule.json_bytes(each.filled),
-            seed=each.seed,
-            threads=each.threads,
-        )
-        for each in wanted
-        if each.entry.name in names
-    ]
+def content(paths: SweepPaths, wanted: Wanted) -> capsule.Content:
+    """What is to be written of a trial."""
+    return capsule.Content(
+        name=wanted.entry.name,
+        digest=wanted.entry.digest,
+        toml=capsule.toml_bytes(wanted.config, paths.name, wanted.entry.name),
+        json=capsule.json_bytes(wanted.filled),
+        seed=wanted.seed,
+        threads=wanted.threads,
+    )
 
 
 def _cost(paths: SweepPaths, frozen: Definition, contents: list[capsule.Content]) -> tuple[int, int]:

@@ -18,7 +18,7 @@ RECORDED = ("attempt", "host", "started", "ended", "exit_status", "signal", "pea
 # what is said of a trial beside its row, where it has any
 MARKS = ("leaked", "data_changed")
 # what a trial in one of these states came to is in its files alone; the others depend on processes and clocks
-_ENDED = ("finished", "failed", "stopped")
+_ENDED = ("finished", "pruned", "failed", "stopped")
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,9 @@ def _row(paths: SweepPaths, entry: Entry, options: ResultsOptions, look: metrics
         # what somebody asked for by itself stands before the many that training writes
         values |= trained.values
         problems = [*trained.problems, *problems]
-    elif state == "running":
+    elif state in ("running", "pruned"):
+        if state == "pruned":
+            look(os.path.join(directory, attempt.RECORD))
         trained = _trained(os.path.join(directory, attempt.OUTPUT), directory, options, look, running=True)
         values, problems = trained.values, list(trained.problems)
     elif state in _ENDED:  # what is kept must have been looked at before it was read

@@ -58,8 +58,8 @@ class Outcome:
 
     @property
     def finished(self) -> bool:
-        """Whether the trial has finished, now or earlier."""
-        return self.status.state == "finished"
+        """Whether the trial has finished, now or earlier; or was stopped early, since it did badly, as it should be."""
+        return self.status.state in ("finished", "pruned")
 
 
 @dataclass
@@ -92,11 +92,36 @@ class Watcher(Protocol):
         """Something that a person should know."""
 
 
+class Supply(Protocol):
+    """Where trials come from that nobody knows beforehand, and who looks at how those do that run."""
+
+    @property
+    def open(self) -> bool:
+        """Whether there may be another trial later."""
+
+    def next(self) -> Entry | None:
+        """Another trial for this runner; None when there is none now."""
+
+    def ended(self, outcome: Outcome, leaving: bool) -> None:
+        """A trial's last attempt has ended, or it had ended before; `leaving`: the runner starts no other."""
+
+    def watch(self, running: Iterable[Running]) -> Iterable[tuple[Running, dict[str, Any]]]:
+        """Those trials that are to be stopped early, each with why, as its record will hold it."""
+
+
 class Runner:
     """Runs the trials of one sweep that have not finished. `run` returns when there is nothing left to do here."""
 
-    def __init__(self, paths: SweepPaths, entries: Sequence[Entry], options: Options, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        paths: SweepPaths,
+        entries: Sequence[Entry],
+        options: Options,
+        watcher: Watcher,
+        supply: Supply | None = None,
+    ) -> None:
         self.paths = paths
+        self.supply = supply
         self.options = options
         self.watcher = watcher
         self.queue = deque(entries)
@@ -140,8 +165,9 @@ class Runner:
             self._start()
             self._look_elsewhere()
             self._obey()
-            if not self.running and (self._stops or not (self.queue or self.elsewhere)):
+            if not self.running and (self._stops or not (self.queue or self.elsewhere or self._more)):
                 return
+            self._prune()
             self.watcher.tick(self)
             self._collect(interrupts.wait(self.running, TICK))
 
@@ -153,9 +179,21 @@ class Runner:
         exhausted = 0 < self.options.max_trials <= self.started
         return self.interrupts > 0 or self.canary_failed or exhausted
 
+    @property
+    def _more(self) -> bool:
+        return self.supply is not None and self.supply.open
+
+    def _asked(self) -> bool:
+        """Whether there is a trial to start; a supply is asked for one when the queue is empty."""
+        if not self.queue and self.supply is not None:
+            entry = self.supply.next()
+            if entry is not None:
+                self.queue.append(entry)
+        return bool(self.queue)
+
     def _start(self) -> None:
-        while self.queue and len(self.running) < (1 if self.canary else self.options.jobs) and not self._stops:
-            if self._pool is not None and time.monotonic() < self._next_look:
+        while len(self.running) < (1 if self.canary else self.options.jobs) and not self._stops:
+            if (self._pool is not None and time.monotonic() < self._next_look) or not self._asked():
                 return
             entry = self.queue[0]
             place = self.paths.place(entry.name)
@@ -197,6 +235,9 @@ class Runner:
             return True
         if now == "running":
             self.elsewhere[entry] = time.monotonic() + ELSEWHERE
+            return True
+        if now == "pruned":
+            self._end(Outcome(status.status(self.paths, entry), "pruned already", here=False), quietly=True)
             return True
         if now == "failed" and not self._may_retry(place, record):
             self._end(Outcome(status.status(self.paths, entry), "failed", here=False))
@@ -243,6 +284,17 @@ class Runner:
         if cards:
             return {**gpus.environment(cards)}
         return {gpus.VISIBLE: ""} if self.options.hide_gpus else {}
+
+    def _prune(self) -> None:
+        """Stop the trials that do badly, each after a note of why."""
+        if self.supply is None or not self.running or self.interrupts > 1:
+            return
+        for running, why in self.supply.watch(self.running.values()):
+            if select.select([running.worker.output], [], [], 0)[0]:
+                continue  # it has ended meanwhile: the signal would be for the worker's next one
+            directory = running.place.attempt(running.number)
+            attempt.write_json(os.path.join(directory, attempt.PRUNE), why)
+            os.kill(running.worker.pid, signal.SIGTERM)
 
     # --- ending ---------------------------------------------------------------------------------------------------
 
@@ -319,6 +371,8 @@ class Runner:
 
     def _end(self, outcome: Outcome, quietly: bool = False) -> None:
         self.outcomes[outcome.entry] = outcome
+        if self.supply is not None:
+            self.supply.ended(outcome, self.interrupts > 0)
         if not quietly:
             self.watcher.ended(outcome)
 

@@ -351,6 +351,23 @@ def stored_files(home: Path, digest: str) -> dict[str, str]:
     return files
 
 
+def stored(home: Path, digest: str) -> Snapshot:
+    """A stored snapshot, as its list says, unread; a TrialError where it is not in the store any more."""
+    path = home / digest / "snapshot.json"
+    try:
+        listing = json.loads(path.read_text("utf-8"))
+        executable = frozenset(listing["executable"])
+        files = tuple(
+            SourceFile(
+                name, listing["files"][name], (home / digest / "files" / name).stat().st_size, name in executable
+            )
+            for name in sorted(listing["files"], key=_place)
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise TrialError(f"{path}: the frozen source cannot be read ({error}); generate the sweep again") from None
+    return Snapshot(files, digest, home / digest / "files")
+
+
 def write_read_only(path: str | Path, data: bytes, executable: bool = False) -> None:
     """Write a new file that nobody is meant to edit."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o555 if executable else 0o444)

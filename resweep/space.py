@@ -46,7 +46,8 @@ class Space:
         self._answer: Any = None
         self.idle_exclusions: list[Point] = []  # those that matched nothing, once every point is known
         self._process: subprocess.Popen[bytes] | None = None
-        if sweep.hyper.keys and "sklearn.model_selection" not in sys.modules:
+        self._learns = sweep.search.learns
+        if sweep.hyper.keys and not self._learns and "sklearn.model_selection" not in sys.modules:
             command = [sys.executable, "-B", "-c", _CHILD, str(Path(__file__).parent.parent)]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
             assert self._process.stdin
@@ -64,10 +65,15 @@ class Space:
             self._process.wait()
 
     def points(self) -> Iterator[Point]:
-        """Every point, one after another; one empty point when nothing is swept. A ConfigError when there is none."""
+        """Every point, one after another; one empty point when nothing is swept. A ConfigError when there is none.
+
+        A search that learns has none yet.
+        """
         hyper = self._sweep.hyper
+        if self._learns:
+            return
         if hyper.include_default:
-            yield self._default()
+            yield default(self._sweep)
         if not hyper.keys:
             if not hyper.include_default:
                 yield {}
@@ -99,17 +105,11 @@ class Space:
 
     def confirm(self) -> None:
         """Wait for scikit-learn's own answer; anything but the same points in the same order is a bug."""
-        if not self._sweep.hyper.keys or self._random:
+        if not self._sweep.hyper.keys or self._random or self._learns:
             return
         expected = self._asked()
         if expected != fingerprint(itertools.chain.from_iterable(map(grid, self._branches))):
             raise RuntimeError("ParameterGrid of the installed scikit-learn expands the grid in another way")
-
-    def _default(self) -> Point:
-        """The values of the file itself, of every swept key that has one; [slurm] holds for it without being said."""
-        tables = _tables(self._sweep)
-        keys = [key for key in self._sweep.hyper.keys if names_something(tables, key)]
-        return {key: _value(tables, key) for key in keys if not key.startswith("slurm.")}
 
     def _drawn(self) -> list[Point]:
         points: list[Point] = self._asked()
@@ -135,6 +135,29 @@ class Space:
             assert self._process.stdout
             self._answer = pickle.load(self._process.stdout)
         return self._answer
+
+
+def default(sweep: Sweep) -> Point:
+    """The values of the file itself, of every swept key that has one; [slurm] holds for it without being said."""
+    tables = _tables(sweep)
+    keys = [key for key in sweep.hyper.keys if names_something(tables, key)]
+    return {key: _value(tables, key) for key in keys if not key.startswith("slurm.")}
+
+
+def probes(sweep: Sweep) -> list[Point]:
+    """A point of each table, to try the template with before a search asks for any."""
+    return [
+        {
+            key: value
+            for axis in sorted(branch.axes, key=lambda axis: axis.name)
+            for key, value in axis.assign(_first(axis)).items()
+        }
+        for branch in sweep.hyper.branches
+    ]
+
+
+def _first(axis: Axis) -> Any:
+    return axis.values.arguments[0] if isinstance(axis.values, Distribution) else axis.values[0]
 
 
 def grid(branch: Branch) -> Iterator[Point]:

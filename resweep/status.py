@@ -15,7 +15,7 @@ from resweep import attempt, data
 from resweep.index import Entry
 from resweep.trial import SweepPaths
 
-STATES = ("finished", "running", "failed", "stopped", "lost", "queued")
+STATES = ("finished", "pruned", "running", "failed", "stopped", "lost", "queued")
 TAIL = 64 * 1024  # bytes of a log's end that are looked at
 RECENT = 20  # finished trials that the rate is taken from
 

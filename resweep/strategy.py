@@ -140,6 +140,12 @@ def _check_points(reader: _Reader, method: str, n: int, table: Table, hyper: Hyp
         raise ConfigError(f"{where}: hyper: found nothing to draw from, expected keys with lists or distributions")
     if method in FIXED:
         return
+    slurm = next((key for key in hyper.keys if key.startswith("slurm.")), None)
+    if slurm:
+        raise ConfigError(
+            f"{where}: hyper.{slurm}: cannot be searched, since workers have their job before a point is asked for; "
+            "expected it in [slurm]"
+        )
     for branch in hyper.branches:
         for axis in branch.axes:
             _check_axis(reader, method, axis.name, axis.values)

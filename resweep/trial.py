@@ -144,6 +144,11 @@ class SweepPaths:
         return self.root.joinpath(*attempt.MODEL_ROOT) / self.name / ".runners"
 
     @property
+    def study(self) -> Path:
+        """Optuna's journal of a sweep whose points are asked for one after another."""
+        return self.directory / "search" / "study.journal"
+
+    @property
     def submissions(self) -> Path:
         """Home of what was submitted to Slurm, a directory for each time."""
         return self.directory / "submissions"

@@ -94,7 +94,11 @@ def say(plan: Plan) -> None:
     """Say what was written, and what runs it."""
     say_notes(plan)
     name = plan.paths.name
-    click.echo(f"{name}: {_counted(len(plan.new), 'new trial')}, {len(plan.kept)} kept, {len(plan.orphaned)} orphaned")
+    if plan.search.learns:
+        click.echo(f"{name}: {_searched(plan)}; {len(plan.kept)} trials kept, {len(plan.orphaned)} orphaned")
+    else:
+        counts = f"{_counted(len(plan.new), 'new trial')}, {len(plan.kept)} kept, {len(plan.orphaned)} orphaned"
+        click.echo(f"{name}: {counts}")
     _say_why(plan)
     if not plan.new and not plan.written:
         click.echo("  nothing to write")
@@ -106,6 +110,11 @@ def say(plan: Plan) -> None:
 
 def _say_dry(plan: Plan) -> None:
     name = plan.paths.name
+    if plan.search.learns:
+        kept = f"keep {len(plan.kept)} trials, orphan {len(plan.orphaned)}"
+        click.echo(f"{name}: would have {_searched(plan)}; {kept}; nothing was written")
+        _say_why(plan)
+        return
     click.echo(
         f"{name}: would write {_counted(len(plan.new), 'new trial')}, keep {len(plan.kept)}, "
         f"orphan {len(plan.orphaned)}; nothing was written"
@@ -115,6 +124,11 @@ def _say_dry(plan: Plan) -> None:
         click.echo(f"  disk     {_cost(plan)}")
     _list("new", plan.new, lambda entry: f"{entry.name}  {entry.described()}")
     _list("orphan", plan.orphaned, lambda entry: f"#{entry.number} {entry.name}  {entry.described()}")
+
+
+def _searched(plan: Plan) -> str:
+    again = "the search goes on" if plan.study else "a search"
+    return f"{again}: {_counted(plan.search.n, 'point')}, {plan.search.method}; its workers write the trials"
 
 
 def _say_why(plan: Plan) -> None:

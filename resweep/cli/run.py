@@ -10,7 +10,7 @@ import click
 
 from resweep import attempt, frozen, gpus, status
 from resweep import run as runner
-from resweep.cli import project, select
+from resweep.cli import project, searching, select
 from resweep.cli.view import watcher
 from resweep.errors import ConfigError, TrialError, disk_errors
 from resweep.index import Entry
@@ -73,16 +73,20 @@ def run(
     if only is not None:
         entries = select.listed(paths, entries, only)
     definition = frozen.definition(paths)
+    whole = names == (paths.name,) and not where and not states and only is None
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     options = _options(definition, jobs, cards, max_trials or 0, max_attempts or 0, canary)
     if allow_changed_data:
         os.environ[attempt.ALLOW_CHANGED_DATA] = "1"  # for the launchers, which check before each attempt
+    if definition.search.learns and whole:
+        sys.exit(searching.run(paths, definition, options))
     with disk_errors(paths.root):
         left = [entry for entry in entries if not attempt.settle(paths.place(entry.name))]
         _check_data(paths, left)
         click.echo(f"{paths.name}: {_opening(len(left), len(entries), options)}")
         with watcher(paths, left) as watching:
-            work = runner.Runner(paths, left, options, watching)
+            supply = searching.early_stopping(paths, definition, watching)
+            work = runner.Runner(paths, left, options, watching, supply)
             outcomes = work.run()
     sys.exit(_summary(paths, work, outcomes, len(left)))
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from resweep import index, status
 from resweep.index import Entry
 from resweep.run import Outcome, Runner
 from resweep.trial import SweepPaths
+
+if TYPE_CHECKING:
+    from resweep.search.search import Search
 
 REFRESH = 0.5  # seconds
 ROWS = 20  # running trials that are shown
@@ -35,6 +38,7 @@ class Lines:
     def __init__(self, paths: SweepPaths, entries: Sequence[Entry]) -> None:
         self.paths = paths
         self.count = len(entries)
+        self.search: Search | None = None
         self.done = 0
         self.failed = 0
 
@@ -122,6 +126,8 @@ class Live(Lines):
         parts = [f"{self.done - self.failed} done", f"{self.failed} failed", f"{len(runner.running)} running"]
         if runner.elsewhere:
             parts.append(f"{len(runner.elsewhere)} elsewhere")
+        if self.search is not None:
+            return f"{self.paths.name}: {self.search.line}; " + ", ".join(parts)
         parts.append(f"{len(runner.queue)} left")
         if self.done:
             pace = self.done / (time.monotonic() - self._began)

@@ -1,0 +1,56 @@
+"""`resweep run` of a search: a worker that asks for trials until there are enough, and what it says."""
+
+from __future__ import annotations
+
+import click
+
+from resweep import run as runner
+from resweep import status
+from resweep.cli.view import Lines, watcher
+from resweep.errors import disk_errors
+from resweep.run import Options, Outcome
+from resweep.sweep import Sweep
+from resweep.trial import SweepPaths
+
+
+def run(paths: SweepPaths, asked: Sweep, options: Options) -> int:
+    """Work for the search until it is over, or this worker is to end; the exit status."""
+    from resweep.search.search import Search, check
+
+    check(asked)
+    with disk_errors(paths.root):
+        at_a_time = "one trial at a time" if options.jobs == 1 else f"{options.jobs} trials at a time"
+        click.echo(f"{paths.name}: searches {asked.search.n} points ({asked.search.method}); here, {at_a_time}")
+        with watcher(paths, []) as watching:
+            watching.count = asked.search.n * asked.n_trials
+            supply = Search(paths, asked, watching.told)
+            watching.search = supply
+            work = runner.Runner(paths, [], options, watching, supply)
+            outcomes = work.run()
+    return _summary(paths, supply.problem, work, outcomes)
+
+
+def early_stopping(paths: SweepPaths, asked: Sweep, watching: Lines) -> runner.Supply | None:
+    """Who looks at the trials of a sweep whose points are known, where `[search.stop]` says so."""
+    if asked.search.stop is None:
+        return None
+    from resweep.search.early import Early
+    from resweep.search.search import check
+
+    check(asked)
+    return Early(paths, asked, watching.told)
+
+
+def _summary(paths: SweepPaths, problem: str | None, work: runner.Runner, outcomes: list[Outcome]) -> int:
+    failed = [outcome for outcome in outcomes if not outcome.finished]
+    for failure in status.failures(outcome.status for outcome in failed if outcome.status.record):
+        count = len(failure.trials)
+        click.echo(f"{paths.name}: {count} trial{'' if count == 1 else 's'} failed: {failure.cause}", err=True)
+    if problem:
+        click.echo(f"{paths.name}: {problem}", err=True)
+        return 1
+    if work.interrupts:
+        click.echo(f"{paths.name}: interrupted; run this again to go on", err=True)
+        return 130
+    click.echo(f"{paths.name}: this worker ran {work.started} trial{'' if work.started == 1 else 's'}")
+    return 0

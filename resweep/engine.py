@@ -1,0 +1,80 @@
+"""Optuna's samplers and pruners, made of the words of `[search]`."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from resweep.errors import ConfigError, shown
+from resweep.strategy import PRUNERS, SAMPLERS, Search, StopRule
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
+EXTRA = "pip install 'resweep[search]'"
+
+
+def optuna() -> Any:
+    """The library, silent but for errors; a ConfigError that names the extra where it is not installed."""
+    try:
+        import optuna as library
+    except ImportError:
+        raise ConfigError(f"search: needs Optuna, which is not installed: {EXTRA}") from None
+    library.logging.set_verbosity(library.logging.ERROR)
+    warnings.filterwarnings("ignore", category=library.exceptions.ExperimentalWarning)
+    # several workers with seeds of their own are meant
+    warnings.filterwarnings("ignore", module=r"optuna\.samplers")
+    return library
+
+
+def check(where: str, search: Search) -> None:
+    """Refuse what Optuna would not take: a ConfigError. Without a search that needs it, Optuna is not imported."""
+    if search.learns:
+        sampler(where, search, 0)
+    if search.stop is not None:
+        pruner(where, search.stop)
+
+
+def sampler(where: str, search: Search, seed: int) -> BaseSampler:
+    """The sampler that the search asks, its random numbers from `seed`."""
+    kind = getattr(optuna().samplers, SAMPLERS[search.method])
+    return _made(f"{where}: search.options", kind, {**search.options, "seed": seed}, own=("seed",))  # type: ignore[no-any-return]
+
+
+def pruner(where: str, rule: StopRule) -> BasePruner:
+    """The pruner that says which trials are stopped early. `patient` may wait on another one: of = "median"."""
+    kind = getattr(optuna().pruners, PRUNERS[rule.method])
+    arguments = dict(rule.arguments)
+    place = f"{where}: search.stop"
+    if rule.method == "patient":
+        inner = arguments.pop("of", None)
+        if inner is not None and (inner not in PRUNERS or inner in ("patient", "percentile", "threshold")):
+            raise ConfigError(f"{place}.of: found {shown(inner)}, expected asha, hyperband or median")
+        arguments["wrapped_pruner"] = getattr(optuna().pruners, PRUNERS[inner])() if inner else None
+        return _made(place, kind, arguments, own=("wrapped_pruner",))  # type: ignore[no-any-return]
+    return _made(place, kind, arguments)  # type: ignore[no-any-return]
+
+
+def _made(place: str, kind: Any, arguments: Mapping[str, Any], own: tuple[str, ...] = ()) -> Any:
+    """An object of one of Optuna's classes; a ConfigError for arguments that it does not take."""
+    taken = inspect.signature(kind).parameters
+    for name in arguments:
+        if name in own:
+            continue
+        if name not in taken or name == "seed":
+            hint = "; the seed is search.seed" if name == "seed" else ""
+            known = ", ".join(key for key in taken if key not in (*own, "seed"))
+            raise ConfigError(f"{place}.{name}: {kind.__name__} does not take it, expected some of {known}{hint}")
+    missing = [
+        name for name, each in taken.items() if each.default is inspect.Parameter.empty and name not in arguments
+    ]
+    if missing:
+        raise ConfigError(f"{place}.{missing[0]}: is missing, and {kind.__name__} needs it")
+    try:
+        return kind(**{name: value for name, value in arguments.items() if name in taken})
+    except (TypeError, ValueError, ImportError) as error:
+        said = " ".join(str(error).split())
+        raise ConfigError(f"{place}: {kind.__name__} says: {said}") from None

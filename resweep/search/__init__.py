@@ -1,0 +1,1 @@
+"""Search that learns: Optuna asks for points and stops trials early; each trial is a frozen capsule."""

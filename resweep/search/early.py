@@ -1,0 +1,99 @@
+"""Early stopping where all points are known: a supply of no trials, that follows those which run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from resweep import attempt, disk, engine, metrics, results
+from resweep.choices import Choices
+from resweep.index import Entry
+from resweep.run import Outcome, Running
+from resweep.search import study
+from resweep.search.follow import Follower
+from resweep.search.study import TRIAL
+from resweep.sweep import Sweep
+from resweep.trial import SweepPaths
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+
+class Early:
+    """What one runner has to do with `[search.stop]`: each trial is one of Optuna's, in a study of all runners."""
+
+    open = False
+
+    def __init__(self, paths: SweepPaths, asked: Sweep, told: Callable[[str], None]) -> None:
+        self._paths = paths
+        self._asked = asked
+        self._told = told
+        self._follower = Follower(asked)
+        self._choices = Choices(asked.hyper)
+        self._trials: dict[Entry, Trial] = {}
+        self._pruned: set[Entry] = set()
+        self._silent = False
+        paths.study.parent.mkdir(exist_ok=True)
+        with disk.asking(paths):
+            # of all generations: what another one's trials measured is worth as much
+            self._journal = study.open_study(paths, asked, self._follower.metric)
+
+    def next(self) -> Entry | None:
+        """None: the trials are known."""
+        return None
+
+    def watch(self, running: Iterable[Running]) -> Iterator[tuple[Running, dict[str, Any]]]:
+        """The trials that do badly."""
+        for each in running:
+            if each.entry in self._pruned or not (news := self._follower.news(each)):
+                continue
+            with disk.asking(self._paths):
+                why = self._follower.judge(self._trial(each.entry), news)
+            if why:
+                self._pruned.add(each.entry)
+                yield each, why
+
+    def ended(self, outcome: Outcome, leaving: bool) -> None:
+        """Tell the study how a trial ended; one that was stopped goes on another time."""
+        entry, state = outcome.entry, outcome.status.state
+        if not outcome.here or state in ("stopped", "lost", "queued"):
+            return
+        with disk.asking(self._paths):
+            own = self._trial(entry)
+            silent = not self._journal.trials()[own.number].intermediate_values
+            if state == "finished" and silent and not self._silent:
+                self._silent = True
+                self._told(f"search.stop: #{entry.number} reported no {self._follower.metric} while it ran")
+            value = self._value(entry, outcome.status.record) if state == "finished" else None
+            states = engine.optuna().trial.TrialState
+            if state == "pruned":
+                self._journal.study.tell(own, state=states.PRUNED)
+            elif value is None:
+                self._journal.study.tell(own, state=states.FAIL)
+            else:
+                self._journal.study.tell(own, value)
+            del self._trials[entry]
+
+    def _trial(self, entry: Entry) -> Trial:
+        """Optuna's trial for one of ours. The caller holds the lock."""
+        if entry not in self._trials:
+            name = str(entry.name)
+            running = [each for each in self._journal.trials() if each.state.name == "RUNNING"]
+            found = next((each for each in running if each.user_attrs.get(TRIAL, {}).get("id") == name), None)
+            if found is None:
+                params, distributions = self._choices.params(entry.swept) or ({}, {})
+                self._trials[entry] = self._journal.began(params, distributions, {TRIAL: {"id": name}})
+            else:
+                self._trials[entry] = self._journal.trial(found.number)
+        return self._trials[entry]
+
+    def _value(self, entry: Entry, record: attempt.Record) -> float | None:
+        """The metric of `[results]` of a trial that has finished; else the last that it was judged by."""
+        place = self._paths.place(entry.name)
+        log = f"{place.attempt(record.get('attempt', 0))}/{attempt.LOG}"
+        options = self._asked.results
+        name = options.metric or self._follower.metric
+        found = metrics.read(metrics.Output(results.output(place, record), log), options.pattern, name)
+        value = found.values.get(name)
+        return float(value) if value is not None and metrics.number(value) and math.isfinite(value) else None

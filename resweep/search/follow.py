@@ -1,0 +1,80 @@
+"""Running trials -> which of them are stopped early: their metrics as training writes them, judged by a pruner."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from resweep import attempt, metrics
+from resweep.metrics import Curve
+from resweep.run import Running
+from resweep.sweep import Sweep
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+Stamp = tuple[int, int] | None
+
+
+class Follower:
+    """Reports what the trials of one runner measure to Optuna, and asks it which of them are not worth going on."""
+
+    def __init__(self, asked: Sweep) -> None:
+        rule = asked.search.stop
+        assert rule is not None, "only a sweep with [search.stop] is followed"
+        self._rule = rule
+        self.metric = rule.metric or asked.results.metric or ""
+        # pruners know the study's direction alone
+        self._sign = 1 if (rule.mode or asked.results.mode) == asked.results.mode else -1
+        self._pattern = asked.results.pattern
+        self._seen: dict[tuple[str, int], dict[str, Stamp]] = {}
+        self._reported: dict[tuple[str, int], float] = {}
+
+    def news(self, running: Running) -> list[tuple[int, float]]:
+        """The steps of the metric that training has written since the last look, each with its value."""
+        key = (str(running.entry.name), running.number)
+        if key in self._seen and all(_stamp(path) == stamp for path, stamp in self._seen[key].items()):
+            return []
+        stamps: dict[str, Stamp] = {}
+        directory = running.place.attempt(running.number)
+        output = metrics.Output(os.path.join(directory, attempt.OUTPUT), os.path.join(directory, attempt.LOG), True)
+
+        def look(path: str) -> None:
+            stamps.setdefault(path, _stamp(path))
+
+        found = metrics.history(output, self._pattern, look)
+        self._seen[key] = stamps
+        last = self._reported.get(key, -1.0)
+        points = [point for curve in found.curves if curve.name == self.metric for point in steps(curve)]
+        self._reported[key] = max([last, *(step for step, _ in points)])
+        return [(step, value) for step, value in points if step > last]
+
+    def judge(self, trial: Trial, news: list[tuple[int, float]]) -> dict[str, Any] | None:
+        """Report new values; why the trial is to be stopped, if it is. The caller holds the search's lock."""
+        for step, value in news:
+            trial.report(self._sign * value, step)
+            if trial.should_prune():
+                why = f"{self._rule.method} at step {step}: {self.metric} {value:.4g}"
+                return {"why": why, "method": self._rule.method, "metric": self.metric, "step": step, "value": value}
+        return None
+
+    def forget(self, running: Running) -> None:
+        """The attempt has ended."""
+        self._seen.pop((str(running.entry.name), running.number), None)
+
+
+def steps(curve: Curve) -> Iterator[tuple[int, float]]:
+    """A curve by what was spent: epochs that are counted from 0 are over when they are written."""
+    shift = 1 if curve.axis in ("epoch", "line") and curve.steps and curve.steps[0] == 0 else 0
+    for step, value in zip(curve.steps, curve.values, strict=True):
+        if step >= 0:
+            yield int(step) + shift, value
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        now = os.stat(path)
+    except OSError:
+        return None
+    return now.st_mtime_ns, now.st_size

@@ -1,0 +1,372 @@
+"""A search: a supply of trials for a runner, each the next point that Optuna asks for.
+
+Any number of workers share one study. What is known stands in two places that agree again after any crash: Optuna's
+journal says what was asked for and told, the trials' records say what ran. Everything that changes the journal or the
+list of trials happens under one lock.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from resweep import attempt, disk, engine, metrics, results, space, status, table
+from resweep.choices import Choices
+from resweep.errors import ConfigError
+from resweep.index import Entry
+from resweep.results import Row
+from resweep.run import Outcome, Running
+from resweep.search import origin, study
+from resweep.search.follow import Follower
+from resweep.search.maker import Maker
+from resweep.search.study import FROM, TRIAL, Journal
+from resweep.sweep import ResultsOptions, Sweep
+from resweep.trial import SweepPaths
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial, Trial
+
+PATIENCE = 20  # points in a row that are no new ones, before others are drawn at random
+MOST = 300  # before the space counts as used up
+MOST_FAILURES = 10  # of this worker in a row, before it gives up
+LOOK = 1.0  # seconds between two looks at trials of other workers
+STALE = 60.0  # seconds after which a trial that nobody has begun, on another host, is nobody's
+
+
+@dataclass
+class Active:
+    """A point that this worker tries: its trial of Optuna's, its repeats, and what came of those that have ended."""
+
+    asked: Trial
+    waiting: deque[Entry]
+    entries: list[Entry]
+    values: dict[Entry, float | None] = field(default_factory=dict)
+    states: dict[Entry, str] = field(default_factory=dict)
+    cause: str = ""
+
+
+class Search:
+    """A worker's part of a search. `problem` says why it cannot go on, if it cannot."""
+
+    def __init__(self, paths: SweepPaths, asked: Sweep, told: Callable[[str], None]) -> None:
+        self._paths = paths
+        self._asked = asked
+        self._told = told
+        self._active: dict[int, Active] = {}
+        self._failures = 0
+        self._next_look = 0.0
+        self._best: float | None = None
+        self._follower = Follower(asked) if asked.search.stop else None
+        self._pruned: set[Entry] = set()
+        self.open = True
+        self.problem: str | None = None
+        self.counted = 0
+        with disk.asking(paths):
+            self._maker = Maker(paths, asked)
+            self._choices = Choices(asked.hyper)
+            self._journal = self._begin()
+            self._study = self._journal.study
+
+    def _begin(self) -> Journal:
+        """Open the study; the first worker puts in what the search begins with."""
+        opened = study.open_study(self._paths, self._asked, self._maker.study)
+        worker = int(opened.study.user_attrs.get("workers", 0))
+        seed = self._asked.search.seed
+        if worker:  # with the same numbers as the first one it would ask for the same points
+            from numpy.random import SeedSequence
+
+            seed = int(SeedSequence([seed, worker]).generate_state(1)[0])
+        else:
+            self._fill(opened.study)
+        opened.study.sampler = engine.sampler(self._asked.where, self._asked.search, seed)
+        opened.study.set_user_attr("workers", worker + 1)
+        return opened
+
+    def _fill(self, opened: Study) -> None:
+        asked = self._asked
+        for name in asked.search.start_from:
+            self._told(origin.start_from(opened, self._choices, self._paths, asked, name))
+        if asked.hyper.include_default and (found := self._choices.params(space.default(asked))):
+            opened.enqueue_trial(found[0])
+
+    # --- asking ---------------------------------------------------------------------------------------------------
+
+    def next(self) -> Entry | None:
+        """The next trial for this worker; None when there is none now, or `open` says that there will be none."""
+        if not self.open:
+            return None
+        for active in self._active.values():
+            if active.waiting and (self._follower is None or active.states or active.waiting[0] is active.entries[0]):
+                return active.waiting.popleft()
+        with disk.asking(self._paths):
+            self._maker.list.refresh()
+            if self._maker.list.generation != self._maker.generation:
+                self._close("the sweep was generated again; start the workers again")
+                return None
+            return self._left_behind() or self._another()
+
+    def _another(self) -> Entry | None:
+        trials = self._journal.trials()
+        ended = [each for each in trials if _counts(each)]
+        self.counted = len(ended)
+        if said := self._over(trials, ended):
+            self._close(said)
+            return None
+        running = [each for each in trials if each.state.name == "RUNNING"]
+        if len(ended) + len(running) >= self._asked.search.n:
+            if len(running) > len(self._active) and "SLURM_JOB_ID" in os.environ:
+                self._close(f"{len(running)} trials run, the last ones; this worker has nothing to do")
+                return None
+            return None
+        return self._ask(trials)
+
+    def _close(self, said: str) -> None:
+        self.open = False
+        self._told(said)
+
+    def _over(self, trials: list[FrozenTrial], ended: list[FrozenTrial]) -> str | None:
+        """Why the search is over, if it is."""
+        wanted, after = self._asked.search.n, self._asked.search.stop_after
+        if len(ended) >= wanted:
+            return f"the search is over: {len(ended)} of {wanted} points"
+        complete = [each for each in ended if each.state.name == "COMPLETE"]
+        best = self._best_of(complete)
+        sign = self._sign
+        if after.value is not None and best and sign * float(best.value or 0) >= sign * after.value:
+            return f"the search is over: {self._asked.results.metric} {best.value:.4g} has reached {after.value:g}"
+        if after.without_improvement and best:
+            since = [each for each in ended if each.number > best.number]
+            if len(since) >= after.without_improvement:
+                return f"the search is over: {len(since)} points without improvement"
+        own = [each.datetime_start for each in trials if FROM not in each.user_attrs and each.datetime_start]
+        if after.hours is not None and own:
+            hours = (datetime.now(UTC) - min(own).astimezone(UTC)).total_seconds() / 3600
+            if hours >= after.hours:
+                return f"the search is over: {after.hours:g} hours have passed"
+        return None
+
+    def _ask(self, trials: list[FrozenTrial]) -> Entry | None:
+        """Ask Optuna until it names a point that nobody has tried. One that has a result gets the same once more."""
+        known = {each.user_attrs[TRIAL]["id"]: each for each in trials if TRIAL in each.user_attrs}
+        for tries in range(MOST):
+            if self._choices.size and len(known) >= self._choices.size:
+                break
+            asked = self._suggested(tries >= PATIENCE)
+            point = self._choices.suggest(asked)
+            if self._choices.excluded(point):
+                self._study.tell(asked, state=_state("FAIL"))
+                continue
+            wanted = self._maker.identify(point)
+            twin = known.get(wanted[0].entry.id)
+            if twin is not None:
+                self._repeat(asked, twin)
+                continue
+            asked.set_user_attr(TRIAL, {"id": wanted[0].entry.id, "point": point, "by": attempt.this_process()})
+            return self._take(asked, self._maker.write(wanted))
+        if self._active or any(each.state.name == "RUNNING" for each in trials):
+            return None
+        self._close(f"the search is over: no new point is found; {self.counted} of {self._asked.search.n}")
+        return None
+
+    def _suggested(self, random: bool) -> Trial:
+        if not random:
+            return self._study.ask()
+        own = self._study.sampler
+        self._study.sampler = engine.optuna().samplers.RandomSampler()
+        try:
+            return self._study.ask()
+        finally:
+            self._study.sampler = own
+
+    def _repeat(self, asked: Trial, twin: FrozenTrial) -> None:
+        """Tell Optuna of a point that it has asked for before, without running it again."""
+        asked.set_user_attr("repeats", twin.number)
+        if twin.state.name == "COMPLETE":
+            self._study.tell(asked, twin.value)
+        else:
+            self._study.tell(asked, state=_state("PRUNED" if twin.state.name == "PRUNED" else "FAIL"))
+
+    def _take(self, asked: Trial, entries: list[Entry]) -> Entry:
+        active = Active(asked, deque(entries), entries)
+        self._active[asked.number] = active
+        return active.waiting.popleft()
+
+    # --- what other workers left ----------------------------------------------------------------------------------
+
+    def _left_behind(self) -> Entry | None:
+        """A trial whose worker is gone; what has ended meanwhile is told."""
+        if time.monotonic() < self._next_look:
+            return None
+        self._next_look = time.monotonic() + LOOK
+        for each in self._journal.trials():
+            if each.state.name != "RUNNING" or each.number in self._active:
+                continue
+            own = each.user_attrs.get(TRIAL)
+            asked = self._journal.trial(each.number)
+            if own is None:  # killed before it knew which trial that is; nobody else is asking now
+                self._study.tell(asked, state=_state("FAIL"))
+                continue
+            wanted = self._maker.identify(own["point"])
+            if wanted[0].entry.id != own["id"]:  # its generation is gone
+                self._study.tell(asked, state=_state("FAIL"))
+                continue
+            if not self._abandoned(own["by"], each, [each.entry for each in wanted]):
+                continue
+            asked.set_user_attr(TRIAL, {**own, "by": attempt.this_process()})
+            return self._take(asked, self._maker.write(wanted))
+        return None
+
+    def _abandoned(self, by: dict[str, Any], asked: FrozenTrial, entries: list[Entry]) -> bool:
+        """Whether nobody runs a point, or is about to."""
+        if attempt.of_this_boot(by):
+            return not attempt.same_process(by["pid"], by["pid_start"])
+        began = asked.datetime_start.timestamp() if asked.datetime_start else 0.0
+        signs = [began]
+        for entry in entries:
+            place = self._paths.place(entry.name)
+            state, record = attempt.state(place)
+            if state == "running":
+                return False
+            path = os.path.join(place.attempt(record.get("attempt", 0)), attempt.RECORD)
+            if os.path.exists(path):
+                signs.append(os.stat(path).st_mtime)
+        return time.time() - max(signs) > STALE
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
+    def ended(self, outcome: Outcome, leaving: bool) -> None:
+        """A trial has ended. One that was stopped with its worker, when that is `leaving`, is for another worker."""
+        active = next((each for each in self._active.values() if outcome.entry in each.entries), None)
+        if active is None:
+            return
+        state, record = outcome.status.state, outcome.status.record
+        if state == "stopped" and (leaving or _interrupted(record)):
+            del self._active[active.asked.number]
+            return
+        active.states[outcome.entry] = state
+        if state == "finished":
+            active.values[outcome.entry] = self._value(outcome.entry, record)
+        elif state == "pruned":
+            active.waiting.clear()
+        else:
+            active.cause = active.cause or (status.cause(outcome.status) if state == "failed" else state)
+        if active.waiting or (len(active.states) < len(active.entries) and state != "pruned"):
+            return
+        del self._active[active.asked.number]
+        with disk.asking(self._paths):
+            self._tell(active)
+
+    def _tell(self, active: Active) -> None:
+        values = [value for value in active.values.values() if value is not None]
+        if "pruned" in active.states.values():
+            self._study.tell(active.asked, state=_state("PRUNED"))
+        elif not values:
+            active.asked.set_user_attr("failed", active.cause)
+            self._study.tell(active.asked, state=_state("FAIL"))
+            self._failed(active)
+            return
+        elif not all(map(math.isfinite, values)):  # it diverged, which is as bad as can be, and no reason to try again
+            active.asked.set_user_attr("value", str(values[0]))
+            self._study.tell(active.asked, state=_state("PRUNED"))
+        else:
+            value = statistics.fmean(values)
+            self._study.tell(active.asked, value)
+            self._praise(active, value)
+        self._failures = 0
+
+    def _praise(self, active: Active, value: float) -> None:
+        """Say so when a point is the best so far."""
+        best = self._best_of(
+            [each for each in self._journal.trials() if _counts(each) and each.state.name == "COMPLETE"]
+        )
+        if best is not None and best.number == active.asked.number:
+            entry = active.entries[0]
+            self._told(f"best so far: {self._asked.results.metric} {value:.4g} #{entry.number} {entry.described()}")
+
+    def _failed(self, active: Active) -> None:
+        self._failures += 1
+        if self._failures >= MOST_FAILURES and not self.problem:
+            self.problem = f"the last {self._failures} trials failed, for example: {active.cause}"
+        if self.problem:
+            self.open = False
+
+    def _value(self, entry: Entry, record: attempt.Record) -> float | None:
+        """What a finished trial reports for the metric; a problem where no trial has reported it yet."""
+        place = self._paths.place(entry.name)
+        log = os.path.join(place.attempt(record.get("attempt", 0)), attempt.LOG)
+        options = self._asked.results
+        found = metrics.read(metrics.Output(results.output(place, record), log), options.pattern, options.metric)
+        value = found.values.get(options.metric or "")
+        if value is not None and metrics.number(value):
+            return float(value)
+        names = ", ".join(table.shown_metrics([Row(entry, "finished", None, found.values)], ResultsOptions()))
+        said = f"#{entry.number} {entry.name} reports no {options.metric}; found {names or 'no number at all'}"
+        if not any(each.state.name == "COMPLETE" for each in self._journal.trials()):
+            self.problem = f"results.metric: {said}; the search cannot go on"
+        self._told(said)
+        return None
+
+    # --- early stopping -------------------------------------------------------------------------------------------
+
+    def watch(self, running: Iterable[Running]) -> Iterator[tuple[Running, dict[str, Any]]]:
+        """The trials that do badly."""
+        if self._follower is None:
+            return
+        for each in running:
+            active = next((active for active in self._active.values() if each.entry in active.entries), None)
+            if active is None or each.entry in self._pruned or each.entry != active.entries[0]:
+                continue
+            news = self._follower.news(each)
+            if not news:
+                continue
+            with disk.asking(self._paths):
+                why = self._follower.judge(active.asked, news)
+            if why:
+                self._pruned.add(each.entry)
+                yield each, why
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    @property
+    def line(self) -> str:
+        """How far the search is, for the live view."""
+        best = f", best {self._best:.4g}" if self._best is not None else ""
+        return f"{self.counted} of {self._asked.search.n} points{best}"
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self._asked.results.mode == "max" else -1
+
+    def _best_of(self, complete: list[FrozenTrial]) -> FrozenTrial | None:
+        best = max(complete, key=lambda each: self._sign * float(each.value or 0), default=None)
+        self._best = best.value if best else None
+        return best
+
+
+def _counts(each: FrozenTrial) -> bool:
+    """Whether a trial of Optuna's is one of the `n`: it has ended with a result, and is this search's own."""
+    return each.state.name in ("COMPLETE", "PRUNED") and TRIAL in each.user_attrs
+
+
+def _interrupted(record: attempt.Record) -> bool:
+    """Whether Slurm, or the training itself, stopped an attempt so that it goes on later."""
+    return bool(record.get("slurm", {}).get(attempt.ENDED_BY)) or record.get("exit_status") == attempt.REQUEUE
+
+
+def _state(name: str) -> Any:
+    return engine.optuna().trial.TrialState[name]
+
+
+def check(asked: Sweep) -> None:
+    """Refuse to begin without Optuna: a ConfigError."""
+    if not asked.search.learns and asked.search.stop is None:
+        raise ConfigError(f"{asked.where}: search: asks for nothing that learns")
+    engine.check(asked.where, asked.search)

@@ -1,0 +1,114 @@
+"""The journal of a sweep's search: a study of Optuna's in a file, which workers and Optuna's dashboard open alike."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from resweep import engine
+from resweep.sweep import Sweep
+from resweep.trial import SweepPaths
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.storages import JournalStorage
+    from optuna.trial import FrozenTrial, Trial
+
+TRIAL = "trial"  # the attribute of Optuna's trial that says which of ours it is, and who asked for it
+FROM = "from"  # of one that another sweep gave
+
+
+class HeldLock:
+    """The lock that Optuna's journal asks for: whoever writes holds ours, which the system frees when its holder dies.
+
+    Before anything is appended, the part of a line is cut off that a worker wrote as it was killed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def acquire(self) -> bool:
+        """Make sure that the journal ends with a whole line."""
+        with open(self._path, "rb+") as file:
+            end = file.seek(0, os.SEEK_END)
+            start = end
+            while start and (file.seek(start - 1), file.read(1))[1] != b"\n":
+                start -= 1
+            if start != end:
+                file.truncate(start)
+        return True
+
+    def release(self) -> None:
+        """Nothing: our lock is held on."""
+
+
+def name(paths: SweepPaths, began: int | str) -> str:
+    """What a study is called, which the dashboard lists: by the generation in which its search began.
+
+    Where trials are only stopped early, by the metric that judges them.
+    """
+    return f"{paths.name}-{began}"
+
+
+@dataclass(frozen=True)
+class Journal:
+    """A study in its storage, which knows it by a number."""
+
+    study: Study
+    storage: JournalStorage
+    number: int
+
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial as it is now; not to be changed."""
+        return self.study.get_trials(deepcopy=False)
+
+    def trial(self, number: int) -> Trial:
+        """One trial, to be reported and told of."""
+        key = self.storage.get_trial_id_from_study_id_trial_number(self.number, number)
+        return engine.optuna().Trial(self.study, key)  # type: ignore[no-any-return]
+
+    def began(self, params: dict[str, Any], distributions: dict[str, Any], attributes: dict[str, Any]) -> Trial:
+        """A new trial that runs, whose parameters are known."""
+        library = engine.optuna().trial
+        asked = library.create_trial(
+            state=library.TrialState.RUNNING, params=params, distributions=distributions, user_attrs=attributes
+        )
+        return engine.optuna().Trial(self.study, self.storage.create_new_trial(self.number, asked))  # type: ignore[no-any-return]
+
+
+def open_study(paths: SweepPaths, asked: Sweep, began: int | str) -> Journal:
+    """The study that `began` names, made if there is none, with the pruner of `[search.stop]`; the lock is held."""
+    storage = _storage(paths)
+    own = name(paths, began)
+    try:
+        number = storage.get_study_id_from_name(own)
+    except KeyError:
+        direction = engine.optuna().study.StudyDirection
+        number = storage.create_new_study(
+            [direction.MAXIMIZE if asked.results.mode == "max" else direction.MINIMIZE], own
+        )
+    rule = asked.search.stop
+    pruner = engine.pruner(asked.where, rule) if rule else None
+    return Journal(engine.optuna().load_study(study_name=own, storage=storage, pruner=pruner), storage, number)
+
+
+def read_study(paths: SweepPaths, began: int | str) -> Journal | None:
+    """The study as it is now, only to be read; None where no worker has begun it."""
+    if not paths.study.exists():
+        return None
+    storage, own = _storage(paths), name(paths, began)
+    try:
+        number = storage.get_study_id_from_name(own)
+    except KeyError:
+        return None
+    return Journal(engine.optuna().load_study(study_name=own, storage=storage), storage, number)
+
+
+def _storage(paths: SweepPaths) -> JournalStorage:
+    engine.optuna()  # silent, before its storages are imported
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    backend = JournalFileBackend(str(paths.study), lock_obj=HeldLock(str(paths.study)))  # type: ignore[arg-type]
+    return JournalStorage(backend)

@@ -173,8 +173,11 @@ class Writer:
         }
         return (trial.pretty(trial.sealed(manifest)) + "\n").encode()
 
-    def commit(self) -> None:
-        """Flush every capsule written so far to the disk, and rename them into place."""
+    def commit(self, last: bool = True) -> None:
+        """Flush every capsule written so far to the disk, and rename them into place.
+
+        When it returns, that is on the disk, too; or, unless this is the `last` thing to do, in the disk's order.
+        """
         flush(self._temporary)
         for number, (name, digest) in enumerate(self._written):
             target = self._home / name.id
@@ -185,7 +188,8 @@ class Writer:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
                 check_digest(target / str(name.trial), digest)
-        flush(self._home)
+        if last:
+            flush(self._home)
 
 
 def read_manifest(capsule: Path) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Filled:
 
 def fill(definition: Sweep, template: Template, points: list[space.Point]) -> list[Filled]:
     """Fill the template for every trial of every point, all in as few evaluations as possible."""
-    seeds = _free_seed_params(definition)
+    seeds = free_seed_params(definition)
     configs = [configuration(definition, point) for point in points]
     numbers = [(_whole(definition, c, "seed", definition.seed), _whole(definition, c, "threads", 1)) for c in configs]
     arguments = [
@@ -95,7 +95,7 @@ def fill(definition: Sweep, template: Template, points: list[space.Point]) -> li
     ]
 
 
-def _free_seed_params(definition: Sweep) -> list[str]:
+def free_seed_params(definition: Sweep) -> list[str]:
     """The parameters that take the trial's seed, as far as the person does not give them."""
     given = [p for p in definition.seed_params if p in definition.params or f"params.{p}" in definition.hyper.keys]
     if given:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from resweep import run as runner
@@ -26,7 +28,8 @@ def run(paths: SweepPaths, asked: Sweep, options: Options) -> int:
             supply = Search(paths, asked, watching.told)
             watching.search = supply
             work = runner.Runner(paths, [], options, watching, supply)
-            outcomes = work.run()
+            with contextlib.closing(supply):
+                outcomes = work.run()
     return _summary(paths, supply.problem, work, outcomes)
 
 

@@ -7,11 +7,12 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from resweep import capsule, definition, index, plan, snapshot, trial
+from resweep import capsule, definition, index, plan, snapshot, space, trial
 from resweep.capsule import Shared
 from resweep.definition import Definition, Wanted
 from resweep.errors import TrialError
 from resweep.index import Entry, Index
+from resweep.search.prepared import Prepared
 from resweep.space import Point
 from resweep.sweep import Sweep
 from resweep.template import Template
@@ -26,10 +27,10 @@ class Maker:
         self.generation = index.generation(paths)
         folder = paths.generations / str(self.generation)
         self._record = _record(paths, self.generation)
-        template = Template(folder / self._record["base"])
+        self._template = _prepared(asked, Template(folder / self._record["base"]))
         source = snapshot.stored(paths.snapshots, self._record["snapshot"])
         train = (folder / trial.TRAIN).read_bytes()
-        self._frozen = Definition(asked, template, source, train, self._record)
+        self._frozen = Definition(asked, self._template, source, train, self._record)
         files = {name: folder / name for name in (trial.TRAIN, trial.RERUN, trial.PROVENANCE)}
         if (folder / trial.FINGERPRINTS).exists():
             files[trial.FINGERPRINTS] = folder / trial.FINGERPRINTS
@@ -49,6 +50,10 @@ class Maker:
         asked = self._frozen.sweep
         return definition.identify(self._frozen, definition.fill(asked, self._frozen.template, [point]))
 
+    def close(self) -> None:
+        """End what waits for further points."""
+        self._template.close()
+
     def write(self, wanted: list[Wanted]) -> list[Entry]:
         """Write the capsules that are not there, and list the trials; gives them with their numbers."""
         missing = [each for each in wanted if not os.path.isdir(self.paths.capsule(each.entry.name))]
@@ -56,8 +61,18 @@ class Maker:
             with capsule.Writer(self.paths.directory, self._shared) as writer:
                 for each in missing:
                     writer.write(plan.content(self.paths, each))
-                writer.commit()
+                writer.commit(last=False)  # were it gone after a crash, the journal would have it written again
         return self.list.add([replace(each.entry, generation=self.generation) for each in wanted])
+
+
+def _prepared(asked: Sweep, template: Template) -> Prepared:
+    """The template, ready for the arguments that points of the sweep give it."""
+    seeds = definition.free_seed_params(asked)
+    examples = [
+        {**definition.configuration(asked, point).get("params", {}), **dict.fromkeys(seeds, 0)}
+        for point in space.probes(asked)
+    ]
+    return Prepared(template, examples, seeds)
 
 
 class Listing:

@@ -333,6 +333,10 @@ class Search:
                 self._pruned.add(each.entry)
                 yield each, why
 
+    def close(self) -> None:
+        """End what this worker has started for itself."""
+        self._maker.close()
+
     # --- looking --------------------------------------------------------------------------------------------------
 
     @property

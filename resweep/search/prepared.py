@@ -1,0 +1,120 @@
+"""A template that is filled at once: jsonnet has read it, and its own library, before the point is known.
+
+Each evaluation reads jsonnet's library anew, which takes ten to twenty milliseconds. So a process of its own evaluates
+the template up to where it needs its arguments, and waits there: an import that is answered when the point is known.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from resweep.template import Arguments, Template
+
+# argv: the program; stdin: a line of arguments for each evaluation; stdout: a line with the result, empty for an error
+_CHILD = """
+import json, os, sys
+import _jsonnet
+program = sys.argv[1]
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+def read(folder, name):
+    if name == "<arguments>":
+        line = sys.stdin.readline()
+        if not line:
+            os._exit(0)
+        return name, line.encode()
+    path = os.path.normpath(os.path.join(folder, name))
+    with open(path, "rb") as file:
+        return path, file.read()
+while True:
+    try:
+        text = json.dumps(json.loads(_jsonnet.evaluate_snippet("<resweep>", program, import_callback=read)))
+    except RuntimeError:
+        text = ""
+    sys.stdout.write(text + "\\n")
+    sys.stdout.flush()
+"""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Prepared(Template):
+    """A template for arguments whose names are known: what it cannot do at once, `template` does."""
+
+    def __init__(self, template: Template, examples: Sequence[Arguments], optional: Sequence[str]) -> None:
+        self.path = template.path
+        self.sources = template.sources
+        self.is_function = template.is_function
+        self._template = template
+        self._optional = tuple(optional)
+        self._taken = template.fill(examples, optional)[1]
+        self._names: list[frozenset[str]] = []
+        self._process: subprocess.Popen[str] | None = None
+        unwanted = set(optional) - set(self._taken)
+        if self.is_function:
+            self._names = list(dict.fromkeys(frozenset(set(each) - unwanted) for each in examples))
+            if all(_NAME.fullmatch(name) for names in self._names for name in names):
+                self._process = self._started()
+
+    def fill(self, arguments: Sequence[Arguments], optional: Sequence[str] = ()) -> tuple[list[Any], list[str]]:
+        """As Template.fill; the template itself says what is wrong with arguments that it refuses."""
+        unwanted = set(optional) - set(self._taken)
+        given = [{key: value for key, value in each.items() if key not in unwanted} for each in arguments]
+        if tuple(optional) != self._optional or not given:
+            return self._template.fill(arguments, optional)
+        names = frozenset(given[0])
+        if self._process is None or names not in self._names or any(frozenset(each) != names for each in given):
+            return self._template.fill(given, self._taken)
+        found = self._answer({"call": self._names.index(names), "list": given})
+        return self._template.fill(given, self._taken) if found is None else (found, list(self._taken))
+
+    def close(self) -> None:
+        """End the process that waits."""
+        if self._process is not None:
+            assert self._process.stdin
+            assert self._process.stdout
+            self._process.stdin.close()
+            self._process.stdout.close()
+            self._process.wait()
+            self._process = None
+
+    def _answer(self, question: dict[str, Any]) -> list[Any] | None:
+        assert self._process
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:  # it was killed: the template answers, from now on
+            line = ""
+        if not line:
+            self._process = None
+        try:
+            found: list[Any] = json.loads(line)
+        except ValueError:
+            return None
+        return found
+
+    def _started(self) -> subprocess.Popen[str]:
+        calls = [
+            f"function(a) template({', '.join(f'{name}=a[{json.dumps(name)}]' for name in sorted(names))})"
+            for names in self._names
+        ]
+        program = (
+            f"local template = import {json.dumps(str(self.path.resolve()))};\n"
+            f"local calls = [{', '.join(calls)}];\n"
+            # the template is read before the arguments are
+            "if std.isFunction(template) then\n"
+            # as text: jsonnet gives each file that it imports as code a library of its own
+            'local given = std.parseJson(importstr "<arguments>");\n'
+            "[calls[given.call](each) for each in given.list]"
+        )
+        command = [sys.executable, "-B", "-c", _CHILD, program]
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0, cwd=Path("/")
+        )

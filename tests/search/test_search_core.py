@@ -1,0 +1,312 @@
+"""Workers of a search: what they ask for, how they share it, and what is left when they die."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from searched import BRANIN, HARTMANN, RESULTS, alone, functions, journal, points, searched, states, work
+from small_project import Project
+
+from resweep import index
+
+WRITE_X = """
+with open(os.path.join(output, "metrics.json"), "w") as file:
+    json.dump({"value": filled["x"][0]}, file)
+"""
+RANGE = optuna.distributions.FloatDistribution
+
+
+def start(project: Project, *options: str, name: str = "rnn") -> subprocess.Popen[str]:
+    """A worker as users start it, in a process group of its own."""
+    command = [sys.executable, "-m", "resweep", "run", name, "--jobs", "1", *options]
+    return subprocess.Popen(
+        command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+    )
+
+
+def test_generating_a_search_freezes_everything_and_writes_no_trial(project: Project) -> None:
+    """The definition, the source and the jobs script are there; the trials come later."""
+    searched(project, 5)
+    assert project.entries() == []
+    assert project.capsules() == []
+    assert (project.paths().generations / "1" / "base" / "base.jsonnet").is_file()
+    assert "resweep run" in project.paths().jobs.read_text()
+    again = project.generate().ok()
+    assert "nothing to write" in again.out
+
+
+@pytest.mark.parametrize(("space", "keys", "kind"), [(BRANIN, "xy", "branin"), (HARTMANN, "uvwxyz", "hartmann")])
+def test_one_worker_asks_exactly_what_optuna_alone_asks(project: Project, space: str, keys: str, kind: str) -> None:
+    """Capsules, records and metrics in between change nothing of the search."""
+    searched(project, 30, space, "seed = 3\n")
+    work(project)
+    function = functions()[kind]
+    low, high = ({"x": -5.0, "y": 0.0}, {"x": 10.0, "y": 15.0}) if kind == "branin" else ({}, {})
+    ranges = {key: RANGE(low.get(key, 0.0), high.get(key, 1.0)) for key in keys}
+    expected = alone(lambda p: function([p.get(key, 0) for key in "xyzuvw"]), ranges, 30, seed=3)
+    assert points(project, *keys) == expected
+    assert set(states(project)) == {"finished"}
+
+
+def test_a_search_of_recorded_results_asks_what_optuna_alone_asks(project: Project) -> None:
+    """On a table of real trainings, where points come up again; those are told of once more, and run once."""
+    recorded = json.loads((Path(__file__).parent / "recorded.json").read_text())
+    table = {tuple(row["values"]): row["best"] for row in recorded["rows"]}
+    keys = recorded["keys"]
+    lists = {key: sorted({values[n] for values in table}) for n, key in enumerate(keys)}
+    write = f"""
+table = {[[list(values), best] for values, best in table.items()]}
+(best,) = [best for values, best in table if values == filled["x"][:{len(keys)}]]
+with open(os.path.join(output, "metrics.json"), "w") as file:
+    json.dump({{"value": best}}, file)
+"""
+    names = "xyzuvw"[: len(keys)]
+    space = "[hyper]\n" + "".join(f'"params.{n}" = {lists[key]}\n' for n, key in zip(names, keys, strict=True))
+    searched(project, 20, space, train=write)
+    work(project)
+    choices = {n: optuna.distributions.CategoricalDistribution(lists[key]) for n, key in zip(names, keys, strict=True)}
+    asked = alone(lambda p: table[tuple(p[n] for n in names)], choices, 60)
+    once = list(dict.fromkeys(asked))[:20]
+    assert points(project, *sorted(names)) == once
+    told = [trial for trial in journal(project) if "repeats" in trial.user_attrs]
+    assert len(told) == len(asked[: asked.index(once[-1])]) + 1 - 20
+
+
+def test_eight_workers_finish_exactly_n(project: Project) -> None:
+    """They race for every point, and none is run twice or left over."""
+    searched(project, 40)
+    workers = [start(project) for _ in range(8)]
+    said = [worker.communicate(timeout=120)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * 8, said
+    assert states(project) == ["finished"] * 40
+    assert len(set(points(project, "x", "y"))) == 40
+    assert [entry.number for entry in project.entries()] == list(range(1, 41))
+    assert all(project.paths().place(entry.name).last() == 1 for entry in project.entries())
+    assert sum(trial.state.name == "COMPLETE" for trial in journal(project)) == 40
+    assert project.resweep("verify", "rnn").status == 0
+
+
+@pytest.mark.slow
+def test_a_search_whose_workers_are_killed_thirty_times_finishes(project: Project) -> None:
+    """KILL at any moment: while it asks, writes, trains or tells; others take over, and nothing is counted twice."""
+    searched(project, 60)
+    chance = random.Random(5)
+    workers = [start(project) for _ in range(3)]
+    for _ in range(30):
+        time.sleep(chance.uniform(0.05, 0.9))
+        victim = chance.randrange(3)
+        os.kill(workers[victim].pid, signal.SIGKILL)
+        workers[victim].wait()
+        workers[victim] = start(project)
+    for worker in workers:
+        said = worker.communicate(timeout=200)[0]
+        assert worker.returncode == 0, said
+    assert states(project).count("finished") == 60
+    assert len(project.entries()) == 60
+    ended = [trial for trial in journal(project) if trial.state.name == "COMPLETE"]
+    assert len(ended) == 60
+    assert not [trial for trial in journal(project) if trial.state.name == "RUNNING"]
+    assert project.resweep("verify", "rnn").status == 0
+    assert not list(project.paths().directory.glob(".new-*"))
+
+
+def test_every_trial_is_of_the_frozen_source(project: Project) -> None:
+    """What happens to the working tree while workers ask reaches no trial."""
+    searched(project, 6)
+    work(project, max_trials=2)
+    project.write(
+        {"qb/main.py": "raise SystemExit('edited')\n", "base.jsonnet": "error 'edited'", "train.sh": "exit 3"}
+    )
+    work(project)
+    assert states(project) == ["finished"] * 6
+    assert len({entry.source for entry in project.entries()}) == 1
+    assert project.resweep("verify", "rnn").status == 0
+
+
+def test_a_worker_that_comes_later_goes_on_without_repeating(project: Project) -> None:
+    """Two workers, one after the other, ask for other points, although both have the sweep's seed."""
+    searched(project, 24)
+    work(project, max_trials=8)
+    assert len(states(project)) == 8
+    said = work(project).messages
+    assert len(set(points(project, "x", "y"))) == 24
+    assert "the search is over: 24 of 24 points" in said
+
+
+def test_raising_n_goes_on_with_the_same_search(project: Project) -> None:
+    """Earlier points are kept, and learned from."""
+    searched(project, 5)
+    work(project)
+    before = project.entries()
+    text = (project.root / "config/rnn.toml").read_text().replace("n = 5", "n = 8")
+    project.write({"config/rnn.toml": text})
+    assert "the search goes on: 8 points" in project.generate().ok().out
+    work(project)
+    assert project.entries()[:5] == before
+    assert states(project) == ["finished"] * 8
+
+
+def test_another_space_begins_another_search(project: Project) -> None:
+    """The trials of the last one are no longer in the sweep, and can be learned from by name."""
+    searched(project, 5)
+    work(project)
+    text = (project.root / "config/rnn.toml").read_text().replace("[-5, 10]", "[-5, 5]")
+    project.write({"config/rnn.toml": text.replace("n = 5", 'n = 5\nstart_from = ["rnn"]')})
+    said = project.generate().ok()
+    assert 'start_from = ["rnn"]' in said.err
+    assert project.entries() == []
+    watching = work(project)
+    assert any(message.startswith("starts from ") for message in watching.messages)
+    assert states(project) == ["finished"] * 5
+    own = [entry for entry in index.read(project.paths()).entries if not entry.current]
+    assert len(own) == 5
+
+
+def test_a_point_of_several_repeats_is_judged_by_their_mean(project: Project) -> None:
+    """Each repeat is a trial with a seed of its own."""
+    noisy = """
+with open(os.path.join(output, "metrics.json"), "w") as file:
+    json.dump({"value": filled["x"][0] + filled["seed"]}, file)
+"""
+    searched(project, 3, train=noisy)
+    text = "n_trials = 3\nseed = 10\n" + (project.root / "config/rnn.toml").read_text()
+    project.write({"config/rnn.toml": text})
+    project.generate().ok()
+    work(project)
+    assert len(project.entries()) == 9
+    told = [trial for trial in journal(project) if trial.state.name == "COMPLETE"]
+    # the last study of the journal is the one that counts
+    assert [trial.value for trial in told] == pytest.approx([trial.params["params.x"] + 11 for trial in told])
+
+
+def test_failed_points_do_not_count(project: Project) -> None:
+    """A search of six finishes six, however many fail on the way."""
+    half = """
+if filled["x"][0] < 2:
+    raise SystemExit("too small")
+with open(os.path.join(output, "metrics.json"), "w") as file:
+    json.dump({"value": 1 / filled["x"][0]}, file)
+"""
+    searched(project, 6, train=half)
+    work(project)
+    assert states(project).count("finished") == 6
+    failed = [trial for trial in journal(project) if trial.state.name == "FAIL"]
+    assert failed
+    assert failed[0].user_attrs["failed"] == "too small"
+
+
+def test_a_search_in_which_everything_fails_ends_and_says_why(project: Project) -> None:
+    """Ten in a row are enough."""
+    searched(project, 50, train="raise SystemExit('no such data')\n")
+    done = project.resweep("run", "rnn", "--jobs", "1")
+    assert done.status == 1
+    assert "the last 10 trials failed, for example: no such data" in done.err
+    assert states(project) == ["failed"] * 10
+
+
+def test_a_metric_that_nobody_reports_is_said_after_the_first_trial(project: Project) -> None:
+    """With the names that it did report."""
+    searched(project, 50)
+    text = (project.root / "config/rnn.toml").read_text().replace('metric = "value"', 'metric = "accuracy"')
+    project.write({"config/rnn.toml": text})
+    project.generate().ok()
+    done = project.resweep("run", "rnn", "--jobs", "1")
+    assert done.status == 1
+    assert "reports no accuracy; found value; the search cannot go on" in done.err
+    assert len(project.entries()) == 1
+
+
+@pytest.mark.parametrize("value", ["math.nan", "math.inf", "-math.inf"])
+def test_a_value_that_is_no_finite_number_counts_as_bad(project: Project, value: str) -> None:
+    """A training that diverged ends its point; Optuna learns to stay away."""
+    train = f"""
+with open(os.path.join(output, "metrics.json"), "w") as file:
+    json.dump({{"value": {value} if filled["x"][0] < 2 else filled["x"][0]}}, file)
+"""
+    searched(project, 8, train=train)
+    work(project)
+    assert len(states(project)) == 8
+    bad = [trial for trial in journal(project) if trial.params["params.x"] < 2]
+    assert bad
+    assert {trial.state.name for trial in bad} == {"PRUNED"}
+
+
+def test_a_list_that_is_used_up_ends_the_search(project: Project) -> None:
+    """There are six points, and eight were asked for."""
+    searched(project, 8, '[hyper]\n"params.x" = [1, 2, 3]\n"params.y" = [1, 2]\n[params]\nkind = "branin"\n')
+    watching = work(project)
+    assert states(project) == ["finished"] * 6
+    assert "the search is over: no new point is found; 6 of 8" in watching.messages
+
+
+def test_a_torn_journal_and_a_torn_list_are_mended(project: Project) -> None:
+    """What a worker that lost its power has left of a line disappears."""
+    searched(project, 6)
+    work(project, max_trials=3)
+    for path in (project.paths().study, project.paths().index):
+        with open(path, "ab") as file:
+            file.write(b'{"torn')
+    assert len(project.entries()) == 3
+    work(project)
+    assert states(project) == ["finished"] * 6
+    assert b"torn" not in project.paths().study.read_bytes() + project.paths().index.read_bytes()
+
+
+def test_a_search_generated_again_ends_its_workers(project: Project) -> None:
+    """They do not mix two definitions."""
+    searched(project, 30, train="\ntime.sleep(0.3)\n" + WRITE_X)
+    worker = start(project)
+    while not project.entries():
+        time.sleep(0.05)
+    text = (project.root / "config/rnn.toml").read_text().replace("[-5, 10]", "[-4, 10]")
+    project.write({"config/rnn.toml": text})
+    project.generate().ok()
+    said = worker.communicate(timeout=60)[0]
+    assert "the sweep was generated again; start the workers again" in said
+
+
+def test_trials_of_a_search_are_trials_like_any_other(project: Project) -> None:
+    """Results, rerun and reproduction know no difference."""
+    searched(project, 4)
+    work(project)
+    assert project.resweep("results", "rnn", "--top", "1").ok().out.count("finished") == 1
+    assert "identical" in project.resweep("reproduce", "rnn#2").out
+    assert project.resweep("run", "rnn#2").ok()
+    assert project.resweep("promote", "--best", "rnn", "--as", "more", "--set", "n_trials=2").ok()
+    assert len(project.entries("more")) == 2
+
+
+def test_ctrl_c_leaves_a_search_that_goes_on(project: Project) -> None:
+    """A trial that was stopped with its worker is run again by the next one."""
+    searched(project, 3, train="\ntime.sleep(1)\n" + WRITE_X)
+    worker = start(project)
+    while not project.entries() or states(project) != ["running"]:
+        time.sleep(0.05)
+    worker.terminate()
+    worker.wait(timeout=30)
+    assert states(project) == ["stopped"]
+    work(project)
+    assert states(project) == ["finished"] * 3
+    assert project.paths().place(project.entries()[0].name).last() == 2
+
+
+def test_the_template_of_a_search_is_the_frozen_one(project: Project) -> None:
+    """And what a worker fills is what the command fills, byte for byte."""
+    searched(project, 2)
+    work(project)
+    entry = project.entries()[0]
+    values = json.dumps(entry.swept["params.x"]), json.dumps(entry.swept["params.y"])
+    text = f'[hyper]\n"params.x" = [{values[0]}]\n"params.y" = [{values[1]}]\n[params]\nkind = "branin"\n{RESULTS}'
+    project.write({"config/one.toml": text})
+    project.resweep("config/one.toml", "base.jsonnet", "one").ok()
+    (same,) = project.entries("one")
+    assert same.id == entry.id

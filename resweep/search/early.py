@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ class Early:
             if each.entry in self._pruned or not (news := self._follower.news(each)):
                 continue
             with disk.asking(self._paths):
-                why = self._follower.judge(self._trial(each.entry), news)
+                why = self._follower.judge(self._journal, self._trial(each.entry), news)
             if why:
                 self._pruned.add(each.entry)
                 yield each, why
@@ -59,13 +60,16 @@ class Early:
         entry, state = outcome.entry, outcome.status.state
         if not outcome.here or state in ("stopped", "lost", "queued"):
             return
+        record = outcome.status.record
+        news = self._follower.rest(entry, self._output(entry, record), record["attempt"]) if state == "finished" else []
         with disk.asking(self._paths):
             own = self._trial(entry)
+            self._follower.report(self._journal, own, news)
             silent = not self._journal.trials()[own.number].intermediate_values
             if state == "finished" and silent and not self._silent:
                 self._silent = True
                 self._told(f"search.stop: #{entry.number} reported no {self._follower.metric} while it ran")
-            value = self._value(entry, outcome.status.record) if state == "finished" else None
+            value = self._value(entry, record) if state == "finished" else None
             states = engine.optuna().trial.TrialState
             if state == "pruned":
                 self._journal.study.tell(own, state=states.PRUNED)
@@ -90,10 +94,12 @@ class Early:
 
     def _value(self, entry: Entry, record: attempt.Record) -> float | None:
         """The metric of `[results]` of a trial that has finished; else the last that it was judged by."""
-        place = self._paths.place(entry.name)
-        log = f"{place.attempt(record.get('attempt', 0))}/{attempt.LOG}"
         options = self._asked.results
         name = options.metric or self._follower.metric
-        found = metrics.read(metrics.Output(results.output(place, record), log), options.pattern, name)
-        value = found.values.get(name)
+        value = metrics.read(self._output(entry, record), options.pattern, name).values.get(name)
         return float(value) if value is not None and metrics.number(value) and math.isfinite(value) else None
+
+    def _output(self, entry: Entry, record: attempt.Record) -> metrics.Output:
+        place = self._paths.place(entry.name)
+        log = os.path.join(place.attempt(record.get("attempt", 0)), attempt.LOG)
+        return metrics.Output(results.output(place, record), log)

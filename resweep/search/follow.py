@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from resweep import attempt, metrics
+from resweep.index import Entry
 from resweep.metrics import Curve
 from resweep.run import Running
+from resweep.search.study import Journal
 from resweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -33,12 +35,19 @@ class Follower:
 
     def news(self, running: Running) -> list[tuple[int, float]]:
         """The steps of the metric that training has written since the last look, each with its value."""
-        key = (str(running.entry.name), running.number)
+        directory = running.place.attempt(running.number)
+        output = metrics.Output(os.path.join(directory, attempt.OUTPUT), os.path.join(directory, attempt.LOG), True)
+        return self._read((str(running.entry.name), running.number), output)
+
+    def rest(self, entry: Entry, output: metrics.Output, number: int) -> list[tuple[int, float]]:
+        """What the attempt `number` of a trial has written between the last look and its end."""
+        self._seen.pop((str(entry.name), number), None)
+        return self._read((str(entry.name), number), output)
+
+    def _read(self, key: tuple[str, int], output: metrics.Output) -> list[tuple[int, float]]:
         if key in self._seen and all(_stamp(path) == stamp for path, stamp in self._seen[key].items()):
             return []
         stamps: dict[str, Stamp] = {}
-        directory = running.place.attempt(running.number)
-        output = metrics.Output(os.path.join(directory, attempt.OUTPUT), os.path.join(directory, attempt.LOG), True)
 
         def look(path: str) -> None:
             stamps.setdefault(path, _stamp(path))
@@ -50,18 +59,26 @@ class Follower:
         self._reported[key] = max([last, *(step for step, _ in points)])
         return [(step, value) for step, value in points if step > last]
 
-    def judge(self, trial: Trial, news: list[tuple[int, float]]) -> dict[str, Any] | None:
+    def judge(self, journal: Journal, trial: Trial, news: list[tuple[int, float]]) -> dict[str, Any] | None:
         """Report new values; why the trial is to be stopped, if it is. The caller holds the search's lock."""
-        for step, value in news:
-            trial.report(self._sign * value, step)
+        for step, value in self._report(journal, trial, news):
             if trial.should_prune():
                 why = f"{self._rule.method} at step {step}: {self.metric} {value:.4g}"
                 return {"why": why, "method": self._rule.method, "metric": self.metric, "step": step, "value": value}
         return None
 
-    def forget(self, running: Running) -> None:
-        """The attempt has ended."""
-        self._seen.pop((str(running.entry.name), running.number), None)
+    def report(self, journal: Journal, trial: Trial, news: list[tuple[int, float]]) -> None:
+        """Report the values of a trial that has ended: others are judged by them. The caller holds the lock."""
+        for _ in self._report(journal, trial, news):
+            pass
+
+    def _report(self, journal: Journal, trial: Trial, news: list[tuple[int, float]]) -> Iterator[tuple[int, float]]:
+        # a worker that has died may have reported some of them
+        known = journal.trials()[trial.number].intermediate_values if news else {}
+        for step, value in news:
+            if step not in known:
+                trial.report(self._sign * value, step)
+                yield step, value
 
 
 def steps(curve: Curve) -> Iterator[tuple[int, float]]:

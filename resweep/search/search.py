@@ -254,6 +254,7 @@ class Search:
         active.states[outcome.entry] = state
         if state == "finished":
             active.values[outcome.entry] = self._value(outcome.entry, record)
+            self._report_rest(active, outcome.entry, record)
         elif state == "pruned":
             active.waiting.clear()
         else:
@@ -300,10 +301,8 @@ class Search:
 
     def _value(self, entry: Entry, record: attempt.Record) -> float | None:
         """What a finished trial reports for the metric; a problem where no trial has reported it yet."""
-        place = self._paths.place(entry.name)
-        log = os.path.join(place.attempt(record.get("attempt", 0)), attempt.LOG)
         options = self._asked.results
-        found = metrics.read(metrics.Output(results.output(place, record), log), options.pattern, options.metric)
+        found = metrics.read(self._output(entry, record), options.pattern, options.metric)
         value = found.values.get(options.metric or "")
         if value is not None and metrics.number(value):
             return float(value)
@@ -313,6 +312,11 @@ class Search:
             self.problem = f"results.metric: {said}; the search cannot go on"
         self._told(said)
         return None
+
+    def _output(self, entry: Entry, record: attempt.Record) -> metrics.Output:
+        place = self._paths.place(entry.name)
+        log = os.path.join(place.attempt(record.get("attempt", 0)), attempt.LOG)
+        return metrics.Output(results.output(place, record), log)
 
     # --- early stopping -------------------------------------------------------------------------------------------
 
@@ -328,7 +332,7 @@ class Search:
             if not news:
                 continue
             with disk.asking(self._paths):
-                why = self._follower.judge(active.asked, news)
+                why = self._follower.judge(self._journal, active.asked, news)
             if why:
                 self._pruned.add(each.entry)
                 yield each, why
@@ -336,6 +340,13 @@ class Search:
     def close(self) -> None:
         """End what this worker has started for itself."""
         self._maker.close()
+
+    def _report_rest(self, active: Active, entry: Entry, record: attempt.Record) -> None:
+        if self._follower is None or entry != active.entries[0]:
+            return
+        news = self._follower.rest(entry, self._output(entry, record), record.get("attempt", 0))
+        with disk.asking(self._paths):
+            self._follower.report(self._journal, active.asked, news)
 
     # --- looking --------------------------------------------------------------------------------------------------
 

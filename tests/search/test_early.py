@@ -1,0 +1,222 @@
+"""Trials that do badly are stopped early, and what they came to is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+import pytest
+from searched import BRANIN, EPOCHS, functions, journal, points, searched, states, work
+from small_project import Project
+
+from resweep import attempt, frozen, status
+from resweep.run import Options, Runner
+from resweep.search.early import Early
+
+pytestmark = pytest.mark.slow
+
+SLOW = BRANIN + "epochs = 12\n"
+ASHA = '\n[search.stop]\nmethod = "asha"\nreduction_factor = 2\nmin_resource = 2\n'
+GRID = """
+[hyper]
+"params.x" = [3.0, -5.0, 0.0, 9.0, -2.0]
+[params]
+kind = "branin"
+epochs = 12
+"""
+
+
+def grid(project: Project, stop: str, jobs: int = 1, more: str = "") -> list[str]:
+    """Run a grid of five trials with `[search.stop]`, here; what was told."""
+    searched(project, 1, GRID, train=EPOCHS)
+    results = '[results]\nmetric = "value"\nmode = "min"\n' + more
+    project.write({"config/rnn.toml": f"{GRID}\n[search.stop]\n{stop}\n{results}"})
+    project.generate().ok()
+    said = project.resweep("run", "rnn", "--jobs", str(jobs)).ok()
+    return (said.out + said.err).splitlines()
+
+
+def steps(project: Project) -> dict[float, int]:
+    """How many epochs each trial of the grid has trained, by x."""
+    found = {}
+    for entry in project.entries():
+        place = project.paths().place(entry.name)
+        found[entry.swept["params.x"]] = len(list(Path(place.attempt(1), "output").glob("metrics_epoch_*.json")))
+    return found
+
+
+def decisions(pruner: optuna.pruners.BasePruner, curves: Sequence[Sequence[float]]) -> list[int | None]:
+    """At which step Optuna alone would stop each of these curves, one after the other."""
+    study = optuna.create_study(direction="minimize", pruner=pruner)
+    found: list[int | None] = []
+    for curve in curves:
+        trial = study.ask()
+        stopped = None
+        for step, value in enumerate(curve, 1):
+            trial.report(value, step)
+            if trial.should_prune():
+                stopped = step
+                break
+        if stopped is None:
+            study.tell(trial, curve[-1])
+        else:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        found.append(stopped)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("stop", "pruner"),
+    [
+        ('method = "asha"\nmin_resource = 2\nreduction_factor = 2', optuna.pruners.SuccessiveHalvingPruner(2, 2)),
+        ('method = "median"\nn_startup_trials = 1', optuna.pruners.MedianPruner(1)),
+        ('method = "percentile"\npercentile = 25.0\nn_startup_trials = 1', optuna.pruners.PercentilePruner(25.0, 1)),
+        ('method = "threshold"\nupper = 100.0\nn_warmup_steps = 3', optuna.pruners.ThresholdPruner(None, 100.0, 3)),
+    ],
+)
+def test_each_rule_stops_what_optuna_alone_would_stop(
+    project: Project, stop: str, pruner: optuna.pruners.BasePruner
+) -> None:
+    """At the same step, judged by the same values, although the training knows nothing of it."""
+    grid(project, stop)
+    values = [functions()["branin"]([x, 0]) for x in (3.0, -5.0, 0.0, 9.0, -2.0)]
+    order = [entry.swept["params.x"] for entry in project.entries()]
+    by_x = dict(zip((3.0, -5.0, 0.0, 9.0, -2.0), values, strict=True))
+    expected = decisions(pruner, [[by_x[x] + 20 / epoch for epoch in range(1, 13)] for x in order])
+    assert any(expected)
+    assert not all(expected)
+    found = []
+    for entry in project.entries():
+        record = project.record(entry)
+        found.append(record["pruned"]["step"] if record["state"] == "pruned" else None)
+    assert found == expected
+
+
+def test_a_pruned_trial_is_kept_with_its_metrics_and_not_run_again(project: Project) -> None:
+    """Its state says so everywhere; what it had written is its result."""
+    said = grid(project, 'method = "median"\nn_startup_trials = 1')
+    assert any("pruned after" in line and "median at step" in line for line in said)
+    assert "pruned" in states(project)
+    spent = steps(project)
+    assert max(spent.values()) == 12
+    assert min(spent.values()) < 8
+    again = project.resweep("run", "rnn").ok()
+    assert [project.paths().place(entry.name).last() for entry in project.entries()] == [1] * 5
+    assert "finished" in again.out
+    rows = json.loads(project.resweep("results", "rnn", "--format", "json").ok().out)
+    pruned = [row for row in rows if row["state"] == "pruned"]
+    assert pruned
+    assert all(isinstance(row["value"], float) for row in pruned)
+    best = project.resweep("results", "rnn", "--best").ok().out
+    assert "finished trials" in best
+    assert " pruned" in project.resweep("status", "rnn").ok().out
+    assert project.resweep("verify", "rnn").status == 0
+    assert len(journal(project)) == 5
+
+
+def test_a_pruned_training_may_end_by_itself_cleanly(project: Project) -> None:
+    """It gets TERM, and time to write down what it has."""
+    catch = """
+import signal
+def end(*_):
+    open(os.path.join(output, "saved"), "w").close()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+"""
+    searched(project, 1, GRID, train=catch + EPOCHS)
+    stop = '\n[search.stop]\nmethod = "threshold"\nupper = 100.0\n[results]\nmetric = "value"\nmode = "min"\n'
+    project.write({"config/rnn.toml": GRID + stop})
+    project.generate().ok()
+    project.resweep("run", "rnn", "--jobs", "2").ok()
+    pruned = [entry for entry in project.entries() if project.record(entry)["state"] == "pruned"]
+    assert pruned
+    assert all(Path(project.paths().place(entry.name).attempt(1), "output", "saved").exists() for entry in pruned)
+
+
+def test_a_rule_may_judge_by_another_metric_in_the_other_direction(project: Project) -> None:
+    """A threshold on a loss, where the sweep maximises an accuracy."""
+    searched(project, 1, GRID, train=EPOCHS)
+    stop = '\n[search.stop]\nmethod = "median"\nn_startup_trials = 1\nmetric = "value"\nmode = "min"\n'
+    project.write({"config/rnn.toml": GRID + stop + '[results]\nmetric = "epoch"\nmode = "max"\n'})
+    project.generate().ok()
+    project.resweep("run", "rnn", "--jobs", "1").ok()
+    pruned = {entry.swept["params.x"] for entry in project.entries() if project.record(entry)["state"] == "pruned"}
+    assert -5.0 in pruned  # the worst
+    assert 9.0 not in pruned  # the best
+
+
+def test_a_metric_that_no_training_reports_as_it_runs_is_said_once(project: Project) -> None:
+    """And stops nothing."""
+    said = grid(project, 'method = "asha"\nmetric = "accuracy"', jobs=2)
+    assert sum("reported no accuracy while it ran" in line for line in said) == 1
+    assert states(project) == ["finished"] * 5
+
+
+def test_a_search_stops_early_and_counts_what_it_stopped(project: Project) -> None:
+    """Pruned points are among the n, and the search learns from them."""
+    searched(project, 10, SLOW, ASHA, EPOCHS)
+    work(project, jobs=2)
+    found = states(project)
+    assert sorted(set(found)) == ["finished", "pruned"]
+    assert len(found) == 10
+    told = {trial.state.name for trial in journal(project)}
+    assert told == {"COMPLETE", "PRUNED"}
+    spent = [
+        len(list(Path(project.paths().place(entry.name).attempt(1), "output").glob("metrics_epoch_*")))
+        for entry in project.entries()
+    ]
+    assert sum(spent) < 0.8 * 12 * 10
+    assert len(points(project, "x", "y")) == 10
+
+
+def test_a_pruned_repeat_ends_its_point(project: Project) -> None:
+    """The first repeat is judged; the others are not begun when it does badly."""
+    searched(project, 6, SLOW, ASHA, EPOCHS)
+    project.write({"config/rnn.toml": "n_trials = 2\n" + (project.root / "config/rnn.toml").read_text()})
+    project.generate().ok()
+    work(project, jobs=2)
+    by_point: dict[str, list[str]] = {}
+    for entry, state in zip(project.entries(), states(project), strict=True):
+        by_point.setdefault(entry.id, []).append(state)
+    assert ["pruned", "queued"] in by_point.values()
+    assert ["finished", "finished"] in by_point.values()
+    assert len(by_point) == 6
+
+
+def test_a_runner_that_dies_leaves_its_judgements_to_the_next(project: Project) -> None:
+    """A trial that is run again is the same one of Optuna's, and its steps are reported once."""
+    searched(project, 1, GRID, train=EPOCHS)
+    project.write(
+        {"config/rnn.toml": GRID + '\n[search.stop]\nmethod = "threshold"\nupper = 1e6\n[results]\nmetric = "value"\n'}
+    )
+    project.generate().ok()
+    paths, asked = project.paths(), frozen.definition(project.paths())
+
+    class Leaves:
+        def __init__(self) -> None:
+            self.seen = 0
+
+        def ended(self, outcome: object) -> None:
+            """Nothing."""
+
+        def told(self, message: str) -> None:
+            """Nothing."""
+
+        def tick(self, runner: Runner) -> None:
+            """Stop the runner in the middle of its first trial."""
+            self.seen += 1
+            if self.seen == 2:
+                runner.interrupts = 2
+
+    entries = project.entries()[:1]
+    watching = Leaves()
+    Runner(paths, entries, Options(), watching, Early(paths, asked, print)).run()
+    assert status.status(paths, entries[0]).state == "stopped"
+    watching.seen = 100
+    Runner(paths, entries, Options(), watching, Early(paths, asked, print)).run()
+    assert attempt.state(paths.place(entries[0].name))[0] == "finished"
+    (only,) = journal(project)
+    assert only.state.name == "COMPLETE"
+    assert sorted(only.intermediate_values) == list(range(1, 13))

@@ -21,6 +21,8 @@ from resweep.sweep import ResultsOptions, Sweep
 EVERY = 200  # each n up to here has its value, and beyond it
 THINNED = 200  # so many n more, evenly on a logarithmic scale; the last is always N
 
+SAFE = 400  # a power of two whose square is far from where doubles end
+
 Form = Literal["with replacement", "without replacement"]
 Array = Any  # of numpy, which is imported where it is needed
 
@@ -73,6 +75,7 @@ def expected(values: Sequence[float], mode: str, total: int | None = None) -> Ex
     sign = 1.0 if mode == "max" else -1.0
     # powers of two scale exactly, and keep the squares of what a double holds within what it holds
     _, exponent = np.frexp(np.abs(known).max())
+    exponent = exponent if abs(exponent) > SAFE else 0
     ordered = np.sort(np.ldexp(sign * known, -int(exponent)))
     numbers = _numbers(len(ordered))
     best, sd = _moments(ordered, numbers, form)

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from resweep import trial
@@ -92,7 +93,8 @@ def importance(points: Sequence[Point], options: ResultsOptions, scales: Mapping
     target = np.asarray([mean for _, mean in known], dtype=float)
     used = min(len(known), MOST_POINTS)
     reason = _hopeless(len(known), keys, target)
-    r2, shares = None, {}
+    r2: float | None = None
+    shares: dict[str, tuple[float, float]] = {}
     if not reason:
         r2, shares, reason = _grown(keys, target, used)
     effects = [_effect(key, target, *shares.get(key.name, (None, None))) for key in keys]
@@ -153,13 +155,13 @@ def _drops(blocks: Sequence[Array], target: Array) -> tuple[float, Array]:
     base = _r2(forest, unseen, design, target)
     drops = np.empty((len(blocks), SHUFFLES))
     edges = np.cumsum([0, *(block.shape[1] for block in blocks)])
-    for number_, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for place, (start, end) in enumerate(pairwise(edges)):
         shuffler = np.random.default_rng(0)
         for repeat in range(SHUFFLES):
             # all columns of a key together: each point gets another point's value, not a mixture
             shuffled = design.copy()
             shuffled[:, start:end] = design[shuffler.permutation(len(target)), start:end]
-            drops[number_, repeat] = base - _r2(forest, unseen, shuffled, target)
+            drops[place, repeat] = base - _r2(forest, unseen, shuffled, target)
     return base, drops
 
 

@@ -1,0 +1,125 @@
+"""Parallel coordinates: a vertical axis for each swept key and one for the metric, a line for each point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from resweep.gather import Gathered
+from resweep.points import Point, Statistic
+from resweep.report.figures import axis, look
+from resweep.report.figures.axis import Axis
+from resweep.report.figures.series import Asked, Drawn, Series, chosen, scales, series
+
+MOST_AXES = 10
+NOTHING = -0.14  # where a line passes an axis that its point has no value for, below all that have one
+
+
+def draw(found: Gathered, asked: Asked) -> Drawn:
+    """Of one sweep, the better a line the darker; of several, a colour for each. With `--top` the others are faint."""
+    every, notes = series(found, asked)
+    keys = chosen(every, asked)
+    if len(keys) > MOST_AXES:
+        notes.append(f"{len(keys)} keys differ, the first {MOST_AXES} are drawn; --param KEY chooses others")
+        keys = keys[:MOST_AXES]
+    kinds = scales(every)
+    lines = [
+        axis.axis(key, (one.value(point, key) for one in every for point, _ in one.known), kinds[key]) for key in keys
+    ]
+    metric = str(found.options.metric)
+    lines.append(axis.metric(metric, [each.mean for one in every for _, each in one.known]))
+    width = asked.width or look.TEXT
+    figure = look.new(width, asked.height or 0.38 * width)
+    axes = figure.add_subplot()
+    missing = _paths(axes, every, lines, found.options.mode, asked)
+    _frame(axes, lines, [*(look.short(keys)[key] for key in keys), look.plain(metric, 24)], missing)
+    if len(every) > 1:
+        _legend(figure, every)
+    elif len(every[0].known) > 1:
+        best = "highest" if found.options.mode == "max" else "lowest"
+        notes.append(f"a line for each of {len(every[0].known)} points, the darkest is the {best} {metric}")
+    return Drawn(figure, tuple(notes))
+
+
+def _paths(axes: Any, every: Sequence[Series], lines: Sequence[Axis], mode: str, asked: Asked) -> bool:
+    """The lines, the best on top; whether any point lacks a value."""
+    from matplotlib import colormaps
+    from matplotlib.collections import LineCollection
+
+    missing = False
+    colours = colormaps["viridis_r" if mode == "max" else "viridis"]
+    for number, one in enumerate(every):
+        style = look.style(number)
+        worst_first = list(reversed(one.known))
+        paths = []
+        shades: list[Any] = []
+        for place, (point, each) in enumerate(worst_first):
+            heights = _heights(one, point, each, lines)
+            missing = missing or None in heights
+            paths.append([(x, NOTHING if y is None else y) for x, y in enumerate(heights)])
+            faint = asked.top is not None and place < len(worst_first) - asked.top
+            shade = colours(_along(lines[-1], each.mean)) if len(every) == 1 else style.colour
+            shades.append(look.FAINT if faint else shade)
+        axes.add_collection(
+            LineCollection(
+                paths,
+                colors=shades,
+                linewidths=1.0 if len(paths) <= 200 else 0.4,
+                linestyles=[style.stroke if len(every) > 1 else "-"],
+                alpha=0.8 if len(paths) <= 200 else 0.35,
+                rasterized=len(paths) > look.MOST_VECTORS,
+            )
+        )
+    return missing
+
+
+def _heights(one: Series, point: Point, each: Statistic, lines: Sequence[Axis]) -> list[float | None]:
+    """Where a point's line crosses each axis, from 0 to 1; None where it has no value."""
+    values = [line.at(one.value(point, line.key)) for line in lines[:-1]]
+    heights = [None if value is None else _along(line, value) for line, value in zip(lines[:-1], values, strict=True)]
+    return [*heights, _along(lines[-1], each.mean)]
+
+
+def _along(line: Axis, value: float) -> float:
+    """A value's place on its axis, from 0 to 1."""
+    if line.low == line.high:
+        return 0.5
+    if line.scale == "log":
+        return math.log(value / line.low) / math.log(line.high / line.low)
+    return (value / 2 - line.low / 2) / (line.high / 2 - line.low / 2)
+
+
+def _frame(axes: Any, lines: Sequence[Axis], names: Sequence[str], missing: bool) -> None:
+    """The axes: a line, values beside it, its name above."""
+    axes.set_xlim(-0.25, len(lines) - 0.75)
+    axes.set_ylim((NOTHING if missing else 0) - 0.05, 1.03)
+    axes.axis("off")
+    box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
+    for x, (line, name) in enumerate(zip(lines, names, strict=True)):
+        axes.plot([x, x], [0, 1], color="#333333", linewidth=0.8, zorder=4)
+        axes.text(x, 1.06, name, ha="center", va="bottom", fontsize=7.5, clip_on=False)
+        for value, text in line.ticks or _ticks(line):
+            y = _along(line, value)
+            axes.plot([x - 0.02, x], [y, y], color="#333333", linewidth=0.8, zorder=4)
+            axes.text(x - 0.035, y, text, ha="right", va="center", fontsize=6.5, zorder=5, bbox=box)
+        if missing and x < len(lines) - 1:
+            axes.text(x, NOTHING, "none", ha="center", va="center", fontsize=6.5, zorder=5, color="#555555", bbox=box)
+
+
+def _ticks(line: Axis) -> list[tuple[float, str]]:
+    """Some round numbers within a numeric axis; its two ends where there are fewer than two."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    locator = LogLocator(numticks=6) if line.scale == "log" else MaxNLocator(5)
+    found = [float(v) for v in locator.tick_values(line.low, line.high) if line.low <= v <= line.high]
+    return [(value, f"{value:.4g}") for value in (found if len(found) > 1 else dict.fromkeys((line.low, line.high)))]
+
+
+def _legend(figure: Any, every: Sequence[Series]) -> None:
+    from matplotlib.lines import Line2D
+
+    styles = [look.style(number) for number in range(len(every))]
+    handles = [Line2D([], [], color=style.colour, linestyle=style.stroke) for style in styles]
+    names = [look.plain(one.name, 24) for one in every]
+    look.legend(figure, handles, names, loc="outside upper center", ncols=4)

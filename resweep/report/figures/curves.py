@@ -107,7 +107,7 @@ def _frame(axes: Any, trials: Sequence[_Trial]) -> None:
     curves = [trial.curves[_main(trial)] for trial in trials]
     axes.grid(True)
     axes.set_xlabel(look.plain(curves[0].axis))
-    axes.set_ylabel(look.plain(curves[0].measure))
+    axes.set_ylabel(look.plain(curves[0].measure, 32))
     values = [y for trial in trials for curve in trial.curves.values() for y in _xy(curve)[1]]
     if values:
         axis.apply(axis.metric("", values), axes.yaxis)

@@ -13,6 +13,7 @@ from resweep.report.figures.axis import Axis
 from resweep.report.figures.series import Asked, Drawn, Series, chosen, scales, series
 
 MOST_AXES = 10
+FEW = 100  # lines that are drawn in full; more are thin and let each other through
 NOTHING = -0.14  # where a line passes an axis that its point has no value for, below all that have one
 
 
@@ -42,36 +43,36 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
     return Drawn(figure, tuple(notes))
 
 
-def _paths(axes: Any, every: Sequence[Series], lines: Sequence[Axis], mode: str, asked: Asked) -> bool:
-    """The lines, the best on top; whether any point lacks a value."""
+def _paths(axes: Any, every: Sequence[Series], lines: Sequence[Axis], mode: str, asked: Asked) -> set[int]:
+    """The lines, the best on top; the places of the axes for which some point has no value."""
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection
+    from matplotlib.colors import to_rgba
 
-    missing = False
-    colours = colormaps["viridis_r" if mode == "max" else "viridis"]
+    shade = colormaps["viridis_r" if mode == "max" else "viridis"]
+    drawn = []
     for number, one in enumerate(every):
         style = look.style(number)
-        worst_first = list(reversed(one.known))
-        paths = []
-        shades: list[Any] = []
-        for place, (point, each) in enumerate(worst_first):
-            heights = _heights(one, point, each, lines)
-            missing = missing or None in heights
-            paths.append([(x, NOTHING if y is None else y) for x, y in enumerate(heights)])
-            faint = asked.top is not None and place < len(worst_first) - asked.top
-            shade = colours(_along(lines[-1], each.mean)) if len(every) == 1 else style.colour
-            shades.append(look.FAINT if faint else shade)
-        axes.add_collection(
-            LineCollection(
-                paths,
-                colors=shades,
-                linewidths=1.0 if len(paths) <= 200 else 0.4,
-                linestyles=[style.stroke if len(every) > 1 else "-"],
-                alpha=0.8 if len(paths) <= 200 else 0.35,
-                rasterized=len(paths) > look.MOST_VECTORS,
-            )
+        for rank, (point, each) in enumerate(one.known):
+            along = _along(lines[-1], each.mean)
+            faint = asked.top is not None and rank >= asked.top
+            colour = look.FAINT if faint else shade(along) if len(every) == 1 else style.colour
+            stroke = style.stroke if len(every) > 1 else "-"
+            better = along if mode == "max" else -along
+            drawn.append(((not faint, better), _heights(one, point, each, lines), colour, stroke))
+    drawn.sort(key=lambda each: each[0])
+    clear = asked.top is not None or len(drawn) <= FEW
+    thin = (0.4, min(0.5, 400 / len(drawn)))  # wide and opaque enough to be seen, where there are many
+    axes.add_collection(
+        LineCollection(
+            [[(x, NOTHING if y is None else y) for x, y in enumerate(heights)] for _, heights, _, _ in drawn],
+            colors=[to_rgba(c, 0.9 if clear and apart else thin[1]) for (apart, _), _, c, _ in drawn],
+            linewidths=[1.1 if clear and apart else thin[0] for (apart, _), _, _, _ in drawn],
+            linestyles=[stroke for _, _, _, stroke in drawn],
+            rasterized=len(drawn) > look.MOST_VECTORS,
         )
-    return missing
+    )
+    return {x for _, heights, _, _ in drawn for x, height in enumerate(heights) if height is None}
 
 
 def _heights(one: Series, point: Point, each: Statistic, lines: Sequence[Axis]) -> list[float | None]:
@@ -90,20 +91,23 @@ def _along(line: Axis, value: float) -> float:
     return (value / 2 - line.low / 2) / (line.high / 2 - line.low / 2)
 
 
-def _frame(axes: Any, lines: Sequence[Axis], names: Sequence[str], missing: bool) -> None:
+def _frame(axes: Any, lines: Sequence[Axis], names: Sequence[str], missing: set[int]) -> None:
     """The axes: a line, values beside it, its name above."""
-    axes.set_xlim(-0.25, len(lines) - 0.75)
+    axes.set_xlim(-0.25, len(lines) - 0.8)
     axes.set_ylim((NOTHING if missing else 0) - 0.05, 1.03)
     axes.axis("off")
     box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
     for x, (line, name) in enumerate(zip(lines, names, strict=True)):
         axes.plot([x, x], [0, 1], color="#333333", linewidth=0.8, zorder=4)
-        axes.text(x, 1.06, name, ha="center", va="bottom", fontsize=7.5, clip_on=False)
+        last = x == len(lines) - 1
+        side = 1 if last else -1  # the metric's values stand beyond its axis, where no lines are
+        axes.text(x, 1.06, name, ha="right" if last else "center", va="bottom", fontsize=7.5, clip_on=False)
         for value, text in line.ticks or _ticks(line):
             y = _along(line, value)
-            axes.plot([x - 0.02, x], [y, y], color="#333333", linewidth=0.8, zorder=4)
-            axes.text(x - 0.035, y, text, ha="right", va="center", fontsize=6.5, zorder=5, bbox=box)
-        if missing and x < len(lines) - 1:
+            axes.plot([x + side * 0.02, x], [y, y], color="#333333", linewidth=0.8, zorder=4)
+            place = {"ha": "left" if last else "right", "va": "center"}
+            axes.text(x + side * 0.035, y, text, **place, fontsize=6.5, zorder=5, bbox=box)
+        if x in missing:
             axes.text(x, NOTHING, "none", ha="center", va="center", fontsize=6.5, zorder=5, color="#555555", bbox=box)
 
 

@@ -19,7 +19,9 @@ _UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "second
 def draw(found: Gathered, asked: Asked) -> Drawn:
     """A line for each sweep, with a band of one standard deviation; it ends where the points do."""
     every, notes = series(found, asked)
-    pairs = [(each, expected.performance(each.points, found.options, each.definition)) for each in every if each.known]
+    pairs = [
+        (each, expected.performance(each.drawable, found.options, each.definition)) for each in every if each.known
+    ]
     unit, word = _unit(pairs, asked)
     figure = look.new(asked.width or look.COLUMN, asked.height or 0.72 * (asked.width or look.COLUMN))
     axes = figure.add_subplot()
@@ -28,7 +30,9 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
     for number, (each, performance) in enumerate(pairs):
         curve, style = performance.curve, look.style(number)
         across = curve.n if asked.x == "points" else [s / unit for s in curve.seconds(performance.each or 0.0)]
-        axes.fill_between(across, curve.low, curve.high, color=style.colour, alpha=0.15, linewidth=0)
+        axes.fill_between(
+            across, curve.low, curve.high, color=style.colour, alpha=0.15 if len(pairs) < 3 else 0.08, linewidth=0
+        )
         handles += axes.plot(across, curve.value, color=style.colour, linestyle=style.stroke)
         axes.plot(across[-1:], curve.value[-1:], color=style.colour, marker=style.marker)
         notes += _told(each.name, performance)
@@ -36,8 +40,9 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
     axis.apply(axis.metric(str(found.options.metric), ends), axes.yaxis)
     if _is_wide(axes.lines):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("points tried" if asked.x == "points" else f"expected duration of the trials ({word})")
-    axes.set_ylabel(f"expected best {look.plain(found.options.metric)}")
+    axes.set_ylabel(f"expected best\n{look.plain(found.options.metric, 32)}")
     if len(pairs) > 1:
         corner = "lower right" if found.options.mode == "max" else "upper right"
         look.legend(axes, handles, [look.plain(each.name, 24) for each, _ in pairs], loc=corner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,10 +37,17 @@ class Series:
     """The points of one sweep that a figure is about: `points` are all, `known` those with a number, the best first."""
 
     name: str
+    metric: str
     points: tuple[Point, ...]
     known: tuple[tuple[Point, Statistic], ...]
     definition: Sweep | None
     get: Mapping[str, Callable[[Point], Any]] = field(default_factory=dict)
+
+    @property
+    def drawable(self) -> list[Point]:
+        """The points but for those with a number that no axis can hold."""
+        known = {id(point) for point, _ in self.known}
+        return [point for point in self.points if id(point) in known or not _finite(point.statistic(self.metric))]
 
     def value(self, point: Point, key: str) -> Any:
         """A swept value of a point; of a key that only other sweeps vary, what this one gives all of its trials."""
@@ -77,7 +85,7 @@ def series(found: Gathered, asked: Asked) -> tuple[list[Series], list[str]]:
         known = [(point, each) for point in points if (each := point.statistic(metric)) and abs(each.mean) <= LARGEST]
         known.sort(key=lambda pair: pair[1].mean, reverse=found.options.mode == "max")
         notes += _left_out(paths.name, len(points), len(known))
-        every.append(Series(paths.name, points, tuple(known), found.definitions.get(paths.name), get))
+        every.append(Series(paths.name, metric, points, tuple(known), found.definitions.get(paths.name), get))
     if not any(each.known for each in every):
         raise ConfigError(f"plot: found no finished point with a number for {metric}, expected at least one")
     return every, notes
@@ -111,6 +119,10 @@ def chosen(every: Sequence[Series], asked: Asked) -> list[str]:
     if not known:
         raise ConfigError(f"plot --kind {asked.kind}: found no swept key that differs between the points")
     return list(dict.fromkeys(asked.params)) or known
+
+
+def _finite(statistic: Statistic | None) -> bool:
+    return statistic is not None and math.isfinite(statistic.mean)
 
 
 def _check_conditions(asked: Asked, shown: table.Table) -> None:

@@ -23,8 +23,9 @@ _CLEAR_RANGE = 100
 def scales(definitions: Mapping[str, Sweep], rows: Iterable[Row]) -> dict[str, str]:
     """By swept key `log`, `linear`, or `category` for what is not all numbers.
 
-    A distribution says it; numbers above 0 are logarithmic where they are nearer to a geometric progression than to
-    an arithmetic one, or span two powers of ten with most of them at the lower end. One sweep that is logarithmic makes the key so, if all of its values are above 0.
+    A distribution says it. Numbers above 0 are logarithmic where they are nearer to a geometric progression than to an
+    arithmetic one, or span two powers of ten with most of them at the lower end. One sweep that is logarithmic makes
+    the key so, if all of its values are above 0.
     """
     values: dict[str, dict[Any, None]] = {}
     names: set[str] = set()

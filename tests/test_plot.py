@@ -198,6 +198,21 @@ def test_a_file_is_replaced_whole_and_a_link_stays(measured: Project) -> None:
     assert set(measured.tree()) == before
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_hostile_values_of_a_real_sweep_are_letters(project: Project, kind: str) -> None:
+    """Mathematics, line ends, markup and a very long text in values, metric and curves break no figure."""
+    values = ["$x_1$", "a\nb\u001b[31m", "</svg>", "\\frac{$", "x" * 5000]
+    project.write({"config/rnn.toml": f'[hyper]\n"params.lr" = {json.dumps(values)}\n[params]\nlr = 0.5\n'})
+    project.generate("--no-slurm-job").ok()
+    for number, entry in enumerate(project.entries()):
+        give(project, entry, json.dumps({"$m_1$": number, "</svg>\n": "text"}))
+        lines = [{"step": step, "train/$m_1$": step, "val/$m_1$": math.nan if step else 10**400} for step in range(3)]
+        home = Path(project.paths().place(entry.name).output)
+        (home / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    project.resweep("plot", "rnn", "--kind", kind, "--metric", "$m_1$", "-o", "x.svg").ok()
+    assert (project.root / "x.svg").read_text().count("</svg>") == 1
+
+
 @pytest.mark.slow
 def test_ten_thousand_trials_take_seconds(project: Project) -> None:
     """Every kind of a sweep with 10,000 trials on the disk; curves read the files of the best alone."""

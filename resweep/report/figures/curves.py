@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from resweep import index, results
@@ -14,8 +14,12 @@ from resweep.report import curves as learning
 from resweep.report.figures import axis, look
 from resweep.report.figures.series import LARGEST, Asked, Drawn, series
 from resweep.results import Row
+from resweep.trial import jsonnable
 
 BEST = 5  # trials that stand out, where nobody says how many
+BEST_OF_SEVERAL = 2  # of each of several sweeps
+MOST_LINES = 3  # of a trial in the legend
+LETTER = 0.057  # inches, of a legend
 MOST_OTHERS = 200  # whose files are read
 
 _PARTS: dict[str, Any] = {"validation": "-", "test": (0, (1, 1.2)), "train": (0, (5, 2)), "": "-"}
@@ -33,24 +37,37 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
     shown = {(one.name, row.entry.name) for one in every for point in one.points for row in point.rows}
     ranked = [row for row in results.best(found.rows, found.options) if (row.sweep, row.entry.name) in shown]
     metric = str(found.options.metric)
-    count = BEST if asked.top is None else asked.top
-    if len(ranked) > count + MOST_OTHERS:
-        notes.append(f"the {count + MOST_OTHERS} best of {len(ranked)} trials are drawn")
-    trials = [_read(found, row, (*asked.params, metric)[0]) for row in ranked[: count + MOST_OTHERS]]
+    chosen = _best(ranked, [one.name for one in every], asked.top)
+    out = {id(row) for row in chosen}
+    others = [row for row in ranked if id(row) not in out]
+    if len(others) > MOST_OTHERS:
+        notes.append(f"the {len(chosen) + MOST_OTHERS} best of {len(ranked)} trials are drawn")
+    wanted = (*asked.params, metric)[0]
+    best = [_read(found, row, wanted) for row in chosen]
+    rest = [_read(found, row, wanted) for row in others[:MOST_OTHERS]]
+    trials = [*best, *rest]
     have = [trial for trial in trials if trial.curves]
     if not have:
         raise _nothing(found, ranked[0], asked)
     if len(have) < len(trials):
         notes.append(f"{len(trials) - len(have)} of {len(trials)} trials have no such curve")
     width = asked.width or look.COLUMN
-    best = [trial for trial in trials[:count] if trial.curves]
-    figure = look.new(width, asked.height or 0.68 * width + 0.14 * (len(best) + 1))
+    best = [trial for trial in best if trial.curves]
+    names = [_name(trial, found, int((width - 0.65) / LETTER)) for trial in best]
+    lines = sum(name.count("\n") + 1 for name in names) + 3
+    figure = look.new(width, asked.height or 0.62 * width + 0.135 * lines)
     axes = figure.add_subplot()
-    _faint(axes, [trial for trial in have if trial not in best])
-    handles = [_coloured(axes, trial, look.style(number)) for number, trial in enumerate(best)]
+    _faint(axes, [trial for trial in rest if trial.curves])
+    handles = [_coloured(axes, trial, style) for trial, style in zip(best, _styles(best, found), strict=True)]
     _frame(axes, have)
-    _legend(figure, handles, best, have, several=len(found.sweeps) > 1)
+    _legend(figure, handles, names, best, len(have) > len(best))
     return Drawn(figure, tuple(notes))
+
+
+def _best(ranked: Sequence[Row], sweeps: Sequence[str], top: int | None) -> list[Row]:
+    """The rows that stand out: the K best of each sweep."""
+    count = top or (BEST if len(sweeps) == 1 else BEST_OF_SEVERAL)
+    return [row for sweep in sweeps for row in [row for row in ranked if row.sweep == sweep][:count]]
 
 
 def _read(found: Gathered, row: Row, wanted: str) -> _Trial:
@@ -117,24 +134,41 @@ def _frame(axes: Any, trials: Sequence[_Trial]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
-def _legend(figure: Any, handles: Sequence[Any], best: Sequence[_Trial], have: Sequence[_Trial], several: bool) -> None:
+def _name(trial: _Trial, found: Gathered, letters: int) -> str:
+    """A trial by its number and what tells it apart in its sweep, on lines of so many letters; three at most."""
+    entry = trial.row.entry
+    keys = index.varying(row.entry for row in found.rows if row.sweep == trial.row.sweep)
+    short = look.short(keys)
+    values = [look.plain(f"{short[key]}={jsonnable(entry.swept[key])}", letters) for key in keys if key in entry.swept]
+    sweep = f"{look.plain(trial.row.sweep, 16)} " * (len(found.sweeps) > 1)
+    lines = [f"{sweep}#{entry.number}"]
+    for value in values:
+        if len(lines[-1]) + 1 + len(value) <= letters:
+            lines[-1] += f" {value}"
+        else:
+            lines.append(value)
+    return "\n".join(lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], "..."])
+
+
+def _styles(best: Sequence[_Trial], found: Gathered) -> list[look.Style]:
+    """A colour for each trial of one sweep, for each of several sweeps; always a marker for each trial."""
+    if len(found.sweeps) == 1:
+        return [look.style(number) for number in range(len(best))]
+    sweeps = [paths.name for paths in found.sweeps]
+    colours = [look.style(sweeps.index(trial.row.sweep)).colour for trial in best]
+    return [replace(look.style(number), colour=colour) for number, colour in enumerate(colours)]
+
+
+def _legend(figure: Any, handles: Sequence[Any], names: Sequence[str], best: Sequence[_Trial], others: bool) -> None:
     """Below the axes: what is which part of the data, and the best trials by their values."""
     from matplotlib.lines import Line2D
 
-    keys = index.varying(trial.row.entry for trial in have)
-    short = look.short(keys)
-    lines, texts = [], []
-    parts = dict.fromkeys(part for trial in best for part in trial.curves)
+    parts = [part for part in _PARTS if any(part in trial.curves for trial in best)]
+    lines, texts = [*handles], [*names]
     if len(parts) > 1:
-        lines += [Line2D([], [], color="#555555", linestyle=_PARTS[part]) for part in _PARTS if part in parts]
-        texts += [part or "not said" for part in _PARTS if part in parts]
-    lines += handles
-    for trial in best:
-        entry = trial.row.entry
-        values = index.described({short[key]: value for key, value in entry.swept.items() if key in keys})
-        name = f"{look.plain(trial.row.sweep, 16)} " * several
-        texts.append(f"{name}#{entry.number} " + look.plain(values.replace(r"\$", "$"), 48))
-    if len(have) > len(best):
+        lines = [*(Line2D([], [], color="#555555", linestyle=_PARTS[part]) for part in parts), *lines]
+        texts = [*(part or "not said" for part in parts), *texts]
+    if others:
         lines.append(Line2D([], [], color=look.FAINT, linewidth=0.8))
         texts.append("others")
     if lines:

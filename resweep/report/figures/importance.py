@@ -56,19 +56,23 @@ def _ordered(every: list[Importance]) -> list[str]:
 
 
 def _bars(axes: Any, keys: list[str], importance: Importance, number: int, count: int) -> Any:
+    from matplotlib.patches import Patch
+
     style = look.style(number)
     shown = [each for each in importance.effects if each.share is not None] if importance.trust == "shown" else []
-    return axes.barh(
+    hatch = ("", "////", "....", "xxxx")[number % 4]
+    axes.barh(
         [_place(keys.index(each.key), number, count) for each in shown],
         [each.share for each in shown],
         height=0.76 / count,
         xerr=[[min(each.spread or 0, each.share or 0) for each in shown], [each.spread or 0 for each in shown]],
         color=style.colour,
-        hatch=("", "////", "....", "xxxx")[number % 4],
+        hatch=hatch,
         edgecolor="white",
         linewidth=0,
         error_kw={"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8, "ecolor": "#333333"},
     )
+    return Patch(facecolor=style.colour, hatch=hatch, edgecolor="white", linewidth=0)
 
 
 def _dots(axes: Any, keys: list[str], importance: Importance, number: int, count: int) -> None:

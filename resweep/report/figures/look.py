@@ -120,11 +120,12 @@ def plain(text: object, longest: int = 40) -> str:
     return words.replace("$", r"\$")
 
 
-def short(keys: Sequence[str]) -> dict[str, str]:
+def short(keys: Sequence[str], longest: int = 24) -> dict[str, str]:
     """Swept keys as they stand at an axis: `lr` of params.lr, where no other is called so."""
     last = [key.rpartition(".")[2] for key in keys]
     return {
-        key: plain(name if name and last.count(name) == 1 else key, 24) for key, name in zip(keys, last, strict=True)
+        key: plain(name if name and last.count(name) == 1 else key, longest)
+        for key, name in zip(keys, last, strict=True)
     }
 
 

@@ -13,6 +13,7 @@ from resweep.report.figures.axis import Axis
 from resweep.report.figures.series import Asked, Drawn, Series, chosen, scales, series
 
 MOST_AXES = 10
+LETTER = 0.068  # inches, of a name
 FEW = 100  # lines that are drawn in full; more are thin and let each other through
 NOTHING = -0.14  # where a line passes an axis that its point has no value for, below all that have one
 
@@ -31,10 +32,12 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
     metric = str(found.options.metric)
     lines.append(axis.metric(metric, [each.mean for one in every for _, each in one.known]))
     width = asked.width or look.TEXT
-    figure = look.new(width, asked.height or 0.38 * width)
+    figure = look.new(width, asked.height or max(1.7, 0.38 * width))
     axes = figure.add_subplot()
     missing = _paths(axes, every, lines, found.options.mode, asked)
-    _frame(axes, lines, [*(look.short(keys)[key] for key in keys), look.plain(metric, 24)], missing)
+    letters = max(6, int(width / (len(lines) + 0.4) / LETTER))
+    short = look.short(keys, letters)
+    _frame(axes, lines, [*(short[key] for key in keys), look.plain(metric, 3 * letters)], missing, letters)
     if len(every) > 1:
         _legend(figure, every)
     elif len(every[0].known) > 1:
@@ -91,7 +94,7 @@ def _along(line: Axis, value: float) -> float:
     return (value / 2 - line.low / 2) / (line.high / 2 - line.low / 2)
 
 
-def _frame(axes: Any, lines: Sequence[Axis], names: Sequence[str], missing: set[int]) -> None:
+def _frame(axes: Any, lines: Sequence[Axis], names: Sequence[str], missing: set[int], letters: int) -> None:
     """The axes: a line, values beside it, its name above."""
     axes.set_xlim(-0.25, len(lines) - 0.8)
     axes.set_ylim((NOTHING if missing else 0) - 0.05, 1.03)
@@ -101,7 +104,8 @@ def _frame(axes: Any, lines: Sequence[Axis], names: Sequence[str], missing: set[
         axes.plot([x, x], [0, 1], color="#333333", linewidth=0.8, zorder=4)
         last = x == len(lines) - 1
         side = 1 if last else -1  # the metric's values stand beyond its axis, where no lines are
-        axes.text(x, 1.06, name, ha="right" if last else "center", va="bottom", fontsize=7.5, clip_on=False)
+        above = "\n" * (last and len(name) > letters)  # a long one stands over the others
+        axes.text(x, 1.06, name + above, ha="right" if last else "center", va="bottom", fontsize=7.5, clip_on=False)
         for value, text in line.ticks or _ticks(line):
             y = _along(line, value)
             axes.plot([x + side * 0.02, x], [y, y], color="#333333", linewidth=0.8, zorder=4)

@@ -34,6 +34,16 @@ def is_sweep(paths: SweepPaths) -> bool:
     )
 
 
+def is_row(row: Row) -> bool:
+    """Whether a row is of such a sweep, whose trials have no digest."""
+    return not row.entry.digest
+
+
+def output(paths: SweepPaths, path: Path) -> str:
+    """The output of the trial whose TOML is at `path`."""
+    return directory(paths, path, _read(path)[0])
+
+
 def rows(paths: SweepPaths, options: ResultsOptions) -> list[Row]:
     """A row per trial, in the order of their numbers; the best first where `options` name a metric."""
     read = [(path, *_read(path)) for path in sorted(_files(paths), key=_order)]

@@ -51,7 +51,7 @@ def results(
         _tell(found.notes)
         found.rows = rows = [row for row in found.rows if not states or row.state in states]
         if best:
-            best_of.show(found.sweeps, rows, found.options, [*where, *filter(None, (sort, columns))])
+            best_of.show(found, form, [*where, *filter(None, (sort, columns))])
             return
         shown = _table(found, rows, by, where, sort, top)
         if columns is not None:
@@ -59,8 +59,7 @@ def results(
         elif form not in formats.WHOLE:
             shown = table.default(shown, table.shown_metrics(rows, found.options), short=form == "latex")
         text = formats.FORMATS[form](shown)
-    # a lone surrogate, which JSON can hold, becomes the escape that JSON has for it
-    click.echo(text.encode("utf-8", "backslashreplace").decode(), nl=False)
+    project.say(text)
     _tell(filter(None, [gather.metric_missing(found)]))
     if form == "table":
         for paths in found.sweeps:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from resweep import attempt, capsule, data, definition, index, snapshot, trial, why
 from resweep.definition import Definition, Wanted
-from resweep.errors import SourceChangedError
+from resweep.errors import SourceChangedError, counted
 from resweep.index import Entry, Index
 from resweep.trial import SweepPaths
 
@@ -127,13 +127,14 @@ def _settle_source(
             f"source changed: {why.some(changed)}; the trials that it replaces had not finished"
         ] if changed and same else []
     if choice == "new-source":
-        return wanted, [f"{len(earlier)} finished trials of an earlier source stay where they are, and run again"]
+        return wanted, [f"{counted(len(earlier), 'finished trial')} of an earlier source: left in place, and run again"]
     if choice == "keep-finished" or not changed:
         kept = [earlier.get(w.name, w) for w in wanted]
-        return kept, [f"{len(earlier)} finished trials of an earlier source are kept as they are"]
+        return kept, [f"{counted(len(earlier), 'finished trial')} of an earlier source: kept"]
     raise SourceChangedError(
-        f"{paths.name}: the source changed ({why.some(changed)}), and {len(earlier)} trials of the same points have "
-        "finished with the old one; nothing was written. Choose: --new-source runs them again with the new source, "
+        f"{paths.name}: the source changed ({why.some(changed)}), and trials of the same points have finished "
+        f"with the old one ({len(earlier):,} of them); nothing was written. Choose: --new-source runs them again with "
+        "the new source, "
         "--keep-finished keeps them and runs the others with it"
     )
 
@@ -145,7 +146,7 @@ def _data_changes(paths: SweepPaths, old: Index, last: dict[str, Any] | None, fr
     before = attempt.read_json(str(paths.generations / str(old.generation) / trial.FINGERPRINTS))
     changed = why.some([str(change) for change in data.differences(before, frozen.data)])
     finished = sum(paths.place(entry.name).finished() for entry in old.current())
-    ran = f"; {finished} trials have finished with the data as it was" if finished else ""
+    ran = f"; finished with the data as it was: {counted(finished, 'trial')}" if finished else ""
     return [f"data changed: {changed or '[data] files'}{ran}"]
 
 

@@ -12,7 +12,7 @@ from resweep import frozen, index
 from resweep.clean import File, Plan
 from resweep.cli import project, select
 from resweep.cli.orphans import agreed, clean_orphans
-from resweep.errors import ConfigError, TrialError
+from resweep.errors import ConfigError, TrialError, counted
 from resweep.index import Entry
 from resweep.results import Row
 from resweep.sweep import ResultsOptions
@@ -108,10 +108,10 @@ def _say(paths: SweepPaths, plan: Plan, options: ResultsOptions) -> None:
             continue
         count = sum(output.whole == whole for output in plan.outputs)
         if whole:
-            owners = f"output{_s(count)} of failed, stopped or lost attempts"
+            owners = f"{counted(count, 'output')} of failed, stopped or lost attempts"
         else:
-            owners = f"finished trial{_s(count)} ({', '.join(options.weights)})"
-        click.echo(f"  {what:<8} {_amount(files)}, in {count:,} {owners}")
+            owners = f"{counted(count, 'finished trial')} ({', '.join(options.weights)})"
+        click.echo(f"  {what:<8} {_amount(files)}, in {owners}")
     if plan.spared:
         best = ", ".join(f"#{row.entry.number}" for row in plan.spared[:MOST])
         more = f" and {len(plan.spared) - MOST} more" if len(plan.spared) > MOST else ""
@@ -135,17 +135,15 @@ def _remove(paths: SweepPaths, plan: Plan) -> int:
     for path, why in done.refused[:MOST]:
         click.echo(f"  {path}: {why}", err=True)
     freed = project.size(cleaning.freed(done.files))
-    click.echo(f"{paths.name}: removed {len(done.files):,} file{_s(len(done.files))}, {freed} freed")
+    click.echo(f"{paths.name}: removed {counted(len(done.files), 'file')}, {freed} freed")
     if done.refused:
         count = len(done.refused)
-        click.echo(f"{paths.name}: {count:,} file{_s(count)} could not be removed", err=True)
+        click.echo(f"{paths.name}: {counted(count, 'file')} could not be removed", err=True)
     return 1 if done.refused else 0
 
 
 def _amount(files: Sequence[File]) -> str:
-    return (
-        f"{len(files):,} file{_s(len(files))}, {project.size(sum({file.inode: file.bytes for file in files}.values()))}"
-    )
+    return f"{counted(len(files), 'file')}, {project.size(sum({file.inode: file.bytes for file in files}.values()))}"
 
 
 def _shared(files: Sequence[File]) -> str:
@@ -155,7 +153,3 @@ def _shared(files: Sequence[File]) -> str:
         names[file.inode] = names.get(file.inode, 0) + 1
     shared = len({file.inode for file in files if names[file.inode] < file.links})
     return f" ({shared:,} also linked from elsewhere, which frees nothing)" if shared else ""
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -11,6 +11,7 @@ import click
 from resweep.cli import project
 from resweep.cli.around import narrow_around
 from resweep.cli.progress import progress_bar
+from resweep.errors import counted
 from resweep.generation import Request
 from resweep.generation import generate as generate_sweep
 from resweep.index import Entry
@@ -94,7 +95,7 @@ def say(plan: Plan) -> None:
     """Say what was written, and what runs it."""
     say_notes(plan)
     name = plan.paths.name
-    click.echo(f"{name}: {_counted(len(plan.new), 'new trial')}, {len(plan.kept)} kept, {len(plan.orphaned)} orphaned")
+    click.echo(f"{name}: {counted(len(plan.new), 'new trial')}, {len(plan.kept)} kept, {len(plan.orphaned)} orphaned")
     _say_why(plan)
     if not plan.new and not plan.written:
         click.echo("  nothing to write")
@@ -107,7 +108,7 @@ def say(plan: Plan) -> None:
 def _say_dry(plan: Plan) -> None:
     name = plan.paths.name
     click.echo(
-        f"{name}: would write {_counted(len(plan.new), 'new trial')}, keep {len(plan.kept)}, "
+        f"{name}: would write {counted(len(plan.new), 'new trial')}, keep {len(plan.kept)}, "
         f"orphan {len(plan.orphaned)}; nothing was written"
     )
     _say_why(plan)
@@ -132,7 +133,3 @@ def _list(label: str, entries: list[Entry], line: Callable[[Entry], str]) -> Non
 def _cost(plan: Plan) -> str:
     size = f"{plan.bytes / 1e6:.1f} MB" if plan.bytes >= 1e6 else f"{plan.bytes / 1e3:.0f} kB"
     return f"{plan.files:,} files and directories, about {size}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -12,6 +12,7 @@ from resweep import formats, gather, status, table
 from resweep import results as reading
 from resweep.cli import best as best_of
 from resweep.cli import marks, project
+from resweep.errors import counted
 from resweep.gather import Gathered
 from resweep.results import Row
 from resweep.status import Status
@@ -91,7 +92,7 @@ def _say_problems(rows: Sequence[Row]) -> None:
     if wrong:
         first = wrong[0]
         click.echo(
-            f"resweep: {len(wrong)} of {len(rows)} trials: numbers could not be read, for example "
+            f"resweep: {len(wrong)} of {counted(len(rows), 'trial')}: numbers could not be read, for example "
             f"{first.sweep}#{first.entry.number}: {first.problem}",
             err=True,
         )

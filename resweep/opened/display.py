@@ -14,6 +14,8 @@ from resweep.trial import jsonnable
 
 ROWS = 20  # lines of a table that are shown
 WIDEST = 80  # characters of a cell, and twice as many of a line of text
+# the theme's colours, also where a page has no doctype, for which browsers make an exception of tables
+_TABLE = '<table style="color: inherit">'
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -32,7 +34,7 @@ def html(table: Table, said: str) -> str:
     more = len(table.lines) - len(first.lines)
     return "\n".join(
         [
-            f'<table><caption style="text-align: left">{_escaped(said)}</caption>',
+            _TABLE + _caption(said),
             f"<thead><tr>{''.join(heads)}</tr></thead>",
             "<tbody>",
             *(f"<tr>{line}</tr>" for line in lines),
@@ -46,11 +48,10 @@ def pairs(said: str, lines: Iterable[tuple[str, Any]]) -> str:
     """Names and their values, below a line that says whose they are."""
     rows = [
         f'<tr><th scope="row" style="text-align: left">{_cell(name)}</th>'
-        f'<td style="text-align: left">{_cell(text)}</td></tr>'
+        f'<td style="text-align: left">{_escaped(_cut(text, 2 * WIDEST))}</td></tr>'
         for name, text in lines
     ]
-    caption = f'<table><caption style="text-align: left">{_escaped(said)}</caption>'
-    return "\n".join([caption, "<tbody>", *rows, "</tbody></table>"])
+    return "\n".join([_TABLE + _caption(said), "<tbody>", *rows, "</tbody></table>"])
 
 
 def value(found: Any) -> str:
@@ -61,6 +62,10 @@ def value(found: Any) -> str:
 def line(text: str) -> str:
     """One line that a terminal can show, whatever is in it, and that is not endless."""
     return _cut(_sound(text), 2 * WIDEST)
+
+
+def _caption(said: str) -> str:
+    return f'<caption style="color: inherit; text-align: left">{_escaped(said)}</caption>'
 
 
 def _cell(text: str) -> str:

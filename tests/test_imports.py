@@ -59,6 +59,7 @@ READING = (
     "legacy",
     "gather",
     "frame",
+    "fit",
     "sure",
     "whereabouts",
     "report",

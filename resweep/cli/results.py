@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import click
 
-from resweep import formats, gather, status, table
+from resweep import fit, formats, gather, status, table
 from resweep import results as reading
 from resweep.cli import best as best_of
 from resweep.cli import marks, project
@@ -17,6 +19,8 @@ from resweep.gather import Gathered
 from resweep.results import Row
 from resweep.status import Status
 from resweep.table import Table
+
+MOST = 10  # columns that are named as left out
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,9 +63,16 @@ def results(
             shown = table.choose(shown, [name.strip() for name in columns.split(",") if name.strip()])
         elif form not in formats.WHOLE:
             shown = table.default(shown, table.shown_metrics(rows, found.options), short=form == "latex")
+        gone: list[str] = []
+        if form == "table" and sys.stdout.isatty():
+            shown = fit.rounded(shown, fit.drawn(found.definitions.values()))
+            width = shutil.get_terminal_size().columns
+            shown, gone = fit.fit(shown, width, found.options.metric, leave_out=columns is None)
         text = formats.FORMATS[form](shown)
     project.say(text)
-    _tell(filter(None, [gather.metric_missing(found)]))
+    _tell(filter(None, [gather.metric_missing(found), _left_out(gone)]))
+    if "problem" in gone:
+        _say_problems(rows)
     if form == "table":
         for paths in found.sweeps:
             own = [row for row in rows if row.sweep == paths.name and not row.record.keys().isdisjoint(reading.MARKS)]
@@ -79,6 +90,14 @@ def _table(found: Gathered, rows: list[Row], by: str, where: Sequence[str], sort
     elif by == "point" and found.options.metric in shown.every:
         shown = table.sort(shown, found.options.metric or "", found.options)
     return shown if top is None else replace(shown, lines=shown.lines[:top])
+
+
+def _left_out(names: Sequence[str]) -> str | None:
+    """What a terminal has no room for, and how to see it."""
+    if not names:
+        return None
+    shown = ", ".join(names[:MOST]) + (f" and {counted(len(names) - MOST, 'more column')}" * (len(names) > MOST))
+    return f"left out, for want of room: {shown}; --columns A,B,... says which to show, --format csv has all"
 
 
 def _tell(notes: Iterable[str]) -> None:

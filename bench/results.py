@@ -104,6 +104,7 @@ def main() -> None:
                 "second look": ("-m", "resweep", "results", "big"),
                 "ten best": ("-m", "resweep", "results", "big", "--top", "10"),
                 "by point": ("-m", "resweep", "results", "big", "--by", "point"),
+                "in pandas": ("-c", "import resweep; resweep.open('big').to_pandas()"),
                 "as jsonl": ("-m", "resweep", "results", "big", "--format", "jsonl"),
             }.items():
                 best[name] = min(best.get(name, float("inf")), seconds(root, *command))

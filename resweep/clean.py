@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from resweep import attempt, results, trial
 from resweep import exec as execution
@@ -22,6 +23,8 @@ from resweep.trial import SweepPaths
 # of a trial's files those that a person would miss: metrics, logs, records, configuration
 KEPT = ("metrics*.json", "metrics.jsonl", "events.out.tfevents*", "*.log", attempt.LOG, attempt.RECORD, "*.toml")
 _FAILED = ("failed", "stopped", "lost")
+
+Kind = Literal["failed", "weights", "reproduced"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,15 @@ class File:
 
 @dataclass(frozen=True)
 class Output:
-    """The files of one output that can go: of an attempt that failed (`whole`), or the weights of a finished trial."""
+    """The files of one output that can go: of an attempt that failed, the weights of a finished trial, or a repeat's.
+
+    A repeat is what `reproduce` ran; its verdict stays.
+    """
 
     entry: Entry
     directory: str
     files: list[File]
-    whole: bool
+    kind: Kind
 
 
 @dataclass
@@ -52,9 +58,9 @@ class Plan:
     spared: list[Row] = field(default_factory=list)
     left: list[tuple[Entry, str]] = field(default_factory=list)
 
-    def files(self, whole: bool | None = None) -> list[File]:
-        """The files that can go, of failed attempts or of finished trials alone where that is said."""
-        return [file for output in self.outputs if whole in (None, output.whole) for file in output.files]
+    def files(self, kind: Kind | None = None) -> list[File]:
+        """The files that can go, of one kind of output alone where that is said."""
+        return [file for output in self.outputs if kind in (None, output.kind) for file in output.files]
 
 
 @dataclass
@@ -93,10 +99,12 @@ def plan(
     weights: Sequence[str] = (),
     spared: Sequence[Row] = (),
     unknown: Sequence[Row] = (),
+    reproduced: bool = False,
 ) -> Plan:
     """What can go of these trials: with `failed` what attempts left that did not finish, and files like `weights`.
 
-    The weights of `spared` trials, and of those whose worth is `unknown`, stay.
+    With `reproduced` what `reproduce` ran goes, too, where it has come to a verdict, which stays. The weights of
+    `spared` trials, and of those whose worth is `unknown`, stay.
     """
     found = Plan(spared=list(spared))
     kept = {row.entry.name for row in (*spared, *unknown)}
@@ -107,6 +115,8 @@ def plan(
         if busy := in_use(place):
             found.left.append((entry, busy))
             continue
+        if reproduced:
+            _add_reproduced(found, entry, place)
         if failed:
             _add_failed(found, entry, place, state)
         if weights and state == "finished" and entry.name not in kept:
@@ -116,7 +126,7 @@ def plan(
                 continue
             files = [file for file in _files(directory) if _matches(file.path, directory, weights)]
             if files:
-                found.outputs.append(Output(entry, directory, files, whole=False))
+                found.outputs.append(Output(entry, directory, files, "weights"))
     return found
 
 
@@ -135,7 +145,7 @@ def remove(paths: SweepPaths, planned: Plan) -> Removed:
                 continue
             except OSError as error:
                 done.refused.append((file.path, error.strerror or str(error)))
-        if output.whole:
+        if output.kind != "weights":
             _remove_empty(output.directory)
     return done
 
@@ -179,7 +189,33 @@ def _add_failed(found: Plan, entry: Entry, place: attempt.Place, state: str) -> 
             directory = os.path.join(place.attempt(number), attempt.OUTPUT)
             files = list(_files(directory))
             if files:
-                found.outputs.append(Output(entry, directory, files, whole=True))
+                found.outputs.append(Output(entry, directory, files, "failed"))
+
+
+def _add_reproduced(found: Plan, entry: Entry, place: attempt.Place) -> None:
+    """Add what `reproduce` left of runs that nobody looks at any more; one that has no verdict yet may be compared."""
+    home = place.output + trial.REPRODUCED_SUFFIX
+    if os.path.islink(home):
+        return
+    for number in sorted((name for name in _listed(home) if name.isdigit()), key=int):
+        directory = os.path.join(home, number)
+        output = os.path.join(directory, attempt.OUTPUT)
+        if os.path.islink(directory) or os.path.islink(output) or not os.path.isdir(output):
+            continue
+        state = attempt.state(_Only(place, directory))[0]
+        if state not in _FAILED and not os.path.isfile(os.path.join(directory, trial.VERDICT)):
+            found.left.append((entry, f"{os.path.basename(home)}/{number} has no verdict yet"))
+            continue
+        files = list(_files(output))
+        if files:
+            found.outputs.append(Output(entry, output, files, "reproduced"))
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _own_output(place: attempt.Place, number: int) -> bool:

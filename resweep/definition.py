@@ -80,7 +80,8 @@ def fill(definition: Sweep, template: Template, points: list[space.Point]) -> li
     except FillError as error:
         point = points[error.position // definition.n_trials]
         which = described(point) or "the only point"
-        raise type(error)(f"{error} (in the trial {which}); jsonnet says:", error.detail, error.position) from None
+        more = "; jsonnet says:" if error.detail else ""
+        raise type(error)(f"{error} (in the trial {which}){more}", error.detail, error.position) from None
     if not taken:
         takers = ", ".join(definition.seed_params) or "none"
         _refuse_repeats(

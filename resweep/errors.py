@@ -93,5 +93,10 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def counted(count: int, what: str) -> str:
+    """So many of something, for a message: `1 trial`, `10,000 trials`."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
 def _text(name: object) -> str:
     return name.decode(errors="replace") if isinstance(name, bytes) else str(name)

@@ -39,8 +39,8 @@ def text(table: Table) -> str:
     """Columns side by side, numbers to the right."""
     columns = []
     for column, values in _by_column(table):
-        right = _is_numeric(values)
-        cells = [column.title, *_shown(column, values)]
+        right = numeric(values)
+        cells = [column.title, *words(column, values)]
         width = max(map(len, cells))
         columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in cells])
     return "".join([line.rstrip() + "\n" for line in map("  ".join, zip(*columns, strict=True))])
@@ -52,8 +52,8 @@ def markdown(table: Table) -> str:
     cells = []
     rules = []
     for column, values in _by_column(table):
-        rules.append("---:" if _is_numeric(values) else "---")
-        cells.append(map(_markdown, _shown(column, values)))
+        rules.append("---:" if numeric(values) else "---")
+        cells.append(map(_markdown, words(column, values)))
     lines.append("| " + " | ".join(rules) + " |")
     lines += ["| " + " | ".join(line) + " |" for line in zip(*cells, strict=True)]
     return "\n".join(lines) + "\n"
@@ -64,8 +64,8 @@ def latex(table: Table) -> str:
     cells = []
     places = ""
     for column, values in _by_column(table):
-        places += "r" if _is_numeric(values) else "l"
-        cells.append([_latex(value, word) for value, word in zip(values, _shown(column, values), strict=True)])
+        places += "r" if numeric(values) else "l"
+        cells.append([_latex(value, word) for value, word in zip(values, words(column, values), strict=True)])
     lines = [
         r"% \usepackage{booktabs}",
         rf"\begin{{tabular}}{{{places}}}",
@@ -79,17 +79,27 @@ def latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+def flat(table: Table) -> Iterator[tuple[str, list[Any]]]:
+    """Names and plain values of all columns; a mean has columns for its standard deviation and count beside it."""
+    taken = {column.name for column in table.columns}
+    for column, values in _by_column(table):
+        yield column.name, [value.mean if isinstance(value, Statistic) else value for value in values]
+        if any(isinstance(value, Statistic) for value in values):
+            for part in ("sd", "n"):
+                name = f"{column.name}.{part}"
+                while name in taken:
+                    name = f"repeats.{name}"
+                taken.add(name)
+                yield name, [getattr(value, part, None) for value in values]
+
+
 def comma_separated(table: Table) -> str:
     """RFC 4180, but for the ends of lines. A mean has columns for its standard deviation and count beside it."""
     heads: list[str] = []
     columns: list[list[str]] = []
-    for column, values in _by_column(table):
-        heads.append(column.name)
-        columns.append([_plain(value.mean if isinstance(value, Statistic) else value) for value in values])
-        if any(isinstance(value, Statistic) for value in values):
-            for name in ("sd", "n"):
-                heads.append(f"{column.name}.{name}")
-                columns.append([_plain(getattr(value, name, None)) for value in values])
+    for name, values in flat(table):
+        heads.append(name)
+        columns.append(list(map(_plain, values)))
     lines: list[str] = []
     # a carriage return in a cell is quoted only where one ends a line
     writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
@@ -106,6 +116,11 @@ def json_list(table: Table) -> str:
 def json_lines(table: Table) -> str:
     """An object a line. NaN and the infinities, which JSON has not, are texts that every language reads as numbers."""
     return "".join([line + "\n" for line in _objects(table)])
+
+
+def one(value: dict[str, Any]) -> str:
+    """One object, whose fields stay in their order: what JSON has not is written as in a list of them."""
+    return json.dumps(json.loads(_encode(value)), ensure_ascii=False, indent=2) + "\n"
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -143,12 +158,13 @@ def _by_column(table: Table) -> Iterator[tuple[Column, list[Any]]]:
         yield column, list(map(column.get, table.lines))
 
 
-def _is_numeric(values: Sequence[Any]) -> bool:
+def numeric(values: Sequence[Any]) -> bool:
+    """Whether a column of these values holds numbers alone, and stands to the right."""
     kinds = set(map(type, values)) - {type(None)}
     return bool(kinds) and kinds <= {int, float, Statistic}
 
 
-def _shown(column: Column, values: Sequence[Any]) -> list[str]:
+def words(column: Column, values: Sequence[Any]) -> list[str]:
     """The values of a column as people read them."""
     kind = column.kind
     if column.name == "seconds":

@@ -34,6 +34,11 @@ def is_sweep(paths: SweepPaths) -> bool:
     )
 
 
+def is_row(row: Row) -> bool:
+    """Whether a row is of such a sweep, whose trials have no digest."""
+    return not row.entry.digest
+
+
 def rows(paths: SweepPaths, options: ResultsOptions) -> list[Row]:
     """A row per trial, in the order of their numbers; the best first where `options` name a metric."""
     read = [(path, *_read(path)) for path in sorted(_files(paths), key=_order)]
@@ -79,7 +84,12 @@ def output(paths: SweepPaths, row: Row) -> metrics.Output:
     entry = row.entry
     beside = paths.directory / entry.id / str(entry.trial) / f"{entry.id}.toml"
     path = beside if beside.is_file() else paths.directory / entry.id / f"{entry.id}.toml"
-    return metrics.Output(directory(paths, path, _read(path)[0]))
+    return metrics.Output(output_of(paths, path))
+
+
+def output_of(paths: SweepPaths, path: Path) -> str:
+    """The output of the trial whose TOML is at `path`."""
+    return directory(paths, path, _read(path)[0])
 
 
 def _files(paths: SweepPaths) -> Iterator[Path]:

@@ -15,9 +15,12 @@ first of 2, 3 and 4 that has any, and of the log.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from resweep import sources
+from resweep import frame, sources
+from resweep.errors import counted
 from resweep.sources import Look as Look
 from resweep.sources import Output as Output
 from resweep.sources import Points, Values, nobody
@@ -25,6 +28,11 @@ from resweep.sources import flat as flat
 from resweep.sources import number as number
 from resweep.sources import table as table
 from resweep.trial import METRICS
+
+if TYPE_CHECKING:
+    import pandas
+
+NAMED = 5  # curves that a line of text names
 
 _WORD = re.compile(rf"(?:^|(?<=[_./ -]))({'|'.join(sources.PART)})(?=[_./ -]|$)[_./ -]?", re.IGNORECASE)
 
@@ -37,7 +45,7 @@ class Reading:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Curve:
     """One metric over time: `values` at `steps`, which count what `axis` says: step, epoch, line, ..."""
 
@@ -56,13 +64,57 @@ class Curve:
         """The name without that part: the same for training and validation."""
         return apart(self.name)[1]
 
+    def to_pandas(self) -> pandas.Series:
+        """The values by step; the index is called what the steps count."""
+        return frame.series(self.name, self.values, self.steps, self.axis)
 
-@dataclass(frozen=True)
-class History:
-    """The curves of one trial, by name, and what could not be read."""
+    def __repr__(self) -> str:
+        """One line: its name, how many points, the first and the last."""
+        if not self.steps:
+            return f"<{self.name!r}: no points>"
+        ends = f"{self.values[0]:.4g} to {self.values[-1]:.4g}, {self.axis} {self.steps[0]:g} to {self.steps[-1]:g}"
+        return f"<{self.name!r}: {counted(len(self.steps), 'point')}, {ends}>"
+
+
+@dataclass(frozen=True, repr=False)
+class History(Mapping[str, Curve]):
+    """The curves of one trial, by name (`history["loss"]`), and what could not be read."""
 
     curves: tuple[Curve, ...] = ()
     problems: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Curve:
+        """The curve of a metric."""
+        for curve in self.curves:
+            if curve.name == name:
+                return curve
+        raise KeyError(f"{name}; there are: {', '.join(self) or 'no curves'}")
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the curves."""
+        return (curve.name for curve in self.curves)
+
+    def __len__(self) -> int:
+        """How many curves there are."""
+        return len(self.curves)
+
+    def __repr__(self) -> str:
+        """One line: the names of the first curves, each with its number of points."""
+        said = [f"{curve.name!r} ({len(curve.steps):,})" for curve in self.curves[:NAMED]]
+        more = f" and {len(self) - NAMED:,} more" if len(self) > NAMED else ""
+        wrong = f"; {len(self.problems)} not read" if self.problems else ""
+        return f"<{counted(len(self), 'curve')}: {', '.join(said)}{more}{wrong}>" if said else f"<no curves{wrong}>"
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A data frame with a row per point of each curve: metric, part, measure, axis, step, value."""
+        fields = ("metric", "part", "measure", "axis", "step", "value")
+        points = [
+            (curve.name, curve.part, curve.measure, curve.axis, step, value)
+            for curve in self.curves
+            for step, value in zip(curve.steps, curve.values, strict=True)
+        ]
+        columns = zip(*points, strict=True) if points else [()] * len(fields)
+        return frame.frame(list(zip(fields, columns, strict=True)))
 
 
 def read(output: Output, pattern: str | None = None, metric: str | None = None, look: Look = nobody) -> Reading:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from resweep import attempt, capsule, data, definition, index, snapshot, trial, why
 from resweep.definition import Definition, Wanted
-from resweep.errors import SourceChangedError
+from resweep.errors import SourceChangedError, counted
 from resweep.index import Entry, Index
 from resweep.strategy import Search
 from resweep.trial import SweepPaths
@@ -138,18 +138,18 @@ def _settle_source(
             f"source changed: {why.some(changed)}; the trials that it replaces had not finished"
         ] if changed and same else []
     if choice == "new-source":
-        return wanted, [f"{len(earlier)} finished trials of an earlier source stay where they are, and run again"]
+        return wanted, [f"{counted(len(earlier), 'finished trial')} of an earlier source: left in place, and run again"]
     if choice == "keep-finished" or not changed:
         kept = [earlier.get(w.name, w) for w in wanted]
-        return kept, [f"{len(earlier)} finished trials of an earlier source are kept as they are"]
+        return kept, [f"{counted(len(earlier), 'finished trial')} of an earlier source: kept"]
     raise _source_changed(paths, changed, len(earlier), "runs them again", "keeps them and runs the others with it")
 
 
 def _source_changed(paths: SweepPaths, changed: list[str], finished: int, again: str, keep: str) -> SourceChangedError:
     return SourceChangedError(
-        f"{paths.name}: the source changed ({why.some(changed)}), and {finished} trials of the same points have "
-        f"finished with the old one; nothing was written. Choose: --new-source {again} with the new source, "
-        f"--keep-finished {keep}"
+        f"{paths.name}: the source changed ({why.some(changed)}), and trials of the same points have finished "
+        f"with the old one ({finished:,} of them); nothing was written. Choose: --new-source {again} with the new "
+        f"source, --keep-finished {keep}"
     )
 
 
@@ -168,7 +168,7 @@ def _settle_search(
     current = [entry for entry in old.current() if paths.capsule(entry.name).is_dir()]
     if last is None or not _same_problem(last, frozen.record):
         note = (
-            f"another search begins, without the {len(current)} trials of the last one; "
+            f"another search begins, without the last one's ({counted(len(current), 'trial')}); "
             f'[search] start_from = ["{paths.name}"] lets it learn from them'
         )
         return [], 0, [note] * bool(current)
@@ -179,9 +179,9 @@ def _settle_search(
         note = f"source changed: {why.some(changed)}; the trials that ran it had not finished"
         return [], 0, [note] * bool(current)
     if choice == "new-source":
-        return [], 0, [f"{len(finished)} finished trials of an earlier source stay where they are; a new search begins"]
+        return [], 0, [f"{counted(len(finished), 'finished trial')} of an earlier source: left in place"]
     if choice == "keep-finished":
-        return finished, last["study"], [f"{len(finished)} finished trials of an earlier source are kept as they are"]
+        return finished, last["study"], [f"{counted(len(finished), 'finished trial')} of an earlier source: kept"]
     raise _source_changed(paths, changed, len(finished), "begins anew", "goes on from them")
 
 
@@ -197,7 +197,7 @@ def _data_changes(paths: SweepPaths, old: Index, last: dict[str, Any] | None, fr
     before = attempt.read_json(str(paths.generations / str(old.generation) / trial.FINGERPRINTS))
     changed = why.some([str(change) for change in data.differences(before, frozen.data)])
     finished = sum(paths.place(entry.name).finished() for entry in old.current())
-    ran = f"; {finished} trials have finished with the data as it was" if finished else ""
+    ran = f"; finished with the data as it was: {counted(finished, 'trial')}" if finished else ""
     return [f"data changed: {changed or '[data] files'}{ran}"]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from resweep import surroundings
-from resweep.errors import ProjectError, TrialError
+from resweep.errors import ProjectError, TrialError, counted
 
 Facts = dict[str, Any]
 Said = Callable[[str], None]
@@ -62,7 +62,7 @@ def recreate(environment: Facts, directory: Path, say: Said = lambda _: None) ->
     result.notes += tool.notes
     say(f"makes {directory} with {tool.described}")
     tool.make()
-    say(f"installs {len(wanted)} packages")
+    say(f"installs {counted(len(wanted), 'package')}")
     failed = _install(tool, wanted, say)
     result.missing |= failed
     _compare(tool.python, wanted, result)

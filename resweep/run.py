@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from resweep import attempt, gpus, status
+from resweep.errors import counted
 from resweep.gpus import Card, Pool
 from resweep.index import Entry
 from resweep.runners import registered
@@ -395,7 +396,7 @@ class Runner:
             return
         if self.running:
             self._terminate()
-            self.watcher.told(f"stops {len(self.running)} trials")
+            self.watcher.told(f"stops {counted(len(self.running), 'trial')}")
 
     def _terminate(self) -> None:
         for running in self.running.values():

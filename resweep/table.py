@@ -110,16 +110,16 @@ def shown_metrics(rows: Sequence[Row], options: ResultsOptions) -> list[str]:
     return sorted(numeric(rows), key=lambda name: "validation" not in name)[:MOST_METRICS]
 
 
-def where(table: Table, wanted: Iterable[str]) -> Table:
-    """The lines of which all these conditions are true; of a Statistic its mean counts."""
+def where(table: Table, wanted: Iterable[str], said: str = "--where ") -> Table:
+    """The lines of which all these conditions are true; of a Statistic its mean counts. `said` begins what is wrong."""
     lines = table.lines
     for text in wanted:
         condition = conditions.parse(text)
         if condition is None:
             raise ConfigError(
-                f"--where {text}: expected KEY=VALUE, KEY!=VALUE, or KEY<NUMBER and the like, such as params.lr=0.001"
+                f"{said}{text}: expected KEY=VALUE, KEY!=VALUE, or KEY<NUMBER and the like, such as params.lr=0.001"
             )
-        column = _named(table, condition.key, f"--where {text}")
+        column = _named(table, condition.key, f"{said}{text}")
         lines = [line for line in lines if _holds(condition, column.get(line))]
     return replace(table, lines=lines)
 

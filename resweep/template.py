@@ -38,6 +38,18 @@ class FillError(TemplateError):
         self.position = position
 
 
+class _EvaluationError(TemplateError):
+    """What jsonnet says of a template: its first line is the message, and the rest the detail."""
+
+    def __init__(self, path: Path, trace: str) -> None:
+        first, _, rest = trace.partition("\n")
+        said = first.removeprefix("RUNTIME ERROR: ").removeprefix("STATIC ERROR: ")
+        # a mistake of syntax has its place in front, as an absolute path
+        place = f"{path.resolve()}:"
+        super().__init__(f"{path}:{said.removeprefix(place)}" if said.startswith(place) else f"{path}: {said}", rest)
+        self.trace = trace
+
+
 class Template:
     """A jsonnet or JSON file that becomes one configuration when its parameters are given.
 
@@ -69,7 +81,8 @@ class Template:
             try:
                 return self._fill_chunks(given), taken
             except TemplateError as error:
-                unknown = _NO_PARAMETER.match(error.detail) if _our_call(error.detail) else None
+                trace = error.trace if isinstance(error, _EvaluationError) else ""
+                unknown = _NO_PARAMETER.match(trace) if _our_call(trace) else None
                 if not unknown or unknown[1] not in taken:
                     self._blame(given)
                     raise
@@ -105,8 +118,8 @@ class Template:
                 arguments, offset = arguments[half:], offset + half
         try:
             self._fill(arguments)
-        except TemplateError as error:
-            trace = error.detail
+        except _EvaluationError as error:
+            trace = error.trace
             if _our_call(trace):
                 if unknown := _NO_PARAMETER.match(trace):
                     raise TemplateError(
@@ -118,9 +131,7 @@ class Template:
                         f"{self.path}: the function needs {missing[1]}, and nothing gives it; "
                         f"add {missing[1]} to [params] or params.{missing[1]} to [hyper]"
                     ) from None
-            if not trace:
-                raise
-            raise FillError(f"{self.path}: {_first_line(trace)}", trace, offset) from None
+            raise FillError(str(error), error.detail, offset) from None
 
     def _evaluate(self, expression: str) -> str:
         import _jsonnet
@@ -131,8 +142,7 @@ class Template:
         try:
             text: str = _jsonnet.evaluate_snippet("<resweep>", program, import_callback=self._read)
         except RuntimeError as error:
-            trace = str(error).strip()
-            raise TemplateError(f"{self.path}: {_first_line(trace)}", trace) from None
+            raise _EvaluationError(self.path, str(error).strip()) from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return text
@@ -164,7 +174,3 @@ def _our_call(trace: str) -> bool:
     """Whether the error is that of calling the template itself, and not of a call inside it."""
     lines = trace.splitlines()
     return len(lines) > 1 and lines[1].strip().startswith("<resweep>:")
-
-
-def _first_line(trace: str) -> str:
-    return trace.partition("\n")[0].removeprefix("RUNTIME ERROR: ").removeprefix("STATIC ERROR: ")

@@ -259,10 +259,10 @@ def test_repeats_of_a_plain_object_are_refused(project: Project) -> None:
 
 
 def test_a_syntax_error_of_jsonnet_comes_with_its_place(project: Project) -> None:
-    """jsonnet's own words stand below the line."""
+    """jsonnet's own words are the line, and are not said again below it."""
     project.write({"base.jsonnet": "function(lr, dropout) {\n  lr: lr,\n  dropout dropout,\n}"})
-    detail = refused(project, "config/rnn.toml", "base.jsonnet", "rnn", says=("base.jsonnet", "3:11"))
-    assert any("base.jsonnet:3:11" in line for line in detail)
+    detail = refused(project, "config/rnn.toml", "base.jsonnet", "rnn", says=("base.jsonnet:3:11",))
+    assert detail == []
 
 
 def test_a_jsonnet_error_in_one_of_many_points_names_the_trial(project: Project) -> None:
@@ -272,15 +272,16 @@ def test_a_jsonnet_error_in_one_of_many_points_names_the_trial(project: Project)
     )
     says = ("base.jsonnet: too wild", "params.dropout=0.4 params.lr=0.2", "jsonnet says:")
     detail = refused(project, "config/rnn.toml", "base.jsonnet", "rnn", says=says)
-    assert detail[0] == "RUNTIME ERROR: too wild"
+    assert not any("too wild" in line for line in detail)
     assert any("base.jsonnet:2" in line for line in detail)
 
 
 def test_a_missing_import_is_named(project: Project) -> None:
     """The file that is not there, and the one that wants it."""
     project.write({"base.jsonnet": "function(lr, dropout) import 'none.libsonnet'"})
-    detail = refused(project, "config/rnn.toml", "base.jsonnet", "rnn", says=("base.jsonnet", "none.libsonnet"))
-    assert any("none.libsonnet" in line for line in detail)
+    refused(
+        project, "config/rnn.toml", "base.jsonnet", "rnn", says=("base.jsonnet: ", "none.libsonnet", "No such file")
+    )
 
 
 def test_json_that_is_broken_is_named(project: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from launched import Trial, until
 from small_project import SWEEP, Project
 
-from resweep import clean
+from resweep import clean, index
 
 METRIC = '[results]\nmetric = "best_validation_accuracy"\n'
 # metrics in two kinds, logs, a TOML, two hard links of one file of weights, and one that lies deeper
@@ -377,7 +378,7 @@ def test_nothing_to_remove_is_one_line(swept: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["rnn"], "expected what to remove: --failed, --weights, --keep-best K or --orphans"),
+        (["rnn"], "expected what to remove: --failed, --weights, --keep-best K, --reproduced or --orphans"),
         (["rnn", "--yes"], "expected what to remove"),
         (["nope", "--failed"], "found no such sweep"),
         (["rnn", "nope", "--failed"], "found no such sweep or trial"),
@@ -403,3 +404,53 @@ def test_keep_best_takes_a_whole_number(swept: Project, value: str) -> None:
     result = swept.resweep("clean", "rnn", "--keep-best", value)
     assert (result.status, result.out) == (2, "")
     assert "--keep-best" in result.err
+
+
+def heavy(project: Project) -> set[int]:
+    """The trials that have their weights, in the sweep or not."""
+    paths = project.paths()
+    return {e.number for e in index.read(paths).entries if Path(paths.place(e.name).output, "best.th").exists()}
+
+
+def test_weights_of_trials_that_left_the_sweep_are_told_and_go_when_asked(ranked: Project) -> None:
+    """Orphans that have finished keep their weights unless --orphans says otherwise, and are never among the best."""
+    ranked.write({"config/rnn.toml": SWEEP.replace("[0.1, 0.2]", "[0.1]") + METRIC})
+    ranked.generate("--keep-finished", "--no-slurm-job").ok()
+    left = {entry.number for entry in ranked.entries()}
+    assert len(left) == 2
+    said = ranked.resweep("clean", "rnn", "--keep-best", "1", "--dry-run").ok().out
+    assert "besides, 8 files" in said
+    assert "of 2 trials no longer in the sweep; --orphans takes them, too" in said
+    assert heavy(ranked) == {1, 2, 3, 4}
+    ranked.resweep("clean", "rnn", "--keep-best", "1", "--yes").ok()
+    best = max(left, key=lambda number: (0.1, 0.4, 0.3, 0.2)[number - 1])
+    assert heavy(ranked) == {best, *({1, 2, 3, 4} - left)}
+    said = ranked.resweep("clean", "rnn", "--keep-best", "1", "--orphans", "--yes").ok().out
+    assert "besides" not in said
+    assert heavy(ranked) == {best}
+    assert len(ranked.capsules()) == 4
+    refused = ranked.resweep("clean", "rnn", "rnn#1", "--weights", "--orphans", "--yes")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+
+
+def test_what_reproduce_ran_goes_and_its_verdict_stays(swept: Project) -> None:
+    """--reproduced removes outputs of runs that were judged; verdict, record, log and metrics stay."""
+    swept.resweep("run", "rnn#1").ok()
+    swept.resweep("reproduce", "rnn#1").ok()
+    home = Path(swept.paths().place(swept.entries()[0].name).output + ".reproduced")
+    (home / "1" / "output" / "model.th").write_text("w" * 100)
+    (home / "1" / "output" / "vocabulary").write_text("v")
+    judged = home / "2"
+    shutil.copytree(home / "1", judged)
+    (judged / "verdict.json").unlink()
+    before = {path for path in swept.tree() if ".reproduced/1/output/" not in path}
+    said = swept.resweep("clean", "rnn", "--reproduced", "--yes").ok().out
+    assert "reproduced 2 files" in said
+    assert "in 1 output of what `reproduce` ran" in said
+    assert ".reproduced/2 has no verdict yet" in said
+    after = set(swept.tree())
+    assert before <= after
+    assert {path.rpartition("/")[2] for path in after - before} == {"metrics.json"}
+    assert files(judged / "output") >= {"model.th", "vocabulary"}
+    assert (home / "1" / "verdict.json").is_file()
+    assert "nothing to remove" in swept.resweep("clean", "rnn", "--reproduced").ok().out

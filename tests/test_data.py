@@ -275,7 +275,7 @@ def test_generating_again_takes_the_data_as_it_is_and_says_so(fed: Project) -> N
     run(fed, "--max-trials", "1").ok()
     CHANGES["data/a.json (changed)"](fed.root)
     CHANGES["data/c.json (new)"](fed.root)
-    said = "data changed: data/a.json (changed), data/c.json (new); 1 trials have finished with the data as it was"
+    said = "data changed: data/a.json (changed), data/c.json (new); finished with the data as it was: 1 trial"
     tree = fed.tree()
     assert said in fed.generate("--no-slurm-job", "--dry-run").ok().out
     assert fed.tree() == tree

@@ -441,7 +441,7 @@ def test_a_changed_source_under_finished_trials_stops(project: Project, changed:
         result = project.generate(*options)
         assert (result.status, result.out) == (2, "")
         assert result.err.startswith(f"resweep: rnn: the source changed ({changed}")
-        assert "1 trials of the same points have finished" in result.err
+        assert "trials of the same points have finished with the old one (1 of them)" in result.err
         assert "--new-source" in result.err
         assert "--keep-finished" in result.err
         assert result.err.count("\n") == 1
@@ -463,7 +463,7 @@ def test_new_source_runs_finished_trials_again(half_done: Project) -> None:
     first = half_done.entries()[0]
     result = half_done.generate("--new-source").ok()
     assert "4 new trials, 0 kept, 4 orphaned" in result.out
-    assert "1 finished trials of an earlier source stay" in result.err
+    assert "1 finished trial of an earlier source: left in place" in result.err
     assert first.id not in {entry.id for entry in half_done.entries()}
     assert half_done.paths().place(first.name).finished()
     assert "nothing to write" in half_done.generate().ok().out

@@ -218,9 +218,7 @@ def test_a_narrower_toml_is_written_and_nothing_generated(ranked: Project) -> No
     assert after.keys() - before.keys() == {"config/closer.toml"}
     assert {key: after[key] for key in before} == before
     text = after["config/closer.toml"].decode()
-    assert text.startswith(
-        "# mine\n# rnn.toml, narrowed to the best 2 of the 3 trials of rnn that have finished, by best_"
-    )
+    assert text.startswith("# mine\n# rnn.toml, narrowed to the best 2 of 3 finished trials of rnn, by best_")
     assert all(
         f"#   #{each.number} {each.name}" in text and f"  #{each.number} {each.name}" in result.out for each in best
     )

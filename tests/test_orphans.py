@@ -151,9 +151,10 @@ def test_a_removal_that_was_killed_is_gone_on_with(shrunk: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["rnn", "--orphans", "--failed"], "--orphans stands alone"),
-        (["rnn", "rnn#2", "--orphans"], "--orphans stands alone"),
+        (["rnn", "rnn#2", "--orphans", "--failed"], "--orphans is about the whole sweep"),
+        (["rnn", "rnn#2", "--orphans"], "--orphans is about the whole sweep"),
         (["rnn#2", "--orphans"], "expects the name of a sweep"),
+        (["rnn#2", "--orphans", "--weights"], "expects the name of a sweep"),
         (["nope", "--orphans"], "found no such sweep"),
     ],
 )

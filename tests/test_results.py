@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from launched import Trial, until
-from small_project import SWEEP, Project
+from small_project import REPOSITORY, SWEEP, Project
 
 from resweep import index, metrics, results
 from resweep.sweep import ResultsOptions
@@ -237,6 +237,39 @@ def test_the_best_tells_how_sure_one_can_be(two: Project) -> None:
             assert (two.root / line.split()[-1 if "again" in line or "output" in line else 1]).exists()
     assert "resweep promote 'rnn#3' --set n_trials=5 --as rnn-best" in said
     assert "rnn#1" in two.resweep("results", "rnn", "--best", "--metric", "a:min").ok().out.splitlines()[0]
+
+
+def test_the_best_as_an_object_keeps_its_fields(two: Project) -> None:
+    """--best --format json says what the lines for people say, with absolute paths, and is the same text each time."""
+    text = two.resweep("results", "rnn", "--best", "--format", "json").ok().out
+    assert two.resweep("results", "rnn", "--best", "--format", "json").out == text
+    found = json.loads(text)
+    assert list(found) == [
+        "format", "metric", "mode", "value", "finished", "sweep", "number", "trial", "values", "n_trials", "repeats",
+        "seconds", "problem", "runner_up", "ahead", "spread", "verdict", "paths", "commands",
+    ]  # fmt: skip
+    assert (found["format"], found["metric"], found["value"], found["number"]) == (1, "a", 5.0, 3)
+    assert found["repeats"] == {"mean": 4.0, "sd": 2**0.5, "n": 2, "min": 3.0, "max": 5.0}
+    assert found["runner_up"]["repeats"]["mean"] == 1.5
+    assert (found["ahead"], found["verdict"]) == (2.5, "more than the spread")
+    assert found["spread"] == pytest.approx(((2 + 0.5) / 2) ** 0.5)
+    assert all(Path(path).is_absolute() for path in found["paths"].values())
+    assert Path(found["paths"]["filled"]).is_file()
+    documented = (REPOSITORY / "docs" / "results.md").read_text("utf-8")
+    assert all(f"`{field}`" in documented for field in found)
+    refused = two.resweep("results", "rnn", "--best", "--format", "csv")
+    assert (refused.status, refused.out) == (2, "")
+    assert "expected table or json" in refused.err
+
+
+def test_the_best_of_strange_numbers_is_json_still(swept: Project) -> None:
+    """An infinite best, and names that UTF-8 has not, are texts in the object."""
+    for entry, value in zip(swept.entries(), ["Infinity", "1", "NaN", "2"], strict=True):
+        give(swept, entry, f'{{"\\ud800": {value}}}')
+    metric = ("--metric", "\ud800")
+    found = json.loads(swept.resweep("results", "rnn", "--best", "--format", "json", *metric).ok().out)
+    assert (found["value"], found["metric"], found["verdict"]) == ("Infinity", "\ud800", "no repeats")
+    assert swept.resweep("results", "rnn", "--best", *metric).ok().out
 
 
 def test_sweeps_with_different_metrics_are_not_ranked(two: Project) -> None:

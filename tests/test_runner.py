@@ -94,7 +94,7 @@ def test_max_trials_is_what_this_runner_starts(project: Project) -> None:
     """--max-trials N starts N, says how many are left, and the next run goes on from there."""
     repeated(project, 5)
     result = project.resweep("run", "rnn", "--max-trials", "2").ok()
-    assert result.out.splitlines()[-1] == "rnn: 2 trials started, as --max-trials says; 3 are left"
+    assert result.out.splitlines()[-1] == "rnn: 2 trials started, as --max-trials says; 3 left"
     assert states(project) == ["finished"] * 2 + ["queued"] * 3
     project.resweep("run", "rnn", "--max-trials", "9").ok()
     assert states(project) == ["finished"] * 5

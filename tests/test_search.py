@@ -55,7 +55,7 @@ def test_trials_of_different_keys_are_shown_by_every_command(project: Project) -
     end = header.index("params.dropout") + len("params.dropout")  # numbers end where their name ends
     assert sorted(row[end - 3 : end] for row in rows) == ["   ", "   ", "0.3", "0.4"]
     assert "4 trials: 2 finished, 2 queued" in project.resweep("status", "rnn").ok().out
-    assert "1 trials" in project.resweep("status", "rnn", "--where", "params.dropout=0.3").ok().out
+    assert "1 trial:" in project.resweep("status", "rnn", "--where", "params.dropout=0.3").ok().out
     lines = project.paths().jobs.read_text()
     assert all(f"#{entry.number:<6} {entry.described()}\n" in lines for entry in project.entries())
 

@@ -106,7 +106,7 @@ def test_status_of_some_trials(project: Project) -> None:
     """--state, ranges and names choose what is shown."""
     repeated(project, 4, "[ $n != 1 ]")
     project.resweep("run", "rnn", "--max-trials", "3")
-    assert project.resweep("status", "rnn", "--state", "failed").out.startswith("rnn: 1 trials: 1 failed")
+    assert project.resweep("status", "rnn", "--state", "failed").out.startswith("rnn: 1 trial: 1 failed")
     assert project.resweep("status", "rnn#3-9", "rnn#1").ok().out.startswith("rnn: 3 trials: 2 finished, 1 queued")
 
 
@@ -126,7 +126,7 @@ def test_lost_trial_is_named(project: Project, runners: Runners) -> None:
     out = project.resweep("status", "rnn").ok().out
     path.write_text(json.dumps(text | {"pid": found["pid"], "group": found["group"]}))
     (project.root / "go").touch()
-    assert out.splitlines()[0] == "rnn: 1 trials: 1 lost"
+    assert out.splitlines()[0] == "rnn: 1 trial: 1 lost"
     assert f"on {socket.gethostname()}" in out
 
 
@@ -162,6 +162,6 @@ def test_status_of_ten_thousand_trials_within_a_second(project: Project) -> None
         out = project.shell(f"'{sys.executable}' -m resweep status rnn").ok().out
         took.append(time.monotonic() - begin)
     print(f"status of 10,000 trials: {min(took):.2f} s")
-    assert out.startswith("rnn: 10000 trials: 8001 finished, 999 failed, 1000 queued")
+    assert out.startswith("rnn: 10,000 trials: 8,001 finished, 999 failed, 1,000 queued")
     assert "999 trials: ValueError: " in out
     assert min(took) < 2

@@ -9,7 +9,7 @@ import click
 
 from resweep import frozen, index, narrow, results, sweep, trial
 from resweep.cli import project
-from resweep.errors import ConfigError, TrialError, disk_errors
+from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.results import Row
 from resweep.sweep import ResultsOptions
 
@@ -21,7 +21,7 @@ def narrow_around(config: Path, base: Path, name: str, around: str, top: int) ->
         raise ConfigError(f"{target}: is there already, expected a NAME whose TOML is not; nothing was overwritten")
     asked = sweep.load(config)
     best, options, count = _best(asked, around, top)
-    which = f"the best {len(best)} of the {count} trials of {around} that have finished"
+    which = f"the best {len(best)} of {counted(count, 'finished trial')} of {around}"
     lines = [
         f"{which}, by {options.metric} ({options.mode})",
         *(

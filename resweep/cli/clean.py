@@ -9,16 +9,17 @@ import click
 
 from resweep import clean as cleaning
 from resweep import frozen, index
-from resweep.clean import File, Plan
+from resweep.clean import File, Kind, Plan
 from resweep.cli import project, select
 from resweep.cli.orphans import agreed, clean_orphans
-from resweep.errors import ConfigError, TrialError
+from resweep.errors import ConfigError, TrialError, counted
 from resweep.index import Entry
 from resweep.results import Row
 from resweep.sweep import ResultsOptions
 from resweep.trial import SweepPaths
 
 MOST = 20  # trials that are named
+KINDS: tuple[Kind, ...] = ("failed", "weights", "reproduced")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,7 +34,12 @@ MOST = 20  # trials that are named
     metavar="K",
     help="Weights, but not those of the sweep's K best trials by [results] metric.",
 )
-@click.option("--orphans", is_flag=True, help="Trials that are no longer in the sweep and never ran; nothing else.")
+@click.option("--reproduced", is_flag=True, help="What `reproduce` ran; its verdicts stay.")
+@click.option(
+    "--orphans",
+    is_flag=True,
+    help="Alone: trials that are no longer in the sweep and never ran. With others: files of such trials, too.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def clean(
@@ -42,6 +48,7 @@ def clean(
     failed: bool,
     weights: bool,
     keep: int | None,
+    reproduced: bool,
     orphans: bool,
     dry_run: bool,
     yes: bool,
@@ -49,19 +56,30 @@ def clean(
     """Make room: remove files of the sweep NAME, or of some of its TRIALs, after saying which and asking.
 
     Capsules, logs, records, metrics and TOML files always stay, and running trials are left alone. --keep-best K
-    means --weights, too. --orphans is the one that removes capsules.
+    means --weights, too, and the best are those of trials that are in the sweep. --orphans alone removes capsules.
     """
-    if orphans:
-        if failed or weights or keep or names:
-            raise ConfigError("clean: --orphans stands alone, expected no trials and no other kind of files beside it")
+    chosen = bool(failed or weights or keep or reproduced)
+    if orphans and names:
+        raise ConfigError("clean: --orphans is about the whole sweep, expected no trials beside it")
+    if orphans and not chosen:
         sys.exit(clean_orphans(name, dry_run, yes))
-    if not (failed or weights or keep):
-        raise ConfigError("clean: expected what to remove: --failed, --weights, --keep-best K or --orphans")
+    if not chosen:
+        raise ConfigError(
+            "clean: expected what to remove: --failed, --weights, --keep-best K, --reproduced or --orphans"
+        )
     paths, entries = _trials(name, names)
+    if orphans and name != paths.name:
+        raise TrialError(f"{name}: --orphans expects the name of a sweep")
     options = frozen.definition(paths).results
     spared, unknown = _spared(paths, entries, options, keep) if keep else ([], [])
+    unknown = [row for row in unknown if row.entry in entries]
     patterns = options.weights if weights or keep else ()
-    plan = cleaning.plan(paths, entries, failed, patterns, spared, [row for row in unknown if row.entry in entries])
+    gone = [] if names or name != paths.name else [each for each in index.read(paths).entries if not each.current]
+    plan = cleaning.plan(
+        paths, [*entries, *gone] if orphans else entries, failed, patterns, spared, unknown, reproduced
+    )
+    if gone and not orphans:
+        _say_orphans(paths, cleaning.plan(paths, gone, failed, patterns, reproduced=reproduced))
     if not plan.files():
         _say_left(plan)
         click.echo(f"{paths.name}: nothing to remove")
@@ -102,16 +120,18 @@ def _spared(
 
 def _say(paths: SweepPaths, plan: Plan, options: ResultsOptions) -> None:
     click.echo(f"{paths.name}: to be removed")
-    for whole, what in ((True, "failed"), (False, "weights")):
-        files = plan.files(whole)
+    for kind in KINDS:
+        files = plan.files(kind)
         if not files:
             continue
-        count = sum(output.whole == whole for output in plan.outputs)
-        if whole:
-            owners = f"output{_s(count)} of failed, stopped or lost attempts"
+        count = sum(output.kind == kind for output in plan.outputs)
+        if kind == "failed":
+            owners = f"{counted(count, 'output')} of failed, stopped or lost attempts"
+        elif kind == "reproduced":
+            owners = f"{counted(count, 'output')} of what `reproduce` ran"
         else:
-            owners = f"finished trial{_s(count)} ({', '.join(options.weights)})"
-        click.echo(f"  {what:<8} {_amount(files)}, in {count:,} {owners}")
+            owners = f"{counted(count, 'finished trial')} ({', '.join(options.weights)})"
+        click.echo(f"  {kind:<8} {_amount(files)}, in {owners}")
     if plan.spared:
         best = ", ".join(f"#{row.entry.number}" for row in plan.spared[:MOST])
         more = f" and {len(plan.spared) - MOST} more" if len(plan.spared) > MOST else ""
@@ -119,6 +139,15 @@ def _say(paths: SweepPaths, plan: Plan, options: ResultsOptions) -> None:
     _say_left(plan)
     every = plan.files()
     click.echo(f"  in all   {_amount(every)}; frees {project.size(cleaning.freed(every))}{_shared(every)}")
+
+
+def _say_orphans(paths: SweepPaths, plan: Plan) -> None:
+    """Tell of files that nobody would think of: of trials that are no longer in the sweep."""
+    if files := plan.files():
+        trials = counted(len({output.entry.name for output in plan.outputs}), "trial")
+        click.echo(
+            f"{paths.name}: besides, {_amount(files)} of {trials} no longer in the sweep; --orphans takes them, too"
+        )
 
 
 def _say_left(plan: Plan) -> None:
@@ -135,17 +164,15 @@ def _remove(paths: SweepPaths, plan: Plan) -> int:
     for path, why in done.refused[:MOST]:
         click.echo(f"  {path}: {why}", err=True)
     freed = project.size(cleaning.freed(done.files))
-    click.echo(f"{paths.name}: removed {len(done.files):,} file{_s(len(done.files))}, {freed} freed")
+    click.echo(f"{paths.name}: removed {counted(len(done.files), 'file')}, {freed} freed")
     if done.refused:
         count = len(done.refused)
-        click.echo(f"{paths.name}: {count:,} file{_s(count)} could not be removed", err=True)
+        click.echo(f"{paths.name}: {counted(count, 'file')} could not be removed", err=True)
     return 1 if done.refused else 0
 
 
 def _amount(files: Sequence[File]) -> str:
-    return (
-        f"{len(files):,} file{_s(len(files))}, {project.size(sum({file.inode: file.bytes for file in files}.values()))}"
-    )
+    return f"{counted(len(files), 'file')}, {project.size(sum({file.inode: file.bytes for file in files}.values()))}"
 
 
 def _shared(files: Sequence[File]) -> str:
@@ -155,7 +182,3 @@ def _shared(files: Sequence[File]) -> str:
         names[file.inode] = names.get(file.inode, 0) + 1
     shared = len({file.inode for file in files if names[file.inode] < file.links})
     return f" ({shared:,} also linked from elsewhere, which frees nothing)" if shared else ""
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

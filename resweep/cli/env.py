@@ -11,7 +11,7 @@ import click
 
 from resweep import attempt, environment, trial
 from resweep.cli import project, select
-from resweep.errors import disk_errors
+from resweep.errors import counted, disk_errors
 from resweep.index import Entry
 from resweep.trial import SweepPaths
 
@@ -80,7 +80,7 @@ def _say(label: str, capsule: Path, recorded: dict[str, Any]) -> None:
             click.echo(f"    {each['origin']:<9} {each['name']} {each['version']}  {where}")
     _fill(f"{each['name']}=={each['version']}" for each in packages if each["origin"] == "index")
     if recorded["conda"]:
-        click.echo(f"  conda     {len(recorded['conda'])} packages")
+        click.echo(f"  conda     {counted(len(recorded['conda']), 'package')}")
         _fill(f"{name}={each['version']}={each['build']}" for name, each in recorded["conda"].items())
     for name, value in recorded["variables"].items():
         click.echo(f"  variable  {name}={value}")
@@ -89,7 +89,7 @@ def _say(label: str, capsule: Path, recorded: dict[str, Any]) -> None:
 def _say_git(git: dict[str, Any] | None) -> None:
     if git:
         dirty = ", with uncommitted changes" if git["diff"] else ""
-        untracked = f", {len(git['untracked'])} untracked files" if git["untracked"] else ""
+        untracked = f", {counted(len(git['untracked']), 'untracked file')}" if git["untracked"] else ""
         click.echo(f"  git       {git['commit']} on {git['branch']}{dirty}{untracked}  {git['remote'] or ''}".rstrip())
 
 
@@ -98,7 +98,9 @@ def _say_attempt(ran: dict[str, Any], directory: Path | None) -> None:
     memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB" if machine["memory_bytes"] else "unknown memory"
     record = attempt.read_json(str(Path(directory or "", attempt.RECORD)))
     click.echo(f"  attempt   {record.get('attempt', '?')} on {record.get('host', 'an unknown host')}")
-    click.echo(f"    machine   {machine['cpu'] or machine['machine']}, {machine['cores']} cores, {memory}")
+    click.echo(
+        f"    machine   {machine['cpu'] or machine['machine']}, {counted(machine['cores'] or 0, 'core')}, {memory}"
+    )
     for card in ran["cards"] or ():
         click.echo(f"    card      {card['index']} {card['name']}, driver {card['driver']}")
     for name, version in ran["libraries"].items():
@@ -129,7 +131,7 @@ def _recreate(recorded: dict[str, Any], directory: Path, label: str) -> int:
     with disk_errors(directory):
         result = recreate.recreate(recorded, directory.absolute(), lambda line: click.echo(f"{label}: {line}"))
     count = len(recorded["packages"])
-    click.echo(f"{label}: {result.installed} of {count} packages are in {directory} in their versions")
+    click.echo(f"{label}: {result.installed} of {counted(count, 'package')} are in {directory} in their versions")
     for note in result.notes:
         click.echo(f"  differs   {note}")
     for name, why in result.missing.items():

@@ -12,7 +12,7 @@ from resweep import attempt, frozen, gpus
 from resweep import exec as execution
 from resweep.cli import best as best_of
 from resweep.cli import project, select
-from resweep.errors import ConfigError, TrialError, disk_errors
+from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.index import Entry
 from resweep.trial import SweepPaths, check_label
 
@@ -120,12 +120,12 @@ def _run(
             failed.append(entry)
             status = done.exit_status
     if several and failed:
-        click.echo(f"{paths.name}: failed for {len(failed)} of {len(entries)} trials:", err=True)
+        click.echo(f"{paths.name}: failed for {len(failed)} of {counted(len(entries), 'trial')}:", err=True)
         for entry in failed:
             click.echo(f"  {select.shown(entry)}", err=True)
         return 1
     if several:
-        click.echo(f"{paths.name}: finished for {len(entries)} trials", err=True)
+        click.echo(f"{paths.name}: finished for {counted(len(entries), 'trial')}", err=True)
     return status
 
 

@@ -11,6 +11,7 @@ import click
 from resweep.cli import project
 from resweep.cli.around import narrow_around
 from resweep.cli.progress import progress_bar
+from resweep.errors import counted
 from resweep.generation import Request
 from resweep.generation import generate as generate_sweep
 from resweep.index import Entry
@@ -95,9 +96,9 @@ def say(plan: Plan) -> None:
     say_notes(plan)
     name = plan.paths.name
     if plan.search.learns:
-        click.echo(f"{name}: {_searched(plan)}; {len(plan.kept)} trials kept, {len(plan.orphaned)} orphaned")
+        click.echo(f"{name}: {_searched(plan)}; {counted(len(plan.kept), 'trial')} kept, {len(plan.orphaned)} orphaned")
     else:
-        counts = f"{_counted(len(plan.new), 'new trial')}, {len(plan.kept)} kept, {len(plan.orphaned)} orphaned"
+        counts = f"{counted(len(plan.new), 'new trial')}, {len(plan.kept)} kept, {len(plan.orphaned)} orphaned"
         click.echo(f"{name}: {counts}")
     _say_why(plan)
     if not plan.new and not plan.written:
@@ -111,12 +112,12 @@ def say(plan: Plan) -> None:
 def _say_dry(plan: Plan) -> None:
     name = plan.paths.name
     if plan.search.learns:
-        kept = f"keep {len(plan.kept)} trials, orphan {len(plan.orphaned)}"
+        kept = f"keep {counted(len(plan.kept), 'trial')}, orphan {len(plan.orphaned)}"
         click.echo(f"{name}: would have {_searched(plan)}; {kept}; nothing was written")
         _say_why(plan)
         return
     click.echo(
-        f"{name}: would write {_counted(len(plan.new), 'new trial')}, keep {len(plan.kept)}, "
+        f"{name}: would write {counted(len(plan.new), 'new trial')}, keep {len(plan.kept)}, "
         f"orphan {len(plan.orphaned)}; nothing was written"
     )
     _say_why(plan)
@@ -128,7 +129,7 @@ def _say_dry(plan: Plan) -> None:
 
 def _searched(plan: Plan) -> str:
     again = "the search goes on" if plan.study else "a search"
-    return f"{again}: {_counted(plan.search.n, 'point')}, {plan.search.method}; its workers write the trials"
+    return f"{again}: {counted(plan.search.n, 'point')}, {plan.search.method}; its workers write the trials"
 
 
 def _say_why(plan: Plan) -> None:
@@ -146,7 +147,3 @@ def _list(label: str, entries: list[Entry], line: Callable[[Entry], str]) -> Non
 def _cost(plan: Plan) -> str:
     size = f"{plan.bytes / 1e6:.1f} MB" if plan.bytes >= 1e6 else f"{plan.bytes / 1e3:.0f} kB"
     return f"{plan.files:,} files and directories, about {size}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from resweep import status
+from resweep.errors import counted
 from resweep.status import Status
 from resweep.trial import SweepPaths
 
@@ -21,7 +22,7 @@ def leaks(paths: SweepPaths, statuses: Sequence[Status]) -> None:
             f"  leaked   {_trials(leak.trials)}: {leak.frozen} was imported from {leak.file}, not from the trial"
         )
     if len(found) > MOST:
-        click.echo(f"           and {len(found) - MOST} other files")
+        click.echo(f"           and {counted(len(found) - MOST, 'other file')}")
     changed: dict[str, list[Status]] = {}
     for each in statuses:
         for file in each.record.get("data_changed") or ():
@@ -32,4 +33,4 @@ def leaks(paths: SweepPaths, statuses: Sequence[Status]) -> None:
 
 def _trials(trials: Sequence[Status]) -> str:
     numbers = ", ".join(f"#{each.entry.number}" for each in trials[:3])
-    return f"{len(trials)} trial{'' if len(trials) == 1 else 's'} ({numbers}{', ...' if len(trials) > 3 else ''})"
+    return f"{counted(len(trials), 'trial')} ({numbers}{', ...' if len(trials) > 3 else ''})"

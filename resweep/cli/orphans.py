@@ -9,7 +9,7 @@ import click
 
 from resweep import index, orphans, runners, status
 from resweep.cli import project
-from resweep.errors import ConfigError, TrialError
+from resweep.errors import ConfigError, TrialError, counted
 from resweep.index import Entry
 from resweep.slurm import states as slurm
 from resweep.trial import SweepPaths
@@ -29,14 +29,14 @@ def clean_orphans(name: str, dry_run: bool, yes: bool) -> int:
     if not chosen:
         click.echo(f"{name}: nothing to remove")
         return 0
-    click.echo(f"{name}: to be removed: {_counted(chosen)}, no longer in the sweep and never run")
+    click.echo(f"{name}: to be removed: {counted(len(chosen), 'trial')}, no longer in the sweep and never run")
     _list("trial", [(entry, entry.described()) for entry in chosen])
     if not agreed(name, dry_run, yes):
         return 0
     _check_runners(paths)
     done = orphans.remove(paths, {entry.name for entry in chosen})
     _list("left", [(entry, "in use by now") for entry in done.left])
-    click.echo(f"{name}: removed {_counted(done.entries)}; their numbers are not given again")
+    click.echo(f"{name}: removed {counted(len(done.entries), 'trial')}; their numbers are not given again")
     return 0
 
 
@@ -81,7 +81,3 @@ def _list(label: str, lines: Sequence[tuple[Entry, str]]) -> None:
         click.echo(f"  {label if number == 0 else '':<8} #{entry.number} {entry.name}  {said}".rstrip())
     if len(lines) > MOST:
         click.echo(f"           and {len(lines) - MOST} more")
-
-
-def _counted(entries: Sequence[Entry]) -> str:
-    return f"{len(entries):,} trial{'' if len(entries) == 1 else 's'}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from resweep.cli import project, select
-from resweep.errors import disk_errors
+from resweep.errors import counted, disk_errors
 from resweep.proof import archive, contents
 
 
@@ -41,6 +41,6 @@ def pack(names: tuple[str, ...], target: Path, outputs: str, where: tuple[str, .
     for note in packed.notes:
         click.echo(f"{paths.name}: {note}", err=True)
     count = len(packed.contents.trials)
-    what = f"{count:,} trial{'' if count == 1 else 's'}, {project.size(packed.contents.size)}"
+    what = f"{counted(count, 'trial')}, {project.size(packed.contents.size)}"
     done = f"packed as {project.size(packed.bytes)}" if packed.written else "there already, with these bytes"
     click.echo(f"{target}: {what}, {done}")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 PATIENCE = 1.0  # seconds before anything appears
-EVERY = 5.0  # seconds between two plain lines
+EVERY = 5.0  # seconds before a plain line, and between two
 
 
 @contextmanager
@@ -26,10 +26,14 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 class _Lines:
     def __init__(self) -> None:
-        self._next = time.monotonic() + PATIENCE
+        self._what = ""
+        self._next = 0.0
 
     def update(self, what: str, done: int, total: int) -> None:
-        if 1 < done < total and time.monotonic() >= self._next:
+        if what != self._what:  # what takes less is told by what comes after it
+            self._what = what
+            self._next = time.monotonic() + EVERY
+        if done < total and time.monotonic() >= self._next:
             self._next = time.monotonic() + EVERY
             click.echo(f"{what}: {done:,} of {total:,}", err=True)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
 from resweep import snapshot
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
@@ -37,6 +39,11 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, old)
+
+
+def say(text: str) -> None:
+    """Print text of any origin: a lone surrogate, which JSON can hold, becomes the escape that JSON has for it."""
+    click.echo(text.encode("utf-8", "backslashreplace").decode(), nl=False)
 
 
 def short(path: Path) -> Path:

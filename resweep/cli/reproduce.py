@@ -12,7 +12,7 @@ import click
 from resweep import frozen, trial
 from resweep.cli import best as best_of
 from resweep.cli import project, select
-from resweep.errors import ConfigError, disk_errors
+from resweep.errors import ConfigError, counted, disk_errors
 from resweep.index import Entry
 from resweep.proof import reproduce as proof
 from resweep.proof.causes import Change
@@ -79,7 +79,7 @@ def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
     compared = found.comparison
     if found.lacking:
         weights = compared.of("not there to compare", kind="weights")
-        what = "the weights are" if weights else _count(len(found.lacking), "file") + " of the first run are"
+        what = "the weights are" if weights else counted(len(found.lacking), "file") + " of the first run are"
         yield f"  not compared  {what} not there to compare: {_few(found.lacking)}"
     for metric in compared.metrics[:MOST]:
         yield f"  metric    {_metric(metric, found.spreads)}"
@@ -116,15 +116,15 @@ def _verdict(found: Verdict) -> tuple[str, str]:
         return found.word, metrics
     changed = len(compared.of("changed", "missing", "new"))
     reason = f" ({found.reason})" if found.reason else ""
-    return found.word, f"{_count(len(compared.metrics), 'metric')}, {_count(changed, 'file')}{reason}"
+    return found.word, f"{counted(len(compared.metrics), 'metric')}, {counted(changed, 'file')}{reason}"
 
 
 def _same(compared: Comparison, kind: Kind) -> str:
     count = len(compared.of("same", kind=kind))
     if kind == "metrics":
-        return _count(compared.same_metrics, "metric") if count else ""
+        return counted(compared.same_metrics, "metric") if count else ""
     name = {"weights": "file of weights", "file": "other file"}[kind]
-    return _count(count, name) if count else ""
+    return counted(count, name) if count else ""
 
 
 def _metric(metric: Metric, spreads: dict[str, Spread] | object) -> str:
@@ -149,10 +149,3 @@ def _value(value: object) -> str:
 
 def _few(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _count(number: int, what: str) -> str:
-    if number == 1:
-        return f"1 {what}"
-    first, _, rest = what.partition(" of ")
-    return f"{number:,} {first}s of {rest}" if rest else f"{number:,} {what}s"

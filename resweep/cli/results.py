@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import click
 
-from resweep import formats, gather, status, table
+from resweep import fit, formats, gather, status, table
 from resweep import results as reading
 from resweep.cli import best as best_of
 from resweep.cli import marks, project
+from resweep.errors import counted
 from resweep.gather import Gathered
 from resweep.results import Row
 from resweep.status import Status
 from resweep.table import Table
+
+MOST = 10  # columns that are named as left out
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,17 +56,23 @@ def results(
         _tell(found.notes)
         found.rows = rows = [row for row in found.rows if not states or row.state in states]
         if best:
-            best_of.show(found.sweeps, rows, found.options, [*where, *filter(None, (sort, columns))])
+            best_of.show(found, form, [*where, *filter(None, (sort, columns))])
             return
         shown = _table(found, rows, by, where, sort, top)
         if columns is not None:
             shown = table.choose(shown, [name.strip() for name in columns.split(",") if name.strip()])
         elif form not in formats.WHOLE:
             shown = table.default(shown, table.shown_metrics(rows, found.options), short=form == "latex")
+        gone: list[str] = []
+        if form == "table" and sys.stdout.isatty():
+            shown = fit.rounded(shown, fit.drawn(found.definitions.values()))
+            width = shutil.get_terminal_size().columns
+            shown, gone = fit.fit(shown, width, found.options.metric, leave_out=columns is None)
         text = formats.FORMATS[form](shown)
-    # a lone surrogate, which JSON can hold, becomes the escape that JSON has for it
-    click.echo(text.encode("utf-8", "backslashreplace").decode(), nl=False)
-    _tell(filter(None, [gather.metric_missing(found)]))
+    project.say(text)
+    _tell(filter(None, [gather.metric_missing(found), _left_out(gone)]))
+    if "problem" in gone:
+        _say_problems(rows)
     if form == "table":
         for paths in found.sweeps:
             own = [row for row in rows if row.sweep == paths.name and not row.record.keys().isdisjoint(reading.MARKS)]
@@ -81,6 +92,14 @@ def _table(found: Gathered, rows: list[Row], by: str, where: Sequence[str], sort
     return shown if top is None else replace(shown, lines=shown.lines[:top])
 
 
+def _left_out(names: Sequence[str]) -> str | None:
+    """What a terminal has no room for, and how to see it."""
+    if not names:
+        return None
+    shown = ", ".join(names[:MOST]) + (f" and {counted(len(names) - MOST, 'more column')}" * (len(names) > MOST))
+    return f"left out, for want of room: {shown}; --columns A,B,... says which to show, --format csv has all"
+
+
 def _tell(notes: Iterable[str]) -> None:
     for note in notes:
         click.echo(f"resweep: {note}", err=True)
@@ -92,7 +111,7 @@ def _say_problems(rows: Sequence[Row]) -> None:
     if wrong:
         first = wrong[0]
         click.echo(
-            f"resweep: {len(wrong)} of {len(rows)} trials: numbers could not be read, for example "
+            f"resweep: {len(wrong)} of {counted(len(rows), 'trial')}: numbers could not be read, for example "
             f"{first.sweep}#{first.entry.number}: {first.problem}",
             err=True,
         )

@@ -8,11 +8,11 @@ from typing import TextIO
 
 import click
 
-from resweep import attempt, frozen, gpus, status
+from resweep import attempt, frozen, gpus, index, status
 from resweep import run as runner
 from resweep.cli import project, searching, select
 from resweep.cli.view import watcher
-from resweep.errors import ConfigError, TrialError, disk_errors
+from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.index import Entry
 from resweep.sweep import Sweep, valid_cards
 from resweep.trial import SweepPaths
@@ -88,7 +88,8 @@ def run(
             supply = searching.early_stopping(paths, definition, watching)
             work = runner.Runner(paths, left, options, watching, supply)
             outcomes = work.run()
-    sys.exit(_summary(paths, work, outcomes, len(left)))
+    asked = " ".join(names) if len(entries) < len(index.read(paths).current()) else ""
+    sys.exit(_summary(paths, work, outcomes, left, asked))
 
 
 def _check_data(paths: SweepPaths, left: list[Entry]) -> None:
@@ -137,28 +138,45 @@ def _cores() -> int:
 def _opening(left: int, count: int, options: runner.Options) -> str:
     cards = f", {options.gpus:g} GPU each" if options.gpus else ""
     at_a_time = "one at a time" if options.jobs == 1 else f"{options.jobs} at a time"
-    return f"{left} of {count} trials to run, {count - left} finished already; here, {at_a_time}{cards}"
+    return f"{left} of {counted(count, 'trial')} to run, {count - left} finished already; here, {at_a_time}{cards}"
 
 
-def _summary(paths: SweepPaths, work: runner.Runner, outcomes: list[runner.Outcome], left: int) -> int:
+def _summary(
+    paths: SweepPaths, work: runner.Runner, outcomes: list[runner.Outcome], chosen: list[Entry], asked: str
+) -> int:
+    """Say how it went, of all or, where `asked` says which, of some trials of the sweep; gives the exit status."""
+    left = len(chosen)
     unfinished = [outcome for outcome in outcomes if not outcome.finished]
     not_started = left - len(outcomes)
     if unfinished:
-        click.echo(f"{paths.name}: {len(unfinished)} of {left} trials did not finish:", err=True)
+        click.echo(f"{paths.name}: {len(unfinished)} of {counted(left, 'trial')} did not finish:", err=True)
         for failure in status.failures(outcome.status for outcome in unfinished if outcome.status.record):
             click.echo(f"  {len(failure.trials)} failed: {failure.cause}", err=True)
         for outcome in unfinished:
             log = f"log: {project.short(outcome.status.log)}" if outcome.status.log.is_file() else outcome.said
             click.echo(f"  #{outcome.entry.number} {outcome.entry.name}  {log}", err=True)
     if work.interrupts:
-        click.echo(
-            f"{paths.name}: interrupted; {not_started} trials were not started; run this again to go on", err=True
-        )
+        click.echo(f"{paths.name}: interrupted; {_not_started(not_started)}; run this again to go on", err=True)
         return 130
     if work.canary_failed:
-        click.echo(f"{paths.name}: {not_started} trials were not started, since the canary did not finish", err=True)
+        click.echo(f"{paths.name}: {_not_started(not_started)}, since the canary did not finish", err=True)
     elif not unfinished and not_started:
-        click.echo(f"{paths.name}: {work.started} trials started, as --max-trials says; {not_started} are left")
+        click.echo(f"{paths.name}: {counted(work.started, 'trial')} started, as --max-trials says; {not_started} left")
     elif not unfinished:
-        click.echo(f"{paths.name}: all trials have finished" if left else f"{paths.name}: nothing to run")
+        click.echo(f"{paths.name}: {_done(chosen, asked)}")
     return 1 if unfinished else 0
+
+
+def _done(chosen: list[Entry], asked: str) -> str:
+    """What to say when all that was to run has finished."""
+    if not chosen:
+        return f"nothing to run: what was asked for ({asked}) has finished" if asked else "nothing to run"
+    if not asked:
+        return "all trials have finished"
+    if len(chosen) == 1:
+        return f"the trial that was asked for has finished: #{chosen[0].number} {chosen[0].name}"
+    return f"all {counted(len(chosen), 'trial')} that were asked for have finished ({asked})"
+
+
+def _not_started(count: int) -> str:
+    return f"{counted(count, 'trial')} {'was' if count == 1 else 'were'} not started"

@@ -9,7 +9,7 @@ import click
 from resweep import run as runner
 from resweep import status
 from resweep.cli.view import Lines, watcher
-from resweep.errors import disk_errors
+from resweep.errors import counted, disk_errors
 from resweep.run import Options, Outcome
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
@@ -22,7 +22,9 @@ def run(paths: SweepPaths, asked: Sweep, options: Options) -> int:
     check(asked)
     with disk_errors(paths.root):
         at_a_time = "one trial at a time" if options.jobs == 1 else f"{options.jobs} trials at a time"
-        click.echo(f"{paths.name}: searches {asked.search.n} points ({asked.search.method}); here, {at_a_time}")
+        click.echo(
+            f"{paths.name}: searches {counted(asked.search.n, 'point')} ({asked.search.method}); here, {at_a_time}"
+        )
         with watcher(paths, []) as watching:
             watching.count = asked.search.n * asked.n_trials
             supply = Search(paths, asked, watching.told)
@@ -47,13 +49,12 @@ def early_stopping(paths: SweepPaths, asked: Sweep, watching: Lines) -> runner.S
 def _summary(paths: SweepPaths, problem: str | None, work: runner.Runner, outcomes: list[Outcome]) -> int:
     failed = [outcome for outcome in outcomes if not outcome.finished]
     for failure in status.failures(outcome.status for outcome in failed if outcome.status.record):
-        count = len(failure.trials)
-        click.echo(f"{paths.name}: {count} trial{'' if count == 1 else 's'} failed: {failure.cause}", err=True)
+        click.echo(f"{paths.name}: {counted(len(failure.trials), 'trial')} failed: {failure.cause}", err=True)
     if problem:
         click.echo(f"{paths.name}: {problem}", err=True)
         return 1
     if work.interrupts:
         click.echo(f"{paths.name}: interrupted; run this again to go on", err=True)
         return 130
-    click.echo(f"{paths.name}: this worker ran {work.started} trial{'' if work.started == 1 else 's'}")
+    click.echo(f"{paths.name}: this worker ran {counted(work.started, 'trial')}")
     return 0

@@ -9,6 +9,7 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from resweep import conditions, index, status
+from resweep.conditions import Condition
 from resweep.errors import TrialError
 from resweep.index import Entry
 from resweep.trial import SweepPaths
@@ -19,7 +20,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def options(command: Command) -> Command:
     """Add --where and --state to a command."""
     where = click.option(
-        "--where", multiple=True, metavar="KEY=VALUE", help="Only trials with this swept value, as in params.lr=0.001."
+        "--where",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Only trials with such a swept value, as in 'params.lr<0.01'.",
     )
     state = click.option(
         "--state",
@@ -44,8 +48,8 @@ def trials(
         sweep = paths
         found |= dict.fromkeys(entries)
     assert sweep is not None, "click asks for at least one name"
-    chosen = [entry for entry in found if all(_holds(entry, condition) for condition in where)]
-    _check_keys(sweep, list(found), where)
+    asked = _conditions(sweep, list(found), where)
+    chosen = [entry for entry in found if all(each.holds(entry.swept.get(each.key)) for each in asked)]
     if states:
         chosen = [each.entry for each in status.survey(sweep, chosen) if each.state in states]
     return sweep, chosen
@@ -77,16 +81,19 @@ def listed(paths: SweepPaths, entries: list[Entry], only: TextIO) -> list[Entry]
     return [known[n] for n in dict.fromkeys(names) if known[n].name in chosen or not known[n].current]
 
 
-def _holds(entry: Entry, condition: str) -> bool:
-    key, _, text = condition.partition("=")
-    key = key.strip()
-    return key in entry.swept and conditions.equal(entry.swept[key], conditions.value(text.strip()))
-
-
-def _check_keys(sweep: SweepPaths, entries: list[Entry], where: Sequence[str]) -> None:
+def _conditions(sweep: SweepPaths, entries: list[Entry], where: Sequence[str]) -> list[Condition]:
+    """What is asked of swept values; a TrialError for what is no condition, or of a key that nothing sweeps."""
     swept = dict.fromkeys(key for entry in entries for key in entry.swept)
-    for condition in where:
-        key, equals, _ = condition.partition("=")
-        if not equals or key.strip() not in swept:
-            expected = ", ".join(f"{key}=..." for key in swept) or "nothing: this sweep varies no value"
-            raise TrialError(f"--where {condition}: expected one of {sweep.name}'s swept keys: {expected}")
+    expected = ", ".join(f"{key}=..." for key in swept) or "nothing: this sweep varies no value"
+    found = []
+    for text in where:
+        condition = conditions.parse(text)
+        if condition is None:
+            raise TrialError(
+                f"--where {text}: expected KEY=VALUE, KEY!=VALUE, or KEY<NUMBER and the like, such as params.lr=0.001; "
+                f"of {sweep.name}'s swept keys: {expected}"
+            )
+        if condition.key not in swept:
+            raise TrialError(f"--where {text}: expected one of {sweep.name}'s swept keys: {expected}")
+        found.append(condition)
+    return found

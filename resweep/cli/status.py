@@ -11,6 +11,7 @@ import click
 from resweep import index
 from resweep import status as survey
 from resweep.cli import marks, project, select
+from resweep.errors import counted
 from resweep.slurm import states as slurm
 from resweep.slurm.states import View
 from resweep.status import Status
@@ -34,11 +35,13 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
         click.echo(json.dumps(_as_json(paths, statuses), indent=2, default=str))
         return
     counts = {state: count for state, count in survey.counts(statuses).items() if count}
-    shown = ", ".join(f"{count} {state}" for state, count in counts.items())
-    click.echo(f"{paths.name}: {len(statuses)} trials" + (f": {shown}" if shown else "") + _pace(paths, statuses))
+    shown = ", ".join(f"{count:,} {state}" for state, count in counts.items())
+    click.echo(
+        f"{paths.name}: {counted(len(statuses), 'trial')}" + (f": {shown}" if shown else "") + _pace(paths, statuses)
+    )
     if orphans:
         counts = {state: count for state, count in survey.counts(survey.survey(paths, orphans)).items() if count}
-        shown = ", ".join(f"{count} {state}" for state, count in counts.items())
+        shown = ", ".join(f"{count:,} {state}" for state, count in counts.items())
         click.echo(f"  besides  {len(orphans)} that are no longer in the sweep: {shown}")
     for line in _slurm(statuses, view):
         click.echo(f"  slurm    {line}")
@@ -55,7 +58,7 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
     failures = survey.failures(statuses)
     for failure in failures[:MOST]:
         count = len(failure.trials)
-        click.echo(f"  failed   {count} trial{'' if count == 1 else 's'}: {failure.cause}")
+        click.echo(f"  failed   {counted(count, 'trial')}: {failure.cause}")
         click.echo(f"           for example {_trial(failure.trials[0])}  log: {project.short(failure.trials[0].log)}")
     if len(failures) > MOST:
         click.echo(f"           and {len(failures) - MOST} other causes")
@@ -77,7 +80,7 @@ def _slurm(statuses: list[Status], view: View) -> list[str]:
         lines.append(f"{len(trials)} queued in job {jobs}: {note}")
     if working := view.working():
         for task, count in slurm.counted(view, [name for _, _, name in working]).items():
-            lines.append(f"{count} worker{'s' if count > 1 else ''}: {task}")
+            lines.append(f"{counted(count, 'worker')}: {task}")
     unsubmitted = sum(each.state == "queued" and not each.task for each in statuses)
     if unsubmitted and view.submissions and not view.error and not working:
         lines.append(f"{unsubmitted} queued, and not submitted")

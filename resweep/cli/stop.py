@@ -9,6 +9,7 @@ import click
 from resweep import index
 from resweep import stop as stopping
 from resweep.cli import project, select
+from resweep.errors import counted
 from resweep.slurm import cancel as slurm
 
 
@@ -30,11 +31,10 @@ def stop(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...]
     if cancelled.error:
         click.echo(f"{paths.name}: {cancelled.error}; what Slurm runs is not stopped", err=True)
     elif cancelled.tasks:
-        tasks = "1 task" if cancelled.tasks == 1 else f"{cancelled.tasks} tasks"
-        click.echo(f"{paths.name}: {tasks} of Slurm's cancelled")
+        click.echo(f"{paths.name}: {counted(cancelled.tasks, 'task')} of Slurm's cancelled")
     done = stopping.stop(paths, entries, whole)
     if done.runners:
-        click.echo(f"{paths.name}: {done.runners} runner{'' if done.runners == 1 else 's'} ended")
+        click.echo(f"{paths.name}: {counted(done.runners, 'runner')} ended")
     for each in [*cancelled.stopped, *done.stopped]:
         click.echo(f"stopped  #{each.entry.number} {each.entry.name} {each.entry.described()}".rstrip())
     for each in done.elsewhere:

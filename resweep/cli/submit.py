@@ -10,13 +10,13 @@ import click
 
 from resweep import frozen
 from resweep.cli import project, select
-from resweep.errors import ConfigError
+from resweep.errors import ConfigError, counted
 from resweep.resources import Resources
 from resweep.slurm import commands
 from resweep.slurm import submit as slurm
 from resweep.slurm.submit import Batch, Draft, Submitted, Wish
 
-WORDS = {"array": "an array of {}", "workers": "{} workers", "single": "{} jobs", "canary": "the canary"}
+WORDS = {"array": "an array of {}", "canary": "the canary"}
 
 
 @click.command(
@@ -86,17 +86,17 @@ def _opening(planned: Draft) -> None:
     if not planned.batches:
         click.echo(f"{planned.paths.name}: nothing to submit" + (f": {skipped}" if skipped else ""))
     elif skipped:
-        click.echo(f"{planned.paths.name}: {planned.trials} trials to submit; {skipped}")
+        click.echo(f"{planned.paths.name}: {counted(planned.trials, 'trial')} to submit; {skipped}")
 
 
 def _told(planned: Draft, batch: Batch, job: str, count: int) -> None:
     if batch.kind == "single":  # thousands, perhaps
         return
-    what = WORDS[batch.kind].format(count)
+    what = WORDS[batch.kind].format(count) if batch.kind in WORDS else counted(count, "worker")
     parallel = batch.resources.parallel
     throttle = f", {parallel} at a time" if parallel and parallel < count and batch.kind != "canary" else ""
     after = ", after the canary" if batch.kind != "canary" and planned.wish.canary else ""
-    drains = f" for {len(batch.trials)} trials" if batch.kind == "workers" else ""
+    drains = f" for {counted(len(batch.trials), 'trial')}" if batch.kind == "workers" else ""
     asked = {key: value == "" or value for key, value in planned.options(batch).items() if key != "open-mode"}
     shown = Resources(asked).described()
     click.echo(f"{planned.paths.name}: submitted job {job}: {what}{drains}{throttle}{after}  ({shown})")
@@ -109,10 +109,13 @@ def _summary(done: Submitted) -> int:
         advice = "start it again when some have ended, or let fewer tasks drain all of it: --workers N"
         if done.reason is not None and not commands.submit_limit(done.reason):
             advice = "start it again when that is mended"
-        click.echo(f"{name}: Slurm took {done.tasks} tasks, and not the other {done.left} ({said}); {advice}", err=True)
+        click.echo(
+            f"{name}: Slurm took {counted(done.tasks, 'task')}, and not the other {done.left} ({said}); {advice}",
+            err=True,
+        )
         return 1
     if single := [job for batch, job, _ in done.jobs if batch.kind == "single"]:
-        click.echo(f"{name}: submitted {len(single)} jobs, {single[0]} to {single[-1]}")
+        click.echo(f"{name}: submitted {counted(len(single), 'job')}, {single[0]} to {single[-1]}")
     click.echo(f"  resweep status {name}    resweep stop {name}")
     return 0
 
@@ -127,7 +130,7 @@ def _show(planned: Draft) -> None:
             shown = planned.command(batch, 1, 1, later)
             more = f"   # and so on: {batch.tasks} jobs" if batch.tasks > 1 else ""
         else:
-            shown, more = planned.command(batch, batch.tasks, 0, later), f"   # {len(batch.trials)} trials"
+            shown, more = planned.command(batch, batch.tasks, 0, later), f"   # {counted(len(batch.trials), 'trial')}"
         click.echo(shlex.join(shown) + more)
     if planned.batches:
         click.echo(f"{planned.paths.name}: nothing was submitted")

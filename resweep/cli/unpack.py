@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from resweep.cli import project
-from resweep.errors import ConfigError, disk_errors
+from resweep.errors import ConfigError, counted, disk_errors
 from resweep.proof import stream
 from resweep.proof import unpack as unpacking
 
@@ -35,7 +35,7 @@ def unpack(archive: Path, directory: Path | None, only: tuple[str, ...], limit: 
     with disk_errors(target), project.terminable():
         listed = unpacking.unpack(archive, target, only, int(limit * 1e9))
     count = len(listed.trials)
-    trials = f"{count:,} trial{'' if count == 1 else 's'} of {listed.sweep}"
+    trials = f"{counted(count, 'trial')} of {listed.sweep}"
     click.echo(f"{target}: {trials}, {project.size(listed.size)}, every byte as it was packed")
 
 

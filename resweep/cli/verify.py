@@ -11,7 +11,7 @@ import click
 
 from resweep import index, trial
 from resweep.cli import project
-from resweep.errors import ConfigError
+from resweep.errors import ConfigError, counted
 from resweep.index import Entry
 from resweep.proof import verify as proof
 from resweep.proof.capsule import Difference
@@ -37,12 +37,12 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
     for line in _lines(report.differences, numbers):
         click.echo(line)
     for what, where in report.notes.items():
-        click.echo(f"{label}: {_count(len(where), 'trial')}: {what}", err=True)
-    count = _count(report.capsules, "trial")
+        click.echo(f"{label}: {counted(len(where), 'trial')}: {what}", err=True)
+    count = counted(report.capsules, "trial")
     if report.differences:
         trials = len({each.where for each in report.differences})
         files = len({each.file or (each.where, each.path) for each in report.differences})
-        click.echo(f"{label}: {_count(files, 'difference')} in {trials:,} places; {count} read", err=True)
+        click.echo(f"{label}: {counted(files, 'difference')} in {counted(trials, 'place')}; {count} read", err=True)
         sys.exit(1)
     click.echo(f"{label}: {count}, every byte as it was written")
 
@@ -94,7 +94,7 @@ def _sharing(group: Sequence[Difference], numbers: dict[str, str]) -> str:
     if not trials:
         return f"; one file that {len(others):,} places share"
     name = numbers[next(each.where for each in group if each.where in numbers)].partition("#")[0]
-    shared = f"{_count(len(trials), 'trial')} ({name}#{_ranges(trials)})"
+    shared = f"{counted(len(trials), 'trial')} ({name}#{_ranges(trials)})"
     return f"; one file that {' and '.join([shared, *others])} share"
 
 
@@ -123,7 +123,3 @@ def _as_json(report: Report) -> dict[str, object]:
         ],
         "notes": report.notes,
     }
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -58,4 +58,4 @@ def test_a_trial_whose_launcher_was_killed_is_lost_even_when_its_job_is_forgotte
     job = on_slurm.jobs(project)[0].id
     on_slurm.until(lambda: job not in forgetful.ask("squeue", "-h", "-t", "all", "-o", "%F").split(), 150)
     assert "1 lost" in status(project)
-    assert "# 1 trials" in on_slurm.start(project, "--dry-run").ok().out
+    assert "# 1 trial" in on_slurm.start(project, "--dry-run").ok().out

@@ -29,6 +29,9 @@ SECTIONS = {
         "exec": "Run another command with a finished trial's frozen code.",
         "promote": "Make a new sweep of one trial: more seeds, more data.",
     },
+    "Elsewhere": {
+        "export": "Write trials as runs of TensorBoard, W&B, MLflow or Comet.",
+    },
     "Proof": {
         "verify": "Check every byte of trials, or of an archive, against what was written.",
         "reproduce": "Run a finished trial again, and say whether the same came out.",

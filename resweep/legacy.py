@@ -78,7 +78,11 @@ def where(paths: SweepPaths, entry: Entry) -> metrics.Output:
     """Where the numbers of a trial are, for its history. Nothing says where its log is."""
     home = paths.directory / entry.id
     path = next(
-        (path for path in (home / str(entry.trial) / f"{entry.id}.toml", *home.rglob(f"{entry.id}.toml")) if path.exists()),
+        (
+            path
+            for path in (home / str(entry.trial) / f"{entry.id}.toml", *home.rglob(f"{entry.id}.toml"))
+            if path.exists()
+        ),
         home / f"{entry.id}.toml",
     )
     return metrics.Output(directory(paths, path, _read(path)[0]))

@@ -64,9 +64,7 @@ def _write(target: str, directory: Path, runs: Iterator[Run], called: str) -> Ta
     return tally
 
 
-def _unlogged(
-    found: Gathered, runs: Iterable[Run], target: str, left_out: Counter[str], every: bool
-) -> Iterator[Run]:
+def _unlogged(found: Gathered, runs: Iterable[Run], target: str, left_out: Counter[str], every: bool) -> Iterator[Run]:
     """The runs that are not there yet by their training's own doing."""
     for each in runs:
         said = None if every else live.logged(each, target, each.facts.get("capsule", ""))
@@ -101,7 +99,9 @@ def _look(target: str, directory: Path) -> list[str]:
     if target == "tensorboard":
         return [f"look at it  tensorboard --logdir {there}"]
     if target == "mlflow":
-        return [f"look at it  mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{directory.resolve()}/mlflow.db')}"]
+        return [
+            f"look at it  mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{directory.resolve()}/mlflow.db')}"
+        ]
     if target == "wandb":
-        return [f"send it  wandb sync {there}/wandb/offline-run-*"]
+        return [f"send it  wandb sync {there}/wandb"]
     return [f"send it  comet upload {there}/*.zip"]

@@ -41,7 +41,10 @@ def _archive(run: Run, project: str, tally: Tally) -> bytes:
         lines.append(json.dumps(message, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n")
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, said in (("experiment.json", json.dumps(_experiment(run, project))), ("messages.json", "".join(lines))):
+        for name, said in (
+            ("experiment.json", json.dumps(_experiment(run, project))),
+            ("messages.json", "".join(lines)),
+        ):
             archive.writestr(zipfile.ZipInfo(name, EPOCH), said, zipfile.ZIP_DEFLATED)
     return content.getvalue()
 
@@ -72,7 +75,7 @@ def _messages(run: Run, tally: Tally) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "log_other", {"key": key, "value": value}
     for name, value in run.config.items():
         param = {"paramName": name, "paramValue": _plain(value), "source": "manual", "step": None}
-        yield "parameter_msg", {"local_timestamp": began, "params" if isinstance(value, list) else "param": param}
+        yield "parameter_msg", {"local_timestamp": began, "param": param}
     history = run.history()
     tally.notes += [f"{run.title}: {problem}" for problem in history.problems]
     ends: dict[str, float | None] = {}

@@ -22,7 +22,7 @@ def prepare(directory: Path, target: str) -> None:
     """Make a directory that runs are added to; an ExportError when it is there and not one of ours for `target`."""
     with disk_errors(directory):
         if not read(directory, target):
-            directory.mkdir(parents=True, exist_ok=True)
+            _make(directory)
             _mark(directory, target, [])
 
 
@@ -66,7 +66,7 @@ def replaced(directory: Path, target: str) -> Iterator[Path]:
     directory = directory.resolve()
     with disk_errors(directory):
         _only_ours(directory, target)
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        _make(directory.parent)
         part = directory.with_name(f".{directory.name}.{os.getpid()}.part")
         old = part.with_suffix(".old")
         try:
@@ -97,6 +97,13 @@ def written(path: Path, content: bytes, before: Callable[[], object] = lambda: N
     finally:
         part.unlink(missing_ok=True)
     return True
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ExportError(f"{error.filename}: found a file, expected a directory, or nothing") from None
 
 
 def _only_ours(directory: Path, target: str) -> None:

@@ -1,7 +1,7 @@
 """Runs -> a store of MLflow in one SQLite file, DIR/mlflow.db; an experiment for each sweep.
 
-A run is known again by its tag resweep.run, so that exporting again brings it up to date. Files are not copied: the tags
-resweep.output and resweep.capsule say where they are.
+A run is known again by its tag resweep.run, so that exporting again brings it up to date. Files are not copied: the
+tags resweep.output and resweep.capsule say where they are.
 """
 
 from __future__ import annotations
@@ -123,9 +123,7 @@ class _Store:
         history = (each for name in names for each in self.client.get_metric_history(old.info.run_id, name))
         return {_same(each.key, each.step, each.value) for each in history}
 
-    def _fits(
-        self, old: Any, params: dict[str, str], there: set[tuple[str, int, float]], points: list[Point]
-    ) -> bool:
+    def _fits(self, old: Any, params: dict[str, str], there: set[tuple[str, int, float]], points: list[Point]) -> bool:
         """Whether what a run has can stay: MLflow changes no parameter, and forgets no point."""
         fixed = all(params.get(name) == value for name, value in old.data.params.items())
         return fixed and there <= {_same(*point[:3]) for point in points}
@@ -150,11 +148,16 @@ class _Store:
 
     def _params(self, run: Run) -> dict[str, str]:
         names = unlike(run.config, ALLOWED, LONGEST_NAME)
-        return {_path(names[name]): self._cut(run, name, text(value), LONGEST_PARAM) for name, value in run.config.items()}
+        return {
+            _path(names[name]): self._cut(run, name, text(value), LONGEST_PARAM) for name, value in run.config.items()
+        }
 
     def _tags(self, run: Run) -> dict[str, str]:
         """What is known of a run beside its numbers; metrics that are no numbers among it."""
-        tags = {f"resweep.{name}": value for name, value in run.facts.items()} | {KEY: run.key, "resweep.point": run.point}
+        tags = {f"resweep.{name}": value for name, value in run.facts.items()} | {
+            KEY: run.key,
+            "resweep.point": run.point,
+        }
         other = {name: text(value) for name, value in run.summary.items() if number(value) is None}
         names = unlike((f"metric.{name}" for name in other), ALLOWED, LONGEST_NAME)
         tags |= {_path(names[f"metric.{name}"]): value for name, value in other.items()}
@@ -192,8 +195,9 @@ def _points(run: Run, curves: Iterable[Any]) -> Iterator[Point]:
 
 def _path(name: str) -> str:
     """MLflow takes a name for a path, which may not lead anywhere else."""
-    if name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/")):
-        return unlike([name], ALLOWED.replace("/", ""), LONGEST_NAME)[name].replace("..", "__")
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        plain = name.replace("/", "_").replace("..", "__")
+        return f"{plain[: LONGEST_NAME - 9]}-{trial.digest(name)[:8]}"
     return name
 
 

@@ -62,7 +62,8 @@ class Run:
         found = metrics.history(self.output, self.pattern)
         names = unlike(curve.name for curve in found.curves)
         curves = tuple(
-            Curve(names[curve.name], curve.axis, curve.steps, curve.values, self._times(curve)) for curve in found.curves
+            Curve(names[curve.name], curve.axis, curve.steps, curve.values, self._times(curve))
+            for curve in found.curves
         )
         return metrics.History(curves, found.problems)
 

@@ -3,14 +3,14 @@
 DIR/events.out.tfevents.*                  the experiment: each hyperparameter with its domain, each metric
 DIR/SWEEP/NUMBER-ID-TRIAL/events.out.*     a trial: what it was given, its curves, when it began and how it ended
 
-A metric's tag is its name, as `resweep results` has it. Where a curve does not end with the number that `results` shows,
-that number is final/NAME, for every trial, and it is that which HParams shows.
+A metric's tag is its name, as `resweep results` has it. Where a curve does not end with the number that `results`
+shows, that number is final/NAME, for every trial, and it is that which HParams shows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,11 @@ class _Seen:
 
 def write(directory: Path, runs: Iterable[Run]) -> Tally:
     """Write the runs into `directory`, in place of what an earlier export left there."""
+    writer = _Writer()
     every = list(runs)
     tally, seen = Tally(), _Seen()
     kinds = _kinds(every)
     with home.replaced(directory, TARGET) as part:
-        writer = _Writer()
         for run in every:
             path = _path(part, run)
             path.parent.mkdir(parents=True)
@@ -51,7 +51,7 @@ def write(directory: Path, runs: Iterable[Run]) -> Tally:
             writer.append(_path(part, run), [_finals(writer, run, seen.split)])
         if every:
             begun = seen.begun if math.isfinite(seen.begun) else 0.0
-            writer.create(part / _file(begun), begun, [_experiment(every, kinds, seen, begun)])
+            writer.create(part / _file(begun), begun, [_experiment(writer, every, kinds, seen, begun)])
     return tally
 
 
@@ -137,8 +137,7 @@ def _finals(writer: _Writer, run: Run, split: set[str]) -> Any:
     return writer.scalars(run.ended or run.started or 0.0, 0, values)
 
 
-def _experiment(runs: Sequence[Run], kinds: dict[str, str], seen: _Seen, begun: float) -> Any:
-    writer = _Writer()
+def _experiment(writer: _Writer, runs: Sequence[Run], kinds: dict[str, str], seen: _Seen, begun: float) -> Any:
     given = [_given(run, kinds) for run in runs]
     infos = [_info(writer, name, kind, [each[name] for each in given if name in each]) for name, kind in kinds.items()]
     tags = [FINAL + name if name in seen.split else name for name in seen.names]
@@ -190,6 +189,7 @@ def _kind(value: Any) -> str:
 
 def _given(run: Run, kinds: dict[str, str]) -> Values:
     """A run's hyperparameters, each as its type; one that only other sweeps vary has its fixed value."""
+    as_kind: dict[str, Callable[[Any], Any]]
     as_kind = {"number": number, "bool": bool, "text": lambda value: text(value)[:LONGEST]}
     return {name: as_kind[kind](run.config[name]) for name, kind in kinds.items() if name in run.config}
 

@@ -1,8 +1,8 @@
 """Runs -> offline runs of W&B, DIR/wandb/offline-run-TIME-KEY/run-KEY.wandb, as `wandb sync` takes them.
 
-The file is what W&B's own client writes offline: messages of its protocol, which the `wandb` package defines, in the log
-format of LevelDB. Its client would start a server for each export, take its own clock for a run's, and 60 ms a run; W&B
-must go on taking what its older versions wrote. Nothing here can reach the network.
+The file is what W&B's own client writes offline: messages of its protocol, which the `wandb` package defines, in the
+log format of LevelDB. Its client would start a server, take its own clock for a run's, and 60 ms for each; and W&B must
+go on taking what its older versions wrote. Nothing here can reach the network.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resweep.errors import ExportError, disk_errors
 from resweep.export import home, quiet
-from resweep.export.run import Run, Tally, number, text, whole
+from resweep.export.run import Run, Tally, number, text, unlike, whole
 from resweep.metrics import Curve
 
 TARGET = "wandb"
@@ -26,24 +27,25 @@ HEADER = b":W&B" + struct.pack("<HB", 0xBEE1, 0)
 BLOCK = 32768
 HEAD = struct.Struct("<IHB")  # a piece's checksum, length, and place in its record
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+LONGEST_PROJECT = 128  # characters, W&B's own limit
 FAILED = 1  # the exit status of a run that has none of its own
 
 
 def write(directory: Path, runs: Iterable[Run], project: str) -> Tally:
-    """Write an offline run for each run into `directory`; one that would be the same is left alone, and known as sent."""
+    """Write an offline run for each run into `directory`; one that would be the same is left alone, sent or not."""
     messages = _messages()
+    called = unlike([project], allowed="_-. ", longest=LONGEST_PROJECT)[project]
     tally = Tally()
     home.prepare(directory, TARGET)
     with disk_errors(directory):
         there = _there(directory / "wandb")
         for run in runs:
             path = directory / "wandb" / f"offline-run-{_moment(run)}-{run.key}" / f"run-{run.key}.wandb"
-            content = HEADER + b"".join(_framed(_records(messages, run, text(project), tally)))
+            content = HEADER + b"".join(_framed(_records(messages, run, called, tally)))
             old = there.get(run.key)
-            if old not in (None, path.parent):  # its trial began anew
+            if old is not None and old != path.parent:  # its trial began anew
                 _remove(old, run)
-            changed = home.written(path, content, lambda synced=path.with_name(path.name + ".synced"): synced.unlink(missing_ok=True))
-            tally.count(old is not None, changed)
+            tally.count(old is not None, home.written(path, content, partial(_forget, path)))
     return tally
 
 
@@ -62,11 +64,18 @@ def _there(home_: Path) -> dict[str, Path]:
 
 
 def _remove(folder: Path, run: Run) -> None:
-    """Remove what we wrote of a run, and W&B's note that it was sent."""
-    for name in (f"run-{run.key}.wandb", f"run-{run.key}.wandb.synced"):
-        (folder / name).unlink(missing_ok=True)
+    """Remove what we wrote of a run."""
+    path = folder / f"run-{run.key}.wandb"
+    _forget(path)
+    path.unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
+
+
+def _forget(path: Path) -> None:
+    """Remove W&B's notes that a file was sent: what comes in its place was not."""
+    for ending in (".synced", ".syncstate"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _moment(run: Run) -> str:
@@ -142,7 +151,11 @@ def _rows(curves: Iterable[Curve], began: float) -> Iterator[dict[str, Any]]:
     ordered = sorted(together, key=lambda place: (place[1],) if one else (moments[place], *place))
     for count, place in enumerate(ordered):
         when = moments[place]
-        timed = {"_step": place[1] if one and ordered[0][1] >= 0 else count, "_timestamp": when, "_runtime": when - began}
+        timed = {
+            "_step": place[1] if one and ordered[0][1] >= 0 else count,
+            "_timestamp": when,
+            "_runtime": round(when - began, 3),
+        }
         yield {**together[place], **timed}
 
 

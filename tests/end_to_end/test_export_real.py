@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_allennlp_s_numbers_are_in_every_export(tmp_path: Path) -> None:
-    """Two real trials: TensorBoard's table and MLflow's store have the numbers of metrics.json, twice exported or once."""
+    """Two real trials, exported twice: TensorBoard's table and MLflow's store have the numbers of metrics.json once."""
     project = example(tmp_path / "my project")
     overrides = ["params.debug=true", "hyper.params.lr=[0.003]", "hyper.params.dropout=[0.25, 0.5]"]
     overrides += ["hyper.params.hidden_dim=[16]", "hyper.params.n_hidden_layers=[1]", "params.num_epochs=2"]

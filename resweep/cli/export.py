@@ -14,7 +14,6 @@ from resweep import gather, status, table
 from resweep.cli import project
 from resweep.export import home, live, run
 from resweep.export.run import Run, Tally
-from resweep.gather import Gathered
 from resweep.results import Row
 
 TARGETS = ("tensorboard", "wandb", "mlflow", "comet")
@@ -52,19 +51,16 @@ def export(
         called = called or run.project_name(root)
         left_out: Counter[str] = Counter()
         runs = run.runs(found, sorted(rows, key=lambda row: row.entry.number), called)
-        tally = _write(target, directory, _unlogged(found, runs, target, left_out, every), called)
+        runs = _unlogged(runs, target, left_out, every)
+        room = importlib.import_module(f"resweep.export.{target}")
+        further = table.shown_metrics(rows, found.options) if target == "tensorboard" else called
+        tally: Tally = room.write(directory, runs, further)
     _tell(tally, rows, left_out, target, directory)
     for line in _look(target, directory):
         click.echo(f"  {line}")
 
 
-def _write(target: str, directory: Path, runs: Iterator[Run], called: str) -> Tally:
-    room = importlib.import_module(f"resweep.export.{target}")
-    tally: Tally = room.write(directory, runs) if target == "tensorboard" else room.write(directory, runs, called)
-    return tally
-
-
-def _unlogged(found: Gathered, runs: Iterable[Run], target: str, left_out: Counter[str], every: bool) -> Iterator[Run]:
+def _unlogged(runs: Iterable[Run], target: str, left_out: Counter[str], every: bool) -> Iterator[Run]:
     """The runs that are not there yet by their training's own doing."""
     for each in runs:
         said = None if every else live.logged(each, target, each.facts.get("capsule", ""))
@@ -75,22 +71,27 @@ def _unlogged(found: Gathered, runs: Iterable[Run], target: str, left_out: Count
 
 
 def _tell(tally: Tally, rows: list[Row], left_out: Counter[str], target: str, directory: Path) -> None:
+    # what a directory that is written anew had before is not counted
     counts = [f"{tally.new} new", f"{tally.changed} changed", f"{tally.same} as before"]
     total = tally.new + tally.changed + tally.same
     click.echo(f"{directory}: {total} runs" + (f" ({', '.join(counts)})" if target != "tensorboard" else ""))
     waiting = sum(not run.begun(row) for row in rows)
     if waiting:
-        click.echo(f"  left out  {waiting} trials that have not been started")
+        click.echo(f"  left out  {_trials(waiting)} not started yet")
     if left_out:
         shown = ", ".join(left_out)
         click.echo(
-            f"  left out  {left_out.total()} trials that their training has logged to {target} itself "
+            f"  left out  {_trials(left_out.total())} that the training has logged to {target} itself "
             f"(found {shown}); --all exports them, too"
         )
     for note in tally.notes[:MOST_NOTES]:
         click.echo(f"resweep: {note}", err=True)
     if len(tally.notes) > MOST_NOTES:
         click.echo(f"resweep: and {len(tally.notes) - MOST_NOTES} more such", err=True)
+
+
+def _trials(count: int) -> str:
+    return f"{count} trial" + "s" * (count != 1)
 
 
 def _look(target: str, directory: Path) -> list[str]:

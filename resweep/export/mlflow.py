@@ -6,7 +6,6 @@ tags resweep.output and resweep.capsule say where they are.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -34,8 +33,6 @@ def write(directory: Path, runs: Iterable[Run], project: str) -> Tally:
     """Write the runs into the store in `directory`, which is made where there is none."""
     with quiet.surroundings("MLFLOW_", MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true"):
         tracking = _tracking()
-        for each in ("mlflow", "alembic"):  # they tell of every table that they make
-            logging.getLogger(each).setLevel(logging.ERROR)
         home.prepare(directory, TARGET)
         store = _Store(tracking, directory.resolve(), project)
         for run in runs:

@@ -21,7 +21,8 @@ from resweep.export.run import Run, Tally, Values, number, text, unlike, whole
 from resweep.metrics import Curve
 
 TARGET = "tensorboard"
-DISCRETE = 64  # values of a hyperparameter beyond which a list of them is no help
+DISCRETE = 9  # numbers up to which its page has a box to tick for each; beyond it wants from which to which
+LISTED = 64  # texts beyond which a list of them is no help
 LONGEST = 1000  # characters of a text that anybody reads in a table
 FINAL = "final/"
 
@@ -35,11 +36,14 @@ class _Seen:
     begun: float = math.inf
 
 
-def write(directory: Path, runs: Iterable[Run]) -> Tally:
-    """Write the runs into `directory`, in place of what an earlier export left there."""
+def write(directory: Path, runs: Iterable[Run], first: Sequence[str] = ()) -> Tally:
+    """Write the runs into `directory`, in place of what an earlier export left there.
+
+    `first` are the metrics that people see first: HParams shows five until they ask for others.
+    """
     writer = _Writer()
     every = list(runs)
-    tally, seen = Tally(), _Seen()
+    tally, seen = Tally(), _Seen(dict.fromkeys(name for name in first if any(name in run.summary for run in every)))
     kinds = _kinds(every)
     with home.replaced(directory, TARGET) as part:
         for run in every:
@@ -156,7 +160,7 @@ def _info(writer: _Writer, name: str, kind: str, values: list[Any]) -> Any:
     types = {"number": "DATA_TYPE_FLOAT64", "bool": "DATA_TYPE_BOOL", "text": "DATA_TYPE_STRING"}
     info = writer.api.HParamInfo(name=name, type=getattr(writer.api, types[kind]))
     distinct = sorted(set(values))
-    if len(distinct) <= DISCRETE:
+    if len(distinct) <= (DISCRETE if kind == "number" else LISTED):
         info.domain_discrete.extend(distinct)
     elif kind == "number":
         info.domain_interval.min_value, info.domain_interval.max_value = distinct[0], distinct[-1]

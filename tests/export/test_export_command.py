@@ -26,7 +26,7 @@ def test_exports_are_written_and_the_next_step_is_named(swept: Project, tmp_path
     out = tmp_path / "an export"
     said = swept.resweep("export", "rnn", "--to", target, str(out)).ok().out
     assert f"{out}: 3 runs" in said
-    assert "1 trials that have not been started" in said
+    assert "1 trial not started yet" in said
     word = {
         "tensorboard": "tensorboard --logdir",
         "wandb": "wandb sync",
@@ -116,7 +116,7 @@ def test_what_the_training_logged_itself_is_left_out(swept: Project, tmp_path: P
         archive.writestr("experiment.json", "{}")
     said = swept.resweep("export", "rnn", "--to", target, str(tmp_path / "out")).ok().out
     assert ": 2 runs" in said
-    assert f"1 trials that their training has logged to {target} itself" in said
+    assert f"1 trial that the training has logged to {target} itself" in said
     assert "--all" in said
     assert ": 3 runs" in swept.resweep("export", "rnn", "--to", target, str(tmp_path / "out"), "--all").ok().out
     other = "comet" if target != "comet" else "wandb"

@@ -47,6 +47,19 @@ def test_tensorboard_reads_what_was_tried_and_what_came_out(swept: Project, tmp_
     assert values(groups[f"rnn/3-{entries[2].id}-0"]) == {"loss": 9.0}
 
 
+def test_many_numbers_have_a_range_and_the_wanted_metric_is_first(project: Project, tmp_path: Path) -> None:
+    """TensorBoard's page offers from which to which for more than nine numbers, and shows the first five metrics."""
+    project.write({"config/rnn.toml": "[hyper]\n" + f'"params.lr" = {[n / 10 for n in range(12)]}\n[params]\n'})
+    project.generate("--no-slurm-job").ok()
+    for entry in project.entries():
+        give(project, entry, {"a": 1.0, "b": 2.0})
+    tensorboard.write(tmp_path / "tb", runs(project), ["b", "never"])
+    experiment = Board(tmp_path / "tb").experiment
+    (info,) = experiment.hparam_infos
+    assert (info.domain_interval.min_value, info.domain_interval.max_value) == (0.0, 1.1)
+    assert [info.name.tag for info in experiment.metric_infos] == ["b", "a"]
+
+
 def test_curves_are_whole_once_with_their_times(swept: Project, tmp_path: Path) -> None:
     """Every point of a curve is there once, at its step."""
     tensorboard.write(tmp_path / "tb", runs(four(swept)))

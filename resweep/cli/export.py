@@ -100,9 +100,8 @@ def _look(target: str, directory: Path) -> list[str]:
     if target == "tensorboard":
         return [f"look at it  tensorboard --logdir {there}"]
     if target == "mlflow":
-        return [
-            f"look at it  mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{directory.resolve()}/mlflow.db')}"
-        ]
+        store = shlex.quote(f"sqlite:///{directory.resolve()}/mlflow.db")
+        return [f"look at it  mlflow ui --backend-store-uri {store}    (its page needs all of it: pip install mlflow)"]
     if target == "wandb":
         return [f"send it  wandb sync {there}/wandb"]
     return [f"send it  comet upload {there}/*.zip"]

@@ -208,7 +208,7 @@ def _same(one: float, other: float) -> bool:
 
 def _status(writer: _Writer, state: str) -> int:
     """TensorBoard has no word for what was stopped or lost."""
-    names = {"finished": "STATUS_SUCCESS", "failed": "STATUS_FAILURE", "running": "STATUS_RUNNING"}
+    names = {"finished": "STATUS_SUCCESS", "failed": "STATUS_FAILURE"}
     status: int = getattr(writer.api, names.get(state, "STATUS_UNKNOWN"))
     return status
 

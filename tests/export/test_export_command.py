@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from exported import four, give, no_network
+from exported import Board, Store, four, give, no_network, runs
 from small_project import SWEEP, Project
 
 from resweep.errors import DiskError, ExportError
@@ -202,3 +205,26 @@ def test_nothing_asks_the_network(swept: Project, tmp_path: Path, target: str) -
     assert done.stderr == ""
     assert not (tmp_path / "home" / "asked").exists(), (tmp_path / "home" / "asked").read_text()
     assert {path.name for path in (tmp_path / "home").iterdir()} <= {"sitecustomize.py", "__pycache__"}
+
+
+def test_a_trial_that_runs_has_no_end(swept: Project, tmp_path: Path) -> None:
+    """A running trial has its points so far, and no end; exported again when it has ended, it has, and is the same."""
+    give(swept, swept.entries()[0], {"a": 1}, [{"step": 1, "a": 1.0}])
+    (ended,) = runs(swept)
+    running = replace(ended, state="running", ended=None, summary={})
+    for run, target in itertools.product((running, ended), TARGETS):
+        room = importlib.import_module(f"resweep.export.{target}")
+        room.write(tmp_path / target, [run], "p" if target != "tensorboard" else ())
+        if run is running and target == "tensorboard":
+            (session,) = Board(tmp_path / target).groups[0].sessions
+            assert (session.status, session.end_time_secs) == (0, 0)
+        if run is running and target == "mlflow":
+            (stored,) = Store(tmp_path / target).runs().values()
+            assert (stored.info.status, stored.info.end_time, stored.data.metrics) == ("RUNNING", None, {"a": 1.0})
+            first = stored.info.run_id
+    (session,) = Board(tmp_path / "tensorboard").groups[0].sessions
+    assert session.status == 1
+    (stored,) = Store(tmp_path / "mlflow").runs(deleted=True).values()
+    assert (stored.info.status, stored.info.end_time) == ("FINISHED", ended.ended * 1000)
+    assert stored.info.run_id == first
+    assert len(list((tmp_path / "wandb" / "wandb").iterdir())) == len(list((tmp_path / "comet").glob("*.zip"))) == 1

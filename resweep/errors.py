@@ -8,6 +8,7 @@ ResweepError            one line for stderr, exit status 2; anything else is a b
 ├── TrialError          a trial or sweep that cannot be found, or is not what it says
 ├── SlurmError          Slurm is not there, does not answer, or refuses
 ├── ArchiveError        an archive that is damaged, was not written by `pack`, or wants more than it may
+├── ExportError         a place to export to that is not ours, or what another tool lacks
 └── DiskError           the disk is full, read-only, or says no
 """
 
@@ -57,6 +58,10 @@ class SlurmError(ResweepError):
 
 class ArchiveError(ResweepError):
     """An archive is damaged, was not written by `pack`, or wants more than it may."""
+
+
+class ExportError(ResweepError):
+    """What was asked to be exported cannot go where it was asked to, or the package that writes it is missing."""
 
 
 class DiskError(ResweepError):

@@ -8,11 +8,12 @@ from typing import Any
 
 EXTRA = "pip install 'resweep[tensorboard]'"
 
-Scalars = dict[str, list[tuple[float, float]]]
+# by name: step, value, and when it was written, in seconds since 1970
+Scalars = dict[str, list[tuple[float, float, float]]]
 
 
 def scalars(files: Sequence[str], name: Callable[[str, str], str], running: bool) -> tuple[Scalars, list[str]]:
-    """By name, step and value of every scalar in `files`, as they were written, and what could not be read.
+    """By name, step, value and time of every scalar in `files`, as they were written, and what could not be read.
 
     `name` makes the name of a file's path and a tag. The end of a file that is still written may be torn.
     """
@@ -29,7 +30,7 @@ def scalars(files: Sequence[str], name: Callable[[str, str], str], running: bool
                 for value in event.summary.value:
                     scalar = _scalar(value)
                     if scalar is not None:
-                        found.setdefault(name(path, value.tag), []).append((event.step, scalar))
+                        found.setdefault(name(path, value.tag), []).append((event.step, scalar, event.wall_time))
         # tensorboard's errors and protobuf's have no other base class; what came before the damage counts
         except Exception as error:
             problems.append(f"{os.path.basename(path)} cannot be read to its end ({_first_line(error)})")

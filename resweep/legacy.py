@@ -79,12 +79,11 @@ def directory(paths: SweepPaths, path: Path, header: dict[str, Any]) -> str:
     return said
 
 
-def output(paths: SweepPaths, row: Row) -> metrics.Output:
-    """Where the numbers of a row's trial are, for its history."""
-    entry = row.entry
-    beside = paths.directory / entry.id / str(entry.trial) / f"{entry.id}.toml"
-    path = beside if beside.is_file() else paths.directory / entry.id / f"{entry.id}.toml"
-    return metrics.Output(output_of(paths, path))
+def where(paths: SweepPaths, entry: Entry) -> metrics.Output:
+    """Where the numbers of a trial are, for its history. Nothing says where its log is."""
+    home = paths.directory / entry.id
+    beside = home / str(entry.trial) / f"{entry.id}.toml"
+    return metrics.Output(output_of(paths, beside if beside.is_file() else home / f"{entry.id}.toml"))
 
 
 def output_of(paths: SweepPaths, path: Path) -> str:

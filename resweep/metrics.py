@@ -47,12 +47,17 @@ class Reading:
 
 @dataclass(frozen=True, repr=False)
 class Curve:
-    """One metric over time: `values` at `steps`, which count what `axis` says: step, epoch, line, ..."""
+    """One metric over time: `values` at `steps`, which count what `axis` says: step, epoch, line, ...
+
+    `times` says when each was measured, in seconds since 1970: for TensorBoard's what the file says, for an epoch when
+    its file was written; empty where nothing says.
+    """
 
     name: str
     axis: str
     steps: tuple[float, ...]
     values: tuple[float, ...]
+    times: tuple[float, ...] = ()
 
     @property
     def part(self) -> str:
@@ -155,9 +160,11 @@ def apart(name: str) -> tuple[str, str]:
     return sources.PART[found[1].lower()], rest or name
 
 
-def _curve(name: str, points: list[tuple[str, float, float]]) -> Curve:
+def _curve(name: str, points: list[tuple[str, float, float, float | None]]) -> Curve:
     """Points as one curve; where a training that resumed wrote a step again, what it wrote last counts."""
     axis = points[0][0]
-    latest = {place: value for _, place, value in points}
+    latest = {place: (value, when) for _, place, value, when in points}
     steps = sorted(latest)
-    return Curve(name, axis, tuple(steps), tuple(latest[step] for step in steps))
+    times = [when for _, when in map(latest.__getitem__, steps) if when is not None]
+    values = tuple(latest[step][0] for step in steps)
+    return Curve(name, axis, tuple(steps), values, tuple(times) if len(times) == len(steps) else ())

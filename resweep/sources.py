@@ -25,8 +25,8 @@ Values = dict[str, Any]
 Problems = list[str]
 
 
-# by name: the axis and its place, and the value, as they were written
-Points = dict[str, list[tuple[str, float, float]]]
+# by name: the axis and its place, the value, and when it was measured if that is known, as they were written
+Points = dict[str, list[tuple[str, float, float, float | None]]]
 
 
 def nobody(_: str) -> None:
@@ -115,7 +115,7 @@ def epochs(output: Output, look: Look) -> tuple[Points, Problems]:
     for epoch, path in reversed(files):
         found, wrong = table(path, look)
         problems += [] if output.running else wrong
-        _add(points, found or {}, "epoch", epoch)
+        _add(points, found or {}, "epoch", epoch, _modified(path))
     return points, problems
 
 
@@ -238,7 +238,7 @@ def _add_match(points: Points, match: re.Match[str]) -> Problems:
     axis = next((key for key in STEPS if key in values), None)
     for name in values.keys() - set(STEPS):
         place = values[axis] if axis else len(points.get(name, ())) + 1
-        points.setdefault(name, []).append((axis or "line", place, values[name]))
+        points.setdefault(name, []).append((axis or "line", place, values[name], None))
     return problems
 
 
@@ -251,10 +251,18 @@ def _parsed(text: str) -> float:
         return float(text)
 
 
-def _add(points: Points, values: Values, axis: str, place: float) -> None:
+def _add(points: Points, values: Values, axis: str, place: float, when: float | None = None) -> None:
     for name, value in values.items():
         if name not in STEPS and number(value):
-            points.setdefault(name, []).append((axis, place, value))
+            points.setdefault(name, []).append((axis, place, value, when))
+
+
+def _modified(path: str) -> float | None:
+    """When a file was written last; None when it has gone."""
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return None
 
 
 def last(found: tuple[Points, Problems]) -> tuple[Values, Problems]:

@@ -124,6 +124,18 @@ def test_only_the_command_line_knows_the_room_of_proof() -> None:
         assert "proof" not in knows(room) or room.partition(".")[0] in ("cli", "proof"), room
 
 
+def test_exports_rest_on_reading_alone() -> None:
+    """What is exported is what `results` reads; only the command line knows of it, and no target knows another."""
+    targets = {"export.tensorboard", "export.wandb", "export.mlflow", "export.comet"}
+    assert targets <= set(ROOMS)
+    for room in ROOMS:
+        if room.startswith("export."):
+            assert not knows(room) & {*WRITING, "cli", "proof", "foreign"}, room
+            assert not ROOMS[room] & targets, room
+        else:
+            assert "export" not in knows(room) or room.startswith("cli."), room
+
+
 def test_no_two_rooms_need_each_other() -> None:
     """Imports form no circle."""
     order = list(graphlib.TopologicalSorter(ROOMS).static_order())

@@ -16,7 +16,10 @@ from resweep.errors import counted
 _MORE_THAN_ONE = (
     "names {len(entries)} trials",
     "found {len(entries)} trials",
-    "found {len(wanted):,} trials",
+    "found {count:,} trials",
+    "the last {self._failures} trials",
+    "of {len(ranked)} trials are drawn",
+    "of {len(trials)} trials have no",
     "holds {len(entries)} such trials",
     "{REPEATS} finished trials",
     "{plan.files:,} files",

@@ -29,8 +29,9 @@ SECTIONS = {
         "exec": "Run another command with a finished trial's frozen code.",
         "promote": "Make a new sweep of one trial: more seeds, more data.",
     },
-    "For a paper": {
+    "For papers and other tools": {
         "plot": "Draw a figure of sweeps, as PDF, PNG or SVG.",
+        "export": "Write trials as runs of TensorBoard, W&B, MLflow or Comet.",
     },
     "Proof": {
         "verify": "Check every byte of trials, or of an archive, against what was written.",

@@ -21,7 +21,7 @@ def run(paths: SweepPaths, asked: Sweep, options: Options) -> int:
 
     check(asked)
     with disk_errors(paths.root):
-        at_a_time = "one trial at a time" if options.jobs == 1 else f"{options.jobs} trials at a time"
+        at_a_time = "one at a time" if options.jobs == 1 else f"{options.jobs} at a time"
         click.echo(
             f"{paths.name}: searches {counted(asked.search.n, 'point')} ({asked.search.method}); here, {at_a_time}"
         )

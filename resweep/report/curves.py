@@ -19,7 +19,7 @@ def history(found: Gathered, row: Row) -> History:
     paths = found.paths(row)
     definition = found.definitions.get(row.sweep)
     if definition is None:
-        return metrics.history(legacy.output(paths, row))
+        return metrics.history(legacy.where(paths, row.entry))
     return metrics.history(results.where(paths, row), definition.results.pattern)
 
 

@@ -123,7 +123,7 @@ class Search:
         running = [each for each in trials if each.state.name == "RUNNING"]
         if len(ended) + len(running) >= self._asked.search.n:
             if len(running) > len(self._active) and "SLURM_JOB_ID" in os.environ:
-                self._close(f"{len(running)} trials run, the last ones; this worker has nothing to do")
+                self._close(f"the last points run ({len(running)}); this worker has nothing to do")
                 return None
             return None
         return self._ask(trials)

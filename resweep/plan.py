@@ -46,7 +46,8 @@ class Plan:
         """A short line, for a notebook."""
         new, kept, orphaned = (len(trials) for trials in (self.new, self.kept, self.orphaned))
         if self.search.learns:
-            return f"<{self.paths.name}: a search of {counted(self.search.n, 'point')}, {counted(kept, 'trial')} kept, {orphaned} orphaned>"
+            asked = counted(self.search.n, "point")
+            return f"<{self.paths.name}: a search of {asked}, {counted(kept, 'trial')} kept, {orphaned} orphaned>"
         return f"<{self.paths.name}: {new} new, {kept} kept, {orphaned} orphaned>"
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, disk, engine, metrics, results, space, status, table
+from resweep import attempt, disk, engine, metrics, results, space, status, table, trial
 from resweep.choices import Choices
 from resweep.errors import ConfigError
 from resweep.index import Entry
@@ -155,7 +155,9 @@ class Search:
 
     def _ask(self, trials: list[FrozenTrial]) -> Entry | None:
         """Ask Optuna until it names a point that nobody has tried. One that has a result gets the same once more."""
-        known = {each.user_attrs[TRIAL]["id"]: each for each in trials if TRIAL in each.user_attrs}
+        ours = [(each.user_attrs[TRIAL], each) for each in trials if TRIAL in each.user_attrs]
+        known = {own["id"]: each for own, each in ours}
+        tried = {trial.canonical(own["point"]): each for own, each in ours}
         for tries in range(MOST):
             if self._choices.size and len(known) >= self._choices.size:
                 break
@@ -164,8 +166,10 @@ class Search:
             if self._choices.excluded(point):
                 self._study.tell(asked, state=_state("FAIL"))
                 continue
-            wanted = self._maker.identify(point)
-            twin = known.get(wanted[0].entry.id)
+            # most points that come up again are known without filling the template
+            twin = tried.get(trial.canonical(point))
+            wanted = [] if twin else self._maker.identify(point)
+            twin = twin or known.get(wanted[0].entry.id)
             if twin is not None:
                 self._repeat(asked, twin)
                 continue

@@ -59,26 +59,23 @@ def test_one_worker_asks_exactly_what_optuna_alone_asks(project: Project, space:
 
 def test_a_search_of_recorded_results_asks_what_optuna_alone_asks(project: Project) -> None:
     """On a table of real trainings, where points come up again; those are told of once more, and run once."""
-    recorded = json.loads((Path(__file__).parent / "recorded.json").read_text())
-    table = {tuple(row["values"]): row["best"] for row in recorded["rows"]}
-    keys = recorded["keys"]
-    lists = {key: sorted({values[n] for values in table}) for n, key in enumerate(keys)}
+    recorded = json.loads((Path(__file__).parent / "recorded.json").read_text("utf-8"))
+    missed = [1 - max(row["validation_accuracy"]) for row in recorded["rows"]]
     write = f"""
-table = {[[list(values), best] for values, best in table.items()]}
-(best,) = [best for values, best in table if values == filled["x"][:{len(keys)}]]
 with open(os.path.join(output, "metrics.json"), "w") as file:
-    json.dump({{"value": best}}, file)
+    json.dump({{"value": {missed}[filled["x"][0]]}}, file)
 """
-    names = "xyzuvw"[: len(keys)]
-    space = "[hyper]\n" + "".join(f'"params.{n}" = {lists[key]}\n' for n, key in zip(names, keys, strict=True))
-    searched(project, 20, space, train=write)
+    numbers = list(range(len(missed)))
+    searched(project, 20, f'[hyper]\n"params.x" = {numbers}\n[params]\nkind = "recorded"\n', train=write)
     work(project)
-    choices = {n: optuna.distributions.CategoricalDistribution(lists[key]) for n, key in zip(names, keys, strict=True)}
-    asked = alone(lambda p: table[tuple(p[n] for n in names)], choices, 60)
+    choices = {"x": optuna.distributions.CategoricalDistribution(numbers)}
+    asked = alone(lambda point: missed[point["x"]], choices, 200)
     once = list(dict.fromkeys(asked))[:20]
-    assert points(project, *sorted(names)) == once
-    told = [trial for trial in journal(project) if "repeats" in trial.user_attrs]
-    assert len(told) == len(asked[: asked.index(once[-1])]) + 1 - 20
+    assert points(project, "x") == once
+    until = asked[: asked.index(once[-1]) + 1]
+    assert len(until) > 20, "some come up again"
+    told = [trial for trial in journal(project) if trial.state.name == "COMPLETE"]
+    assert [(trial.params["params.x"],) for trial in told] == until
 
 
 def test_eight_workers_finish_exactly_n(project: Project) -> None:

@@ -108,7 +108,7 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
 def _try(asked: Sweep, template: Template) -> None:
     """Find now what a worker would stumble over: a template that refuses its parameters, a default out of range."""
     definition.fill(asked, template, space.probes(asked))
-    found = Choices(asked.hyper)
+    found = Choices(asked.hyper, space.default(asked))
     if asked.hyper.include_default and found.params(space.default(asked)) is None:
         raise ConfigError(
             f"{asked.where}: hyper.include_default: the values of the file ({described(space.default(asked))}) are not "

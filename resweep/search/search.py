@@ -72,7 +72,7 @@ class Search:
         self.counted = 0
         with disk.asking(paths):
             self._maker = Maker(paths, asked)
-            self._choices = Choices(asked.hyper)
+            self._choices = Choices(asked.hyper, space.default(asked))
             self._journal = self._begin()
             self._study = self._journal.study
 

@@ -175,8 +175,8 @@ def _range(kinds: Any, asked: Distribution) -> BaseDistribution:
     if whole:
         return kinds.IntDistribution(one, one + (other - one) // asked.step * asked.step, step=asked.step)  # type: ignore[no-any-return]
     if asked.step:
-        first, last, step = (Decimal(repr(each)) for each in (low, high, float(asked.step)))
-        return kinds.FloatDistribution(low, float(first + (last - first) // step * step), step=float(step))  # type: ignore[no-any-return]
+        first, last, width = (Decimal(repr(each)) for each in (low, high, float(asked.step)))
+        return kinds.FloatDistribution(low, float(first + (last - first) // width * width), step=float(width))  # type: ignore[no-any-return]
     return kinds.FloatDistribution(low, high, log=asked.kind == "loguniform")  # type: ignore[no-any-return]
 
 

@@ -25,6 +25,8 @@ PURE = (
     "forms",
     "axes",
     "strategy",
+    "engine",
+    "choices",
     "sweep",
     "draw",
     "space",
@@ -118,6 +120,13 @@ def test_only_the_command_line_knows_the_room_of_proof() -> None:
     """What is proved rests on both branches, and nothing rests on it."""
     for room in ROOMS:
         assert "proof" not in knows(room) or room.partition(".")[0] in ("cli", "proof"), room
+
+
+def test_only_the_command_line_knows_the_room_of_search() -> None:
+    """A search rests on both branches, too; a training that logs a line knows nothing of the tool."""
+    for room in ROOMS:
+        assert "search" not in knows(room) or room.partition(".")[0] in ("cli", "search"), room
+    assert not ROOMS["measured"]
 
 
 def test_no_two_rooms_need_each_other() -> None:

@@ -341,7 +341,7 @@ class Search:
     def line(self) -> str:
         """How far the search is, for the live view: of all workers."""
         pruned = f", {self._pruned_points} pruned" if self._pruned_points else ""
-        best = f", best {self._asked.results.metric} {self._best}" if self._best else ""
+        best = f", best {self._best}" if self._best else ""
         return f"{self.counted} of {self._asked.search.n} points{pruned}{best}"
 
     @property
@@ -352,7 +352,7 @@ class Search:
         best = max(complete, key=lambda each: self._sign * float(each.value or 0), default=None)
         if best is not None:
             entry = self._maker.list.entries.get(TrialName(best.user_attrs[TRIAL]["id"], 0))
-            self._best = f"{best.value:.4g}" + (f" #{entry.number}" if entry else "")
+            self._best = f"{best.value:.4g}" + (f" (#{entry.number})" if entry else "")
         return best
 
 

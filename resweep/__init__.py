@@ -1,9 +1,10 @@
-"""resweep: reproducible sweeps with nothing but files. What a notebook needs is here; all else is the command line."""
+"""resweep: reproducible sweeps with nothing but files. What notebooks and trainings need; else the command line."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resweep.errors import ResweepError as ResweepError
+    from resweep.measured import log as log
     from resweep.metrics import Curve as Curve
     from resweep.metrics import History as History
     from resweep.notebook import generate as generate
@@ -31,6 +32,7 @@ _ROOMS = {
     "Trial": ("opened.trial", "Trial"),
     "Trials": ("opened.trials", "Trials"),
     "generate": ("notebook", "generate"),
+    "log": ("measured", "log"),
     "open": ("opened.sweep", "open_sweeps"),
 }
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Trials",
     "__version__",
     "generate",
+    "log",
     "open",
 ]
 
@@ -53,13 +56,14 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Import what is asked for when it is asked for: the command line imports this package, too."""
     if name in _ROOMS:
-        import importlib
+        from importlib import import_module
 
         room, own = _ROOMS[name]
-        return getattr(importlib.import_module(f"resweep.{room}"), own)
+        found = globals()[name] = getattr(import_module(f"resweep.{room}"), own)
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """What a notebook offers to complete."""
-    return sorted((*globals(), *_ROOMS))
+    return sorted({*globals(), *_ROOMS})

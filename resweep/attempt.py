@@ -54,6 +54,7 @@ MODEL_ROOT = ("model", "generated")
 HEARTBEAT_SECONDS = 30.0  # between two signs of life of a running attempt
 STALE_SECONDS = 300.0  # without one for so long, an attempt on another host is lost
 GRACE_SECONDS = 10.0  # between TERM and KILL
+OUTPUT_VARIABLE = "RESWEEP_OUTPUT"  # where an attempt's training writes
 NEXT = "RESWEEP_NEXT_ATTEMPT"  # the number that a task of Slurm's has decided on: that one, or none
 PRUNE = "prune.json"  # in an attempt: why it is stopped early, written before the signal that stops it
 BUSY = 75  # sysexits' EX_TEMPFAIL
@@ -288,6 +289,7 @@ def execute(
     toml = os.path.join(directory, manifest["id"] + ".toml")
     _write(toml, attempt_toml(capsule, manifest["id"], toml, os.path.join(directory, OUTPUT)))
     env = environment(capsule, manifest, directory, record["attempt"], data)
+    env[OUTPUT_VARIABLE] = os.path.join(directory, OUTPUT)
     if record["resumed"]:
         env["RESWEEP_RESUMED"] = str(record["resumed"])
     watch = _room("surroundings").Watch(capsule, directory, _text("witness"))
@@ -377,6 +379,7 @@ def environment(capsule: str, manifest: Record, directory: str, number: int, dat
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     env["PYTHONHASHSEED"] = "0"  # the order of sets of strings must not differ between two runs
     env.pop("PYTHONSAFEPATH", None)
+    env.pop(OUTPUT_VARIABLE, None)  # of an attempt that this one is started by
     for name in THREAD_VARIABLES:
         env[name] = str(manifest["threads"])
     env["RESWEEP_PYTHON"] = python

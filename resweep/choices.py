@@ -74,10 +74,12 @@ class Parameter:
 
 
 class Choices:
-    """The space of a search."""
+    """The space of a search. `fixed` has the values that swept keys have in a table that does not name them."""
 
-    def __init__(self, hyper: Hyper) -> None:
+    def __init__(self, hyper: Hyper, fixed: Mapping[str, Any] | None = None) -> None:
         self._branches = hyper.branches
+        self._keys = hyper.keys
+        self._fixed = fixed or {}
         self._parameters = _parameters(hyper.branches)
 
     def suggest(self, asked: Trial) -> Point:
@@ -101,7 +103,7 @@ class Choices:
         """
         for number, (branch, parameters) in enumerate(zip(self._branches, self._parameters, strict=True), 1):
             found = [parameter.suggestion(point) for parameter in parameters]
-            if not all(inside for inside, _ in found) or branch.excluded(point):
+            if not all(inside for inside, _ in found) or branch.excluded(point) or not self._fits(branch, point):
                 continue
             params = {each.name: value for each, (_, value) in zip(parameters, found, strict=True)}
             distributions = {each.name: each.distribution for each in parameters}
@@ -111,6 +113,11 @@ class Choices:
                 distributions[TABLE] = engine.optuna().distributions.CategoricalDistribution(choices)
             return params, distributions
         return None
+
+    def _fits(self, branch: Branch, point: Mapping[str, Any]) -> bool:
+        """Whether what else the point has of the swept values is what the table would give it."""
+        others = [key for key in self._keys if key in point and key not in branch.keys]
+        return all(key in self._fixed and _same(self._fixed[key], point[key]) for key in others)
 
     @cached_property
     def size(self) -> int:
@@ -168,8 +175,8 @@ def _range(kinds: Any, asked: Distribution) -> BaseDistribution:
     if whole:
         return kinds.IntDistribution(one, one + (other - one) // asked.step * asked.step, step=asked.step)  # type: ignore[no-any-return]
     if asked.step:
-        steps = math.floor((high - low) / asked.step + 1e-9)
-        return kinds.FloatDistribution(low, low + steps * asked.step, step=asked.step)  # type: ignore[no-any-return]
+        first, last, width = (Decimal(repr(each)) for each in (low, high, float(asked.step)))
+        return kinds.FloatDistribution(low, float(first + (last - first) // width * width), step=float(width))  # type: ignore[no-any-return]
     return kinds.FloatDistribution(low, high, log=asked.kind == "loguniform")  # type: ignore[no-any-return]
 
 

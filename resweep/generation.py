@@ -87,6 +87,7 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
         filled = definition.fill(asked, template, every)
         if asked.search.learns:
             _try(asked, template)
+            _check_origins(paths, asked)
         cache = Cache(str(paths.data_cache))
         listing = definition.read_data(paths.root, asked, cache)
         frozen = definition.freeze(paths, asked, template, build.snapshot(), train, listing)
@@ -108,12 +109,19 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
 def _try(asked: Sweep, template: Template) -> None:
     """Find now what a worker would stumble over: a template that refuses its parameters, a default out of range."""
     definition.fill(asked, template, space.probes(asked))
-    found = Choices(asked.hyper)
+    found = Choices(asked.hyper, space.default(asked))
     if asked.hyper.include_default and found.params(space.default(asked)) is None:
         raise ConfigError(
             f"{asked.where}: hyper.include_default: the values of the file ({described(space.default(asked))}) are not "
             "among what is searched; widen the ranges and lists, or take it out"
         )
+
+
+def _check_origins(paths: SweepPaths, asked: Sweep) -> None:
+    """Refuse to begin with the trials of a sweep that there is not; those of this one may yet come."""
+    for name in asked.search.start_from:
+        if name != paths.name and not SweepPaths(paths.root, name).directory.is_dir():
+            raise ConfigError(f"{asked.where}: search.start_from: found {name!r}, which is no sweep of this project")
 
 
 def _write(

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from resweep import events
+from resweep.measured import LINES
 from resweep.sweep import STEPS
 from resweep.trial import METRICS
 
-LINES = "metrics.jsonl"
 # directories of event files whose names say what was measured on; also words in the names of metrics
 PARTS = {"train": "training train", "validation": "validation valid val dev eval", "test": "test"}
 PART = {word: part for part, words in PARTS.items() for word in words.split()}

@@ -11,7 +11,8 @@ stop_after = { value = 0.95, hours = 8, without_improvement = 30 }    whichever 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -87,7 +88,7 @@ class Search:
         """What a generation keeps of it; None for a plain grid. What is left out has its default."""
         if self == Search():
             return None
-        own = {key: value for key, value in asdict(self).items() if value != getattr(Search(), key)}
+        own = {key: value for key, value in vars(self).items() if value != getattr(Search(), key)}
         if self.stop_after != StopAfter():
             own["stop_after"] = {key: value for key, value in asdict(self.stop_after).items() if value is not None}
         if self.stop is not None:
@@ -119,8 +120,14 @@ def _method(reader: _Reader, table: Table) -> str:
     by_class = {name.lower(): own for own, name in SAMPLERS.items()}
     known = {**dict.fromkeys((*FIXED, *SAMPLERS)), **by_class}
     if not isinstance(value, str) or value.lower() not in known:
-        raise reader.wrong("search.method", value, "one of " + ", ".join((*FIXED, *SAMPLERS)))
+        raise reader.wrong("search.method", value, "one of " + ", ".join((*FIXED, *SAMPLERS)) + _close(value, known))
     return by_class.get(value.lower(), value.lower())
+
+
+def _close(value: object, known: Collection[str]) -> str:
+    """What was perhaps meant."""
+    found = difflib.get_close_matches(value.lower(), known, 1) if isinstance(value, str) else []
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _check_points(reader: _Reader, method: str, n: int, table: Table, hyper: Hyper) -> None:
@@ -156,6 +163,8 @@ def _check_axis(reader: _Reader, method: str, name: str, values: object) -> None
     place = f"{reader.where}: hyper.{name}"
     if not isinstance(values, Distribution):
         return
+    if values.weights:
+        raise ConfigError(f'{place}: found weights, which only method = "random" heeds, expected a list of values')
     if method == "bruteforce" and values.kind not in ("choice", "randint") and not values.step:
         raise ConfigError(
             f"{place}: found {values.kind}, which has no end of values, expected lists or steps for method = "
@@ -180,9 +189,13 @@ def _stop(reader: _Reader, table: Table) -> StopRule | None:
     words = reader.table("search.stop", table["stop"])
     if "method" not in words:
         raise ConfigError(f"{reader.where}: search.stop.method: is missing, expected one of {', '.join(PRUNERS)}")
-    method = reader.choice(words, "search.stop.method", tuple(PRUNERS))
+    method = words["method"]
+    by_class = {name.lower(): own for own, name in PRUNERS.items()}
+    known = {**dict.fromkeys(PRUNERS), **by_class}
+    if not isinstance(method, str) or method.lower() not in known:
+        raise reader.wrong("search.stop.method", method, "one of " + ", ".join(PRUNERS) + _close(method, known))
     return StopRule(
-        method=method or "",
+        method=by_class.get(method.lower(), method.lower()),
         metric=reader.text(words, "search.stop.metric"),
         mode=reader.choice(words, "search.stop.mode", ("max", "min")),
         arguments={key: value for key, value in words.items() if key not in ("method", "metric", "mode")},

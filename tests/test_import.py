@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_project import Project
 
-from resweep import sweep
+from resweep import engine, sweep
 from resweep.foreign import allentune, reading, wandb
 from resweep.foreign.translation import Translation
 
@@ -79,12 +79,16 @@ def test_a_sweep_of_wandb_becomes_toml(project: Project) -> None:
             "params.layers": {"randint": [1, 4]},
             "params.optimizer.name": ["adam", "sgd"],
         },
-        "search": {"method": "random", "n": 50},
+        "search": {
+            "method": "random",
+            "n": 50,
+            "stop": {"method": "asha", "min_resource": 3, "reduction_factor": 3},
+        },
         "params": {"epochs": 10, "optimizer": {"eps": 1e-8, "name": "adam"}},
         "results": {"metric": "val_loss", "mode": "min"},
     }
     lost = [line.partition(": ")[0] for line in result.err.replace("resweep: sweep.yaml: ", "").splitlines()]
-    assert lost == ["learning-rate", "optimizer.beta", "program", "project", "early_terminate", "command"]
+    assert lost == ["learning-rate", "optimizer.beta", "program", "project", "command"]
     assert all(f"#   {line.removeprefix('resweep: sweep.yaml: ')}" in result.out for line in result.err.splitlines())
     taken = "function(learning_rate, batch_size, dropout, layers, epochs, optimizer) { lr: learning_rate }"
     project.write({"config/it.toml": result.out, "it.jsonnet": taken})
@@ -171,11 +175,83 @@ def test_a_grid_of_wandb_is_a_grid() -> None:
     assert "run_cap: a grid is whole" in said.lost[0]
 
 
-def test_bayes_is_drawn_at_random_and_said() -> None:
-    """With how many points, where nothing says so."""
-    said = wandb.translate({"method": "bayes", "parameters": {"x": {"min": 0.0, "max": 1.0}}}, "x.yaml")
-    assert loaded(said)["search"] == {"method": "random", "n": 100}
+METRIC = {"metric": {"name": "val_loss", "goal": "minimize"}}
+
+
+def test_bayes_becomes_a_search_that_learns() -> None:
+    """Of as many points as run_cap says, or as is said; chances and steps that Optuna does not take are lost."""
+    parameters = {
+        "x": {"min": 0.0, "max": 1.0},
+        "y": {"values": [1, 2], "probabilities": [0.5, 0.5]},
+        "z": {"distribution": "q_log_uniform_values", "min": 1, "max": 9, "q": 1},
+        "w": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.5},
+    }
+    said = wandb.translate({"method": "bayes", "run_cap": 7, "parameters": parameters, **METRIC}, "x.yaml")
+    tables = loaded(said)
+    assert tables["search"] == {"method": "tpe", "n": 7}
+    assert tables["results"] == {"metric": "val_loss", "mode": "min"}
+    assert tables["hyper"] == {
+        "params.x": {"uniform": [0.0, 1.0]},
+        "params.y": [1, 2],
+        "params.z": {"loguniform": [1, 9]},
+        "params.w": {"uniform": [0, 1], "step": 0.5},
+    }
+    assert [line.partition(":")[0] for line in said.lost] == ["method", "y.probabilities", "z.q"]
+    said = wandb.translate({"method": "bayes", "parameters": {"x": {"min": 0.0, "max": 1.0}}, **METRIC}, "x.yaml")
+    assert loaded(said)["search"] == {"method": "tpe", "n": 100}
     assert [line.partition(":")[0] for line in said.lost] == ["method", "run_cap"]
+
+
+def test_bayes_without_a_metric_is_drawn_at_random_and_said() -> None:
+    """Nothing can learn from nothing."""
+    said = wandb.translate({"method": "bayes", "run_cap": 9, "parameters": {"x": {"min": 0.0, "max": 1.0}}}, "x.yaml")
+    assert loaded(said)["search"] == {"method": "random", "n": 9}
+    assert said.lost == ["method: bayes names no metric, so points are drawn at random"]
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "bayes"])
+@pytest.mark.parametrize(
+    ("early", "stop", "says"),
+    [
+        ({"min_iter": 3}, {"min_resource": 3, "reduction_factor": 3}, ""),
+        ({"min_iter": 2, "eta": 4}, {"min_resource": 2, "reduction_factor": 4}, ""),
+        ({"max_iter": 27, "s": 2}, {"min_resource": 3, "reduction_factor": 3}, "first of its 2 brackets is at step 3"),
+        ({"max_iter": 4, "s": 9}, {"min_resource": 1, "reduction_factor": 3}, "is at step 1"),
+        ({"min_iter": 1, "max_iter": 9, "s": 2}, {"min_resource": 1, "reduction_factor": 3}, "are left out"),
+        ({"min_iter": 1, "strict": True}, {"min_resource": 1, "reduction_factor": 3}, "strict: is not known here"),
+        ({}, None, "neither min_iter nor max_iter and s"),
+        ({"max_iter": 27}, None, "neither min_iter nor max_iter and s"),
+        ({"min_iter": 0}, None, "found min_iter = 0"),
+        ({"min_iter": 1, "eta": 1}, None, "expected a whole number, 2 or more"),
+        ({"min_iter": 1, "eta": 2.5}, None, "found eta = 2.5"),
+        ({"min_iter": 1, "type": "envelope"}, None, "found 'envelope', expected hyperband"),
+    ],
+)
+def test_hyperband_becomes_successive_halving(method: str, early: Any, stop: Any, says: str) -> None:
+    """With the same first bracket and the same share that goes on; what Optuna's pruner has no argument for is said."""
+    parameters = {"x": {"values": [1, 2]}}
+    found = {"method": method, "run_cap": 2, "parameters": parameters, **METRIC}
+    said = wandb.translate({**found, "early_terminate": {"type": "hyperband", **early}}, "x.yaml")
+    text = said.text()
+    assert loaded(said).get("search", {}).get("stop") == (stop and {"method": "asha", **stop})
+    engine.check("x", sweep.parse(text, "x").search)
+    assert says in "; ".join(line for line in said.lost if line.startswith("early_terminate"))
+
+
+def test_early_termination_without_a_metric_is_said() -> None:
+    """There is nothing to judge a trial by."""
+    found = {"method": "grid", "parameters": {"x": {"values": [1]}}, "early_terminate": {"type": "hyperband"}}
+    assert "names no metric, so no trial is stopped early" in wandb.translate(found, "x.yaml").lost[0]
+
+
+def test_what_is_imported_generates_a_search(project: Project) -> None:
+    """As it stands, with a template of those parameters."""
+    names = "learning_rate, batch_size, dropout, layers, epochs, optimizer"
+    project.write({"sweep.yaml": WANDB.replace("method: random", "method: bayes")})
+    project.write({"it.jsonnet": f"function({names}) {{ x: [{names}] }}"})
+    project.resweep("import", "sweep.yaml", "-o", "config/it.toml").ok()
+    said = project.resweep("config/it.toml", "it.jsonnet", "it", "--no-slurm-job").ok().out
+    assert said.startswith("it: a search: 50 points, tpe; its workers write the trials")
 
 
 @pytest.mark.parametrize("name", ["a,b", "a b", "", "a..b", "é", "3", "a.b", "a-b"])
@@ -258,6 +334,10 @@ _sweep = st.fixed_dictionaries(
     optional={
         "method": st.sampled_from(["grid", "random", "bayes"]) | _any, "run_cap": _any,
         "metric": st.fixed_dictionaries({"name": _any}, optional={"goal": _any, "target": _any}) | _any, "name": _any,
+        "early_terminate": st.fixed_dictionaries(
+            {"type": st.just("hyperband") | _any},
+            optional={"min_iter": _number, "max_iter": _number, "s": _number, "eta": _number},
+        ) | _any,
     },
 )  # fmt: skip
 

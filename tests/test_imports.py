@@ -25,6 +25,8 @@ PURE = (
     "forms",
     "axes",
     "strategy",
+    "engine",
+    "choices",
     "sweep",
     "draw",
     "space",
@@ -134,6 +136,13 @@ def test_exports_rest_on_reading_alone() -> None:
             assert not ROOMS[room] & targets, room
         else:
             assert "export" not in knows(room) or room.startswith("cli."), room
+
+
+def test_only_the_command_line_knows_the_room_of_search() -> None:
+    """A search rests on both branches, too; a training that logs a line knows nothing of the tool."""
+    for room in ROOMS:
+        assert "search" not in knows(room) or room.partition(".")[0] in ("cli", "search"), room
+    assert not ROOMS["measured"]
 
 
 def test_no_two_rooms_need_each_other() -> None:

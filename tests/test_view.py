@@ -172,6 +172,27 @@ def test_many_running_trials_fit(project: Project, runners: Runners) -> None:
     assert len(shown) == 32, shown
 
 
+def test_a_search_shows_its_points_and_the_best(project: Project, runners: Runners) -> None:
+    """Of all workers, in one line; the running trials with values that are short enough to read."""
+    project.write(
+        {
+            "config/rnn.toml": '[hyper]\n"params.lr" = { uniform = [0, 1] }\n[params]\nsleep = 0.8\n'
+            '[search]\nmethod = "tpe"\nn = 3\n[results]\nmetric = "best_validation_accuracy"\n'
+        }
+    )
+    project.generate("--no-slurm-job").ok()
+    terminal = Terminal(project, "--jobs", "1")
+    try:
+        terminal.shows(r"#2 params\.lr=0\.\d{1,4} +0 s")
+        terminal.shows(r"rnn: 1 of 3 points, best 0\.\d{1,4} \(#1\); here 0 failed, 1 running")
+        shown = terminal.finish()
+    finally:
+        terminal.close()
+    assert terminal.status == 0
+    assert any("best so far: best_validation_accuracy" in line for line in shown), shown
+    assert not any(" of 3 points, best" in line for line in shown), shown
+
+
 def test_elsewhere_there_are_plain_lines(project: Project) -> None:
     """Into a pipe or a file goes a line for each trial that ended, and no control character."""
     repeated(project, 3, "[ $n != 1 ]")

@@ -10,8 +10,10 @@ import click
 
 from resweep import index
 from resweep import status as survey
-from resweep.cli import marks, project, select
+from resweep.cli import beliefs, marks, project, select
 from resweep.errors import counted
+from resweep.search import belief as searched
+from resweep.search.belief import Belief
 from resweep.slurm import states as slurm
 from resweep.slurm.states import View
 from resweep.status import Status
@@ -31,14 +33,17 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
     view = slurm.look(paths, statuses)
     statuses = slurm.merged(statuses, view)
     orphans = [entry for entry in index.read(paths).entries if not entry.current] if paths.name in names else []
+    belief = searched.believed(paths)
     if as_json:
-        click.echo(json.dumps(_as_json(paths, statuses), indent=2, default=str))
+        found = {**_as_json(paths, statuses), "search": beliefs.as_json(belief) if belief else None}
+        click.echo(json.dumps(found, indent=2, default=str))
         return
     counts = {state: count for state, count in survey.counts(statuses).items() if count}
     shown = ", ".join(f"{count:,} {state}" for state, count in counts.items())
-    click.echo(
-        f"{paths.name}: {counted(len(statuses), 'trial')}" + (f": {shown}" if shown else "") + _pace(paths, statuses)
-    )
+    said = f"{paths.name}: {counted(len(statuses), 'trial')}" + (f": {shown}" if shown else "")
+    click.echo(said + _pace(paths, statuses, belief))
+    for line in beliefs.lines(belief) if belief else ():
+        click.echo(f"  {line}")
     if orphans:
         counts = {state: count for state, count in survey.counts(survey.survey(paths, orphans)).items() if count}
         shown = ", ".join(f"{count:,} {state}" for state, count in counts.items())
@@ -106,9 +111,11 @@ def _where(each: Status) -> str:
     return ", ".join(parts)
 
 
-def _pace(paths: SweepPaths, statuses: list[Status]) -> str:
-    left = sum(each.state != "finished" for each in statuses)
-    if not left or not any(each.state == "running" for each in statuses):
+def _pace(paths: SweepPaths, statuses: list[Status], belief: Belief | None) -> str:
+    left = sum(each.state not in ("finished", "pruned") for each in statuses)
+    if belief is not None and belief.wanted is not None:  # most of its trials are not known yet
+        left = belief.wanted - belief.ended
+    if left <= 0 or not any(each.state == "running" for each in statuses):
         return ""
     rate = survey.rate(paths, statuses)
     if not rate:

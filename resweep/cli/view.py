@@ -112,7 +112,7 @@ class Live(Lines):
         for each in running[:rows]:
             cards = " ".join(f"GPU {card.index}" for card in each.cards)
             table.add_row(
-                Text(f"#{each.entry.number} {each.entry.described(self._keys)}".rstrip()),
+                Text(f"#{each.entry.number} {self._described(each.entry)}".rstrip()),
                 Text(status.duration(time.monotonic() - each.since)),
                 Text(cards),
                 Text(status.latest_metric(each.log), style="dim"),
@@ -122,12 +122,20 @@ class Live(Lines):
             parts.append(Text(f"and {len(running) - rows} more"))
         return Group(*parts, Text(self._progress(runner), style="bold", no_wrap=True, overflow="ellipsis"))
 
+    def _described(self, entry: Entry) -> str:
+        """What tells a trial from the others; of a search, whose numbers nobody has typed, four digits."""
+        if self.search is None:
+            return entry.described(self._keys)
+        values = entry.swept.items()
+        return index.described({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in values})
+
     def _progress(self, runner: Runner) -> str:
-        parts = [f"{self.done - self.failed} done", f"{self.failed} failed", f"{len(runner.running)} running"]
+        parts = [f"{self.failed} failed", f"{len(runner.running)} running"]
         if runner.elsewhere:
             parts.append(f"{len(runner.elsewhere)} elsewhere")
-        if self.search is not None:
-            return f"{self.paths.name}: {self.search.line}; " + ", ".join(parts)
+        if self.search is not None:  # the line is about all workers, what follows about this one
+            return f"{self.paths.name}: {self.search.line}; here " + ", ".join(parts)
+        parts.insert(0, f"{self.done - self.failed} done")
         parts.append(f"{len(runner.queue)} left")
         if self.done:
             pace = self.done / (time.monotonic() - self._began)

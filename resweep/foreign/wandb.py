@@ -12,13 +12,15 @@ from resweep.foreign.translation import N, NoEquivalentError, Table, Translation
 _UNSAID = {
     "program": "train.sh runs a trial; what was started goes there",
     "command": "train.sh runs a trial; what was started goes there",
-    "early_terminate": "no trial is ended early",
     "name": "the sweep's name is the NAME of generate",
     "description": "a comment can say it",
     "project": "there is no account to report to",
     "entity": "there is no account to report to",
 }
-_SAID = ("method", "metric", "parameters", "run_cap")
+_SAID = ("method", "metric", "parameters", "run_cap", "early_terminate")
+# what W&B takes where a sweep does not say it
+_ETA = 3
+_SMALLEST_ETA = 2
 _WORDS = {
     "min", "max", "mu", "sigma", "q", "value", "values", "probabilities", "distribution", "parameters",
 }  # fmt: skip
@@ -34,8 +36,9 @@ def translate(found: Mapping[str, Any], origin: str) -> Translation:
     said = Translation(f"{origin}, a sweep of W&B")
     grid = found.get("method") == "grid"
     _parameters(said, found["parameters"], "", grid)
-    _method(said, found, grid)
     _metric(said, found.get("metric"))
+    _method(said, found, grid)
+    _early(said, found.get("early_terminate"))
     for key in found:
         if key not in _SAID:
             said.lost.append(f"{key}: {_UNSAID.get(str(key), 'is not known here')}")
@@ -48,15 +51,80 @@ def _method(said: Translation, found: Mapping[str, Any], grid: bool) -> None:
         if cap is not None:
             said.lost.append(f"run_cap: a grid is whole; resweep run --max-trials {shown(cap)} stops after so many")
         return
-    if method != "random":
-        said.lost.append(f"method: {shown(method)} chooses by what came out; here points are drawn at random")
+    learns = method == "bayes" and "metric" in said.results
+    if method == "bayes":
+        why = "Optuna's TPE, not W&B's process" if learns else "names no metric, so points are drawn at random"
+        said.lost.append(f"method: bayes {'is ' if learns else ''}{why}")
+    elif method != "random":
+        said.lost.append(f"method: {shown(method)} is not known here; points are drawn at random")
     if not said.hyper:
         said.lost.append("method: nothing is searched, so there is one point")
         return
     whole = isinstance(cap, int) and not isinstance(cap, bool) and 1 <= cap < 2**31
     if not whole:
-        said.lost.append(f"run_cap: {'is missing' if cap is None else 'found ' + shown(cap)}; {N} points are drawn")
-    said.search = {"method": "random", "n": cap if whole else N}
+        said.lost.append(f"run_cap: {'is missing' if cap is None else 'found ' + shown(cap)}; {N} points are tried")
+    said.search = {"method": "tpe" if learns else "random", "n": cap if whole else N}
+    if learns:
+        _drop_weights(said)
+
+
+def _drop_weights(said: Translation) -> None:
+    """Optuna learns which choice is good, and takes no chances for them; a step of its own is for linear ranges."""
+    for key, form in said.hyper.items():
+        name = key.partition(".")[2]
+        if isinstance(form, dict) and "weights" in form:
+            said.hyper[key] = form["choice"]
+            said.lost.append(f"{name}.probabilities: are not for a search that learns; its values are kept")
+        elif isinstance(form, dict) and "step" in form and not {"uniform", "randint"} & form.keys():
+            said.hyper[key] = {kind: bounds for kind, bounds in form.items() if kind != "step"}
+            said.lost.append(f"{name}.q: is not for a search that learns, on this scale; values are not rounded")
+
+
+def _early(said: Translation, early: Any) -> None:
+    """Hyperband, which stops at brackets by the best of all: successive halving with the same first bracket."""
+    if early is None:
+        return
+    if not isinstance(early, dict) or early.get("type") != "hyperband":
+        kind = early.get("type") if isinstance(early, dict) else early
+        said.lost.append(f"early_terminate: found {shown(kind)}, expected hyperband; no trial is stopped early")
+        return
+    if "metric" not in said.results:
+        said.lost.append("early_terminate: names no metric, so no trial is stopped early")
+        return
+    try:
+        stop = _brackets(said, early)
+    except NoEquivalentError as error:
+        said.lost.append(f"early_terminate: {error}; no trial is stopped early")
+        return
+    said.search = {**said.search, "stop": stop}
+    for key in early:
+        if key not in ("type", "min_iter", "max_iter", "s", "eta"):
+            said.lost.append(f"early_terminate.{key}: is not known here")
+
+
+def _brackets(said: Translation, early: Table) -> Table:
+    """The arguments of Optuna's pruner: `min_iter`, or the last of the `s` brackets below `max_iter`, is the first."""
+    eta = _whole(early, "eta", _ETA)
+    if eta is None or eta < _SMALLEST_ETA:
+        raise NoEquivalentError(f"found eta = {shown(early.get('eta'))}, expected a whole number, 2 or more")
+    if (first := _whole(early, "min_iter")) is None:
+        last, brackets = _whole(early, "max_iter"), _whole(early, "s")
+        if last is None or brackets is None:
+            raise NoEquivalentError("says neither min_iter nor max_iter and s")
+        first = int(last / eta ** min(brackets, 64))
+        said.lost.append(f"early_terminate: the first of its {brackets} brackets is at step {max(first, 1)}")
+        first = max(first, 1)
+    elif "max_iter" in early or "s" in early:
+        said.lost.append("early_terminate: min_iter says all; max_iter and s are left out")
+    return {"method": "asha", "min_resource": first, "reduction_factor": eta}
+
+
+def _whole(table: Table, key: str, default: int | None = None) -> int | None:
+    """A whole number above 0, `default` where nothing is said; a NoEquivalentError for anything else."""
+    value = table.get(key, default)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31):
+        raise NoEquivalentError(f"found {key} = {shown(value)}, expected a whole number above 0")
+    return value
 
 
 def _metric(said: Translation, metric: Any) -> None:

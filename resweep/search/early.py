@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, disk, engine, metrics, results
+from resweep import attempt, disk, engine, metrics, results, space
 from resweep.choices import Choices
 from resweep.index import Entry
 from resweep.run import Outcome, Running
@@ -31,7 +31,7 @@ class Early:
         self._asked = asked
         self._told = told
         self._follower = Follower(asked)
-        self._choices = Choices(asked.hyper)
+        self._choices = Choices(asked.hyper, space.default(asked))
         self._trials: dict[Entry, Trial] = {}
         self._pruned: set[Entry] = set()
         self._silent = False

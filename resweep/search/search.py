@@ -28,7 +28,7 @@ from resweep.search.follow import Follower
 from resweep.search.maker import Maker
 from resweep.search.study import FROM, TRIAL, Journal
 from resweep.sweep import ResultsOptions, Sweep
-from resweep.trial import SweepPaths
+from resweep.trial import SweepPaths, TrialName
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -63,7 +63,8 @@ class Search:
         self._active: dict[int, Active] = {}
         self._failures = 0
         self._next_look = 0.0
-        self._best: float | None = None
+        self._best = ""  # its value and its trial, for the live view
+        self._pruned_points = 0
         self._follower = Follower(asked) if asked.search.stop else None
         self._pruned: set[Entry] = set()
         self.open = True
@@ -71,7 +72,7 @@ class Search:
         self.counted = 0
         with disk.asking(paths):
             self._maker = Maker(paths, asked)
-            self._choices = Choices(asked.hyper)
+            self._choices = Choices(asked.hyper, space.default(asked))
             self._journal = self._begin()
             self._study = self._journal.study
 
@@ -117,6 +118,7 @@ class Search:
         trials = self._journal.trials()
         ended = [each for each in trials if _counts(each)]
         self.counted = len(ended)
+        self._pruned_points = sum(each.state.name == "PRUNED" for each in ended)
         if said := self._over(trials, ended):
             self._close(said)
             return None
@@ -356,9 +358,10 @@ class Search:
 
     @property
     def line(self) -> str:
-        """How far the search is, for the live view."""
-        best = f", best {self._best:.4g}" if self._best is not None else ""
-        return f"{self.counted} of {self._asked.search.n} points{best}"
+        """How far the search is, for the live view: of all workers."""
+        pruned = f", {self._pruned_points} pruned" if self._pruned_points else ""
+        best = f", best {self._best}" if self._best else ""
+        return f"{self.counted} of {self._asked.search.n} points{pruned}{best}"
 
     @property
     def _sign(self) -> int:
@@ -366,7 +369,9 @@ class Search:
 
     def _best_of(self, complete: list[FrozenTrial]) -> FrozenTrial | None:
         best = max(complete, key=lambda each: self._sign * float(each.value or 0), default=None)
-        self._best = best.value if best else None
+        if best is not None:
+            entry = self._maker.list.entries.get(TrialName(best.user_attrs[TRIAL]["id"], 0))
+            self._best = f"{best.value:.4g}" + (f" (#{entry.number})" if entry else "")
         return best
 
 

@@ -1,0 +1,155 @@
+"""What a search has come to, and what it takes to matter: Optuna's journal, read as it stands. Nothing is written."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from resweep import attempt, engine, frozen, index, trial
+from resweep.errors import ResweepError
+from resweep.index import Entry
+from resweep.search import study
+from resweep.search.study import FROM, TRIAL
+from resweep.sweep import Sweep
+from resweep.trial import SweepPaths
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+ENOUGH = 20  # points with a result, before anybody may believe that something matters
+
+# A file that a person or a disk has changed may break the library anywhere
+_BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
+
+
+@dataclass(frozen=True)
+class Belief:
+    """How far a search is: points by what came of them, the best one, and the parameters that matter.
+
+    `wanted` is None where the points are known beforehand. `begun` are points that have been asked for and have no
+    result yet, `given` those of other sweeps. `importance` sums up to 1, the largest first: what gets a point among the
+    best tenth. `problem` says why nothing else is known.
+    """
+
+    method: str
+    wanted: int | None
+    metric: str
+    mode: str
+    finished: int = 0
+    pruned: int = 0
+    failed: int = 0
+    begun: int = 0
+    given: int = 0
+    best: float | None = None
+    trial: Entry | None = None
+    importance: dict[str, float] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def ended(self) -> int:
+        """The points that count."""
+        return self.finished + self.pruned
+
+
+def believed(paths: SweepPaths) -> Belief | None:
+    """What a sweep's search has come to; None for a sweep that has none, without a look at Optuna."""
+    number = index.generation(paths)
+    record = attempt.read_json(str(paths.generations / str(number) / trial.GENERATION))
+    if not record.get("search"):
+        return None
+    asked = frozen.definition(paths)
+    if not asked.search.learns and asked.search.stop is None:
+        return None
+    began = record.get("study", number) if asked.search.learns else _judged(asked)
+    try:
+        found = study.read_study(paths, began)
+        trials = found.trials() if found else []
+        return _summed(paths, asked, found.study if found else None, trials)
+    except ResweepError as error:
+        return _nothing(asked, str(error))
+    except _BROKEN as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        return _nothing(asked, f"{paths.study}: cannot be read ({why})")
+
+
+def _judged(asked: Sweep) -> str:
+    rule = asked.search.stop
+    return (rule.metric if rule else None) or asked.results.metric or ""
+
+
+def _nothing(asked: Sweep, problem: str = "") -> Belief:
+    search = asked.search
+    metric = asked.results.metric or _judged(asked)
+    return Belief(search.method, search.n if search.learns else None, metric, asked.results.mode, problem=problem)
+
+
+def _summed(paths: SweepPaths, asked: Sweep, opened: Study | None, trials: list[FrozenTrial]) -> Belief:
+    own = [each for each in trials if TRIAL in each.user_attrs]
+    states = [each.state.name for each in own]
+    complete = [each for each in own if each.state.name == "COMPLETE" and math.isfinite(each.value or 0.0)]
+    sign = 1 if asked.results.mode == "max" else -1
+    # the first of equals
+    best = max(complete, key=lambda each: sign * (each.value or 0.0), default=None)
+    empty = _nothing(asked)
+    return Belief(
+        method=empty.method,
+        wanted=empty.wanted,
+        metric=empty.metric,
+        mode=empty.mode,
+        finished=len(complete),
+        pruned=states.count("PRUNED"),
+        failed=states.count("FAIL"),
+        begun=states.count("RUNNING"),
+        given=sum(FROM in each.user_attrs for each in trials),
+        best=best.value if best else None,
+        trial=_entry(best.user_attrs[TRIAL]["id"], index.read(paths).entries) if best else None,
+        importance=_importance(opened, complete) if opened else {},
+    )
+
+
+def _entry(name: str, entries: Iterable[Entry]) -> Entry | None:
+    """The trial of that name, or the first of the point of that id."""
+    return next((each for each in entries if str(each.name) == name or (each.id == name and each.trial == 0)), None)
+
+
+def _importance(opened: Study, complete: list[FrozenTrial]) -> dict[str, float]:
+    """How much each parameter has to do with being among the best; empty where that cannot be told."""
+    if len(complete) < ENOUGH or len({each.value for each in complete}) == 1:
+        return {}
+    library = _library()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = library.get_param_importances(opened, evaluator=library.PedAnovaImportanceEvaluator())
+    except (ValueError, RuntimeError, AssertionError):  # nothing varies
+        return {}
+    shares = {str(name): float(value) for name, value in found.items()}
+    return dict(sorted(shares.items(), key=lambda item: -item[1])) if all(map(math.isfinite, shares.values())) else {}
+
+
+def _library() -> Any:
+    """Optuna's room of importance, as where scikit-learn is not installed: importing that takes a second.
+
+    Leaves no trace: who imports it after us has all of it.
+    """
+    parent = engine.optuna()
+    name, unwanted = "optuna.importance", "sklearn.ensemble"
+    if name in sys.modules or unwanted in sys.modules:
+        return importlib.import_module(name)
+    before = vars(parent).get("importance")  # the parent may have a stand-in for it
+    sys.modules[unwanted] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module(name)
+    finally:
+        del sys.modules[unwanted]
+        for each in [each for each in sys.modules if each == name or each.startswith(name + ".")]:
+            del sys.modules[each]
+        vars(parent).pop("importance", None)
+        if before is not None:
+            vars(parent)["importance"] = before

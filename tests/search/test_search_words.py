@@ -1,0 +1,189 @@
+"""What `[search]` says, in searches that run: where they begin, what they leave out, and when they end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+from searched import generated, journal
+from small_project import MAIN, Project, Result
+
+from resweep import frozen
+from resweep.search.study import FROM, TRIAL
+
+METRIC = '[results]\nmetric = "best_validation_accuracy"\n'
+LINE = '[hyper]\n"params.lr" = { uniform = [0, 1] }\n'
+
+
+@pytest.fixture(autouse=True)
+def _patient_disk() -> Iterator[None]:
+    """The journal is synced a few times for every trial, and the tests share a disk."""
+    with mock.patch("os.fsync"):
+        yield
+
+
+def run(project: Project, search: str, hyper: str = LINE, rest: str = METRIC, name: str = "rnn") -> Result:
+    """Generate a search and work for it until it is over."""
+    generated(project, f"{hyper}[search]\n{search}{rest}", name=name)
+    return project.resweep("run", name, "--jobs", "1")
+
+
+def tried(project: Project, name: str = "rnn") -> list[float]:
+    """The rates of the trials, in the order in which they were asked for."""
+    return [float(entry.swept["params.lr"]) for entry in project.entries(name)]
+
+
+# --- where it begins -------------------------------------------------------------------------------------------------
+
+
+def test_a_search_begins_with_what_another_sweep_found(project: Project) -> None:
+    """Its finished points that lie in the space, at the values of its metric; they do not count, and nothing is run."""
+    project.generate("--no-slurm-job", name="grid").ok()
+    project.resweep("run", "grid", "--max-trials", "3").ok()
+    hyper = '[hyper]\n"params.lr" = { uniform = [0, 0.15] }\n"params.dropout" = { uniform = [0, 1] }\n'
+    result = run(project, 'method = "tpe"\nn = 2\nstart_from = ["grid"]\n', hyper).ok()
+    rows = [entry.swept["params.lr"] for entry in project.entries("grid")[:3]]
+    inside = [lr for lr in rows if lr <= 0.15]
+    left = f"{3 - len(inside)} outside of what is searched, 1 without a result"
+    assert f"rnn: starts from {len(inside)} points of grid (left out: {left})" in result.err
+    trials = journal(project, frozen.definition(project.paths())).trials()
+    given = [each for each in trials if FROM in each.user_attrs]
+    assert [(each.params["params.lr"], each.value) for each in given] == [(lr, lr) for lr in inside]
+    assert len(project.entries()) == 2
+    assert "2 of 2 points" in project.resweep("status", "rnn").ok().out
+
+
+def test_a_search_of_another_space_may_begin_with_its_own_trials(project: Project) -> None:
+    """A changed space is another search, which forgets them unless it is told not to."""
+    run(project, 'method = "tpe"\nn = 3\n').ok()
+    before = tried(project)
+    wider = LINE.replace("[0, 1]", "[0, 2]")
+    generated(project, f'{wider}[search]\nmethod = "tpe"\nn = 2\nseed = 5\nstart_from = ["rnn"]\n{METRIC}')
+    result = project.resweep("run", "rnn", "--jobs", "1").ok()
+    assert "rnn: starts from 3 points of rnn\n" in result.err
+    asked = frozen.definition(project.paths())
+    trials = journal(project, asked, 2).trials()
+    assert [each.params["params.lr"] for each in trials if FROM in each.user_attrs] == sorted(before, reverse=True)
+    assert len(project.entries()) == 2
+    assert not set(tried(project)) & set(before)
+
+
+@pytest.mark.parametrize("name", ["nobody", "rnn2"])
+def test_a_sweep_that_there_is_not_is_refused_when_it_is_generated(project: Project, name: str) -> None:
+    """And nothing is written."""
+    project.write({"config/rnn.toml": f'{LINE}[search]\nmethod = "tpe"\nn = 2\nstart_from = ["{name}"]\n{METRIC}'})
+    before = project.tree()
+    result = project.generate("--no-slurm-job")
+    assert result.status == 2
+    assert f"search.start_from: found '{name}', which is no sweep of this project" in result.err
+    assert project.tree() == before
+
+
+def test_the_files_own_values_are_tried_first(project: Project) -> None:
+    """include_default is to compare with; one out of range is refused before anything is written."""
+    hyper = LINE + "include_default = true\n[params]\nlr = 0.25\n"
+    run(project, 'method = "tpe"\nn = 2\n', hyper).ok()
+    assert tried(project)[0] == 0.25
+    project.write({"config/out.toml": f'{hyper.replace("0.25", "3")}[search]\nmethod = "tpe"\nn = 2\n{METRIC}'})
+    result = project.resweep("config/out.toml", "base.jsonnet", "out", "--no-slurm-job")
+    assert "hyper.include_default: the values of the file (params.lr=3) are not among what is searched" in result.err
+
+
+# --- what is tried ---------------------------------------------------------------------------------------------------
+
+
+def test_every_point_is_tried_once_and_excluded_ones_never(project: Project) -> None:
+    """A space that is used up ends the search, which says so."""
+    hyper = '[hyper]\n"params.lr" = [0.1, 0.2, 0.3, 0.4]\nexclude = [{ "params.lr" = 0.2 }]\n'
+    result = run(project, 'method = "tpe"\nn = 9\n', hyper).ok()
+    assert sorted(tried(project)) == [0.1, 0.3, 0.4]
+    assert "the search is over: no new point is found; 3 of 9" in result.err
+    trials = journal(project, frozen.definition(project.paths())).trials()
+    assert sum(TRIAL in each.user_attrs for each in trials) == 3
+    repeats = [each for each in trials if "repeats" in each.user_attrs]
+    assert all(each.value == trials[each.user_attrs["repeats"]].value for each in repeats)
+
+
+def test_several_tables_are_searched(project: Project) -> None:
+    """A trial has the values of its table, and the template's own for the others."""
+    hyper = (
+        '[[hyper]]\n"params.lr" = { uniform = [0, 1] }\n[[hyper]]\n"params.lr" = [2]\n"params.dropout" = [0.1, 0.2]\n'
+    )
+    run(project, 'method = "tpe"\nn = 8\nseed = 1\n', hyper).ok()
+    found = {tuple(entry.swept) for entry in project.entries()}
+    assert found == {("params.lr",), ("params.dropout", "params.lr")}
+
+
+def test_repeats_of_a_point_count_once_with_their_mean(project: Project) -> None:
+    """Every seed is run; what Optuna is told is what they have in common."""
+    project.write({"qb/main.py": MAIN.replace('filled["lr"],', 'filled["lr"] + filled["seed"],')})
+    run(project, 'method = "tpe"\nn = 2\n', rest="[params]\n" + METRIC, hyper="n_trials = 3\n" + LINE).ok()
+    entries = project.entries()
+    assert [entry.trial for entry in entries] == [0, 1, 2] * 2
+    trials = journal(project, frozen.definition(project.paths())).trials()
+    assert [each.value for each in trials] == [pytest.approx(entries[n].swept["params.lr"] + 1) for n in (0, 3)]
+
+
+# --- when it ends ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("after", "points", "said"),
+    [
+        ("value = 0.0", 1, r"best_validation_accuracy 0\.\d+ has reached 0"),
+        ("hours = 1e-9", 1, r"1e-09 hours have passed"),
+        ("value = 5, without_improvement = 2", None, r"2 points without improvement"),
+    ],
+)
+def test_a_search_ends_sooner(project: Project, after: str, points: int | None, said: str) -> None:
+    """Whichever comes first; started again, it is over still."""
+    result = run(project, f'method = "tpe"\nn = 30\nstop_after = {{ {after} }}\n').ok()
+    assert re.search(f"rnn: the search is over: {said}\n", result.err)
+    rates = tried(project)
+    if points is None:  # the metric is the rate
+        assert rates.index(max(rates)) == len(rates) - 3
+    else:
+        assert len(rates) == points
+    again = project.resweep("run", "rnn").ok()
+    assert re.search(f"rnn: the search is over: {said}\n", again.err)
+    assert tried(project) == rates
+
+
+def test_more_points_go_on_where_it_was(project: Project) -> None:
+    """A raised n is the same search, with the trials that it has."""
+    run(project, 'method = "tpe"\nn = 2\n').ok()
+    before = tried(project)
+    result = run(project, 'method = "tpe"\nn = 4\n').ok()
+    assert "this worker ran 2 trials" in result.out
+    assert tried(project)[:2] == before
+    assert len(tried(project)) == 4
+
+
+def test_a_search_whose_trials_all_fail_gives_up(project: Project) -> None:
+    """Failed points do not count; the cause is told."""
+    result = run(project, 'method = "tpe"\nn = 30\n', LINE + "[params]\nfail = true\nlr = 0.1\n")
+    assert result.status == 1
+    assert "rnn: the last 10 trials failed, for example: this trial fails" in result.err
+    assert "search   0 of 30 points (tpe): 0 finished, 0 pruned, 10 failed" in project.resweep("status", "rnn").ok().out
+
+
+def test_a_metric_that_no_trial_reports_is_said_after_the_first(project: Project) -> None:
+    """With the names that it did report."""
+    result = run(project, 'method = "tpe"\nn = 30\n', rest='[results]\nmetric = "validation_f1"\n')
+    assert result.status == 1
+    name = project.entries()[0].name
+    said = f"rnn: results.metric: #1 {name} reports no validation_f1; found best_validation_accuracy, seed; the search"
+    assert said in result.err
+    assert len(project.entries()) == 1
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_a_trial_that_diverged_counts_as_badly_as_can_be(project: Project, value: str) -> None:
+    """It is a point with a result, and no reason to try it again."""
+    project.write({"qb/main.py": MAIN.replace('filled["lr"],', f'float("{value}"),')})
+    run(project, 'method = "tpe"\nn = 2\n').ok()
+    found = json.loads(project.resweep("status", "rnn", "--json").ok().out)["search"]
+    assert (found["pruned"], found["finished"], found["best"]) == (2, 0, None)

@@ -34,15 +34,14 @@ def data(found: Gathered) -> Table:
     rows = found.rows
     whole = table.of_rows(rows, found.fixed if len(found.sweeps) > 1 else {})
     options = found.options
-    shown = options.metric or next(iter(table.shown_metrics(rows, options)), None)
+    shown = _shown(found)
     failures = status.failures(failed(found))
     scales = scale.scales(found.definitions, rows)
     return {
         "format": FORMAT,
         "sweeps": [paths.name for paths in found.sweeps],
         "metric": shown,
-        "named": options.metric is not None,
-        "mode": options.mode if options.metric else _mode(shown or ""),
+        "mode": options.mode if shown == options.metric else _mode(shown or ""),
         "notes": [*found.notes, *filter(None, [gather.metric_missing(found)])],
         "drawn": [_drawn(found, paths.name) for paths in found.sweeps],
         "swept": [
@@ -56,6 +55,14 @@ def data(found: Gathered) -> Table:
         "curves": curves.curves(found, shown),
         "details": details.details(found, failures),
     }
+
+
+def _shown(found: Gathered) -> str | None:
+    """The metric that the page begins with: the one that ranks, where any run has it, else the first of validation."""
+    measured = table.numeric(found.rows)
+    if found.options.metric in measured:
+        return found.options.metric
+    return next(iter(sorted(measured, key=lambda name: "validation" not in name)), None)
 
 
 def failed(found: Gathered) -> list[status.Status]:

@@ -148,6 +148,11 @@ class Page:
         """What the browser complained of: errors of scripts, and what the content policy forbade."""
         return [str(entry["message"]) for entry in self.logged("browser") if entry["level"] != "INFO"]
 
+    def blocked(self) -> int:
+        """How many requests the content policy stopped before they left."""
+        events = [json.loads(str(entry["message"]))["message"] for entry in self.logged("performance")]
+        return sum(each["params"].get("blockedReason") == "csp" for each in events if "Failed" in each["method"])
+
     def requested(self) -> list[str]:
         """Every address that was asked for since the page was opened."""
         events = [json.loads(str(entry["message"]))["message"] for entry in self.logged("performance")]

@@ -4,7 +4,7 @@ const DASHES = { validation: "solid", train: "dashed", test: "dotted", "": "soli
 
 function addCurves() {
   if (!page.curves.measures.length) {
-    fill("curves-box", element("p", { class: "empty" }, "No run wrote numbers over time: metrics_epoch_N.json, metrics.jsonl, TensorBoard's files or a pattern of the log."));
+    document.getElementById("curves-box").replaceWith(element("p", { class: "empty" }, "No run wrote numbers over time: metrics_epoch_N.json, metrics.jsonl, TensorBoard's files or a pattern of the log."));
     return;
   }
   const measure = document.getElementById("measure");
@@ -28,6 +28,8 @@ function ofMeasure(run) {
 
 function drawCurves(chart) {
   const { total, best } = chosenCurves();
+  document.getElementById("measure").value = state.measure;
+  document.getElementById("curve-count").value = state.curves;
   const paint = colours();
   const measure = page.curves.measures[state.measure];
   chart.lines = best.flatMap((run, place) => ofMeasure(run).map(([, part, steps, values]) => ({ run, part, steps, values, colour: curveColour(run, place, best.length) })));

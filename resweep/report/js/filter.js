@@ -5,7 +5,7 @@
 //   {text: "..."}                  what a person typed above a column of the table
 
 const state = {
-  metric: page.metric === null ? (metrics[0]?.key ?? null) : `metric.${page.metric}`,
+  metric: (columns.get(`metric.${page.metric}`) ?? metrics[0])?.key ?? null,
   mode: page.mode,
   colour: page.sweeps.length > 1 ? "run.sweep" : "metric",
   by: "run",

@@ -18,8 +18,7 @@ function addSelectors() {
 
 function drawSelectors() {
   document.getElementById("metric").value = state.metric;
-  for (const name of ["mode", "colour", "by", "measure"]) document.getElementById(name).value = state[name];
-  document.getElementById("curve-count").value = state.curves;
+  for (const name of ["mode", "colour", "by"]) document.getElementById(name).value = state[name];
 }
 
 function drawFilters() {
@@ -41,7 +40,7 @@ function drawMissing() {
     const some = missing.filter((run) => runs.state[run] === code && metric.odd[run] === undefined).length;
     return some ? [`${some.toLocaleString("en")} ${name}`] : [];
   });
-  const words = [...(odd ? [`${odd.toLocaleString("en")} that diverged (NaN or infinite)`] : []), ...parts];
+  const words = [...(odd ? [`${odd.toLocaleString("en")} that diverged (NaN or infinite) or are no number`] : []), ...parts];
   fill("missing", words.length ? `Without a value for ${metric.name}, thus in no chart of it: ${words.join(", ")}.` : "");
 }
 

@@ -1,7 +1,8 @@
 // Parallel coordinates: a line per run through its swept values to the metric; a brush on an axis filters everything.
 
 const MOST_AXES = 12;
-const MOST_BEHIND = 1500; // lines of runs that are filtered out, drawn faintly
+const MOST_LINES = 2000; // more cannot be told apart, and take their time
+const MOST_BEHIND = 600; // lines of runs that are filtered out, drawn faintly
 
 function parallelColumns() {
   const metric = metricNow();
@@ -19,9 +20,11 @@ function addParallel() {
 function drawParallel(chart) {
   const dimensions = parallelColumns();
   chart.dimensions = dimensions;
-  const chosen = orderedByMetric(selected());
-  const inside = new Set(chosen);
-  const behind = everyRun.filter((run) => !inside.has(run)).slice(0, MOST_BEHIND);
+  const all = orderedByMetric(selected());
+  const chosen = evenly(all, MOST_LINES);
+  const inside = new Set(all);
+  const behind = evenly(everyRun.filter((run) => !inside.has(run)), MOST_BEHIND);
+  fill("parallel-note", ...(chosen.length < all.length ? [`${plural(chosen.length, "line")} of ${all.length.toLocaleString("en")} are drawn, evenly from the worst to the best.`] : []));
   const width = Math.max(chart.element.parentElement.clientWidth, dimensions.length * 92);
   chart.element.style.width = `${width}px`;
   chart.instance.resize();
@@ -29,7 +32,7 @@ function drawParallel(chart) {
   const opacity = Math.max(0.12, Math.min(0.85, 60 / Math.sqrt(chosen.length + 1) / 8));
   const lines = { type: "parallel", progressive: 0, smooth: false };
   return {
-    says: `Parallel coordinates of ${plural(chosen.length, "run")}: ${dimensions.map((each) => each.name).join(", ")}`,
+    says: `Parallel coordinates of ${plural(all.length, "run")}: ${dimensions.map((each) => each.name).join(", ")}`,
     options: {
       animation: false,
       parallel: { left: 46, right: 64, top: 34, bottom: 18, axisExpandable: false, parallelAxisDefault: { realtime: count <= 3000 } },
@@ -41,6 +44,12 @@ function drawParallel(chart) {
       ],
     },
   };
+}
+
+// at most so many of a list, at even distances, with the first and the last
+function evenly(list, most) {
+  if (list.length <= most) return list;
+  return Array.from({ length: most }, (_, number) => list[Math.round((number * (list.length - 1)) / (most - 1))]);
 }
 
 function place(column, run) {

@@ -41,6 +41,7 @@ function addScatter(id, columnsOf, series = () => []) {
     return drawScatter(chart, x, y, series(x, y));
   });
   chart.started = listenToBox;
+  chart.drawn = startBox;
   chart.runsAt = (event) => {
     const sweep = /^chosen(\d+)$/.exec(event.seriesId ?? "")?.[1];
     return sweep === undefined ? null : chart.items[sweep][event.dataIndex];
@@ -69,8 +70,12 @@ function behindItems(x, y) {
   return runItems(everyRun.filter((run) => !inside.has(run)), x, y).map((item) => item.at);
 }
 
-function listenToBox(chart) {
+// a drag draws a box wherever it begins
+function startBox(chart) {
   chart.instance.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: "rect", brushMode: "single" } });
+}
+
+function listenToBox(chart) {
   chart.instance.on("brushEnd", (event) => {
     const [[left, right], [bottom, top]] = event.areas[0]?.coordRange ?? [[], []];
     if (left === undefined) return;

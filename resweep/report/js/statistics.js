@@ -53,9 +53,11 @@ function byPoint(chosen, columns) {
   }));
 }
 
+const DIVERGED = /^-?(nan|inf|\d)/; // what is odd and yet a number; a text has quotes
+
 function meanOf(column, repeats) {
   // a repeat that diverged is not hidden, one that measured nothing does not count
-  if (repeats.some((run) => column.odd[run] !== undefined)) return null;
+  if (repeats.some((run) => DIVERGED.test(column.odd[run] ?? ""))) return null;
   const known = repeats.map((run) => column.values[run]).filter((value) => value !== null);
   return known.length ? mean(known) : null;
 }

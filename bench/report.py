@@ -2,8 +2,8 @@
 
     python bench/report.py [TRIALS]
 
-The browser has no window and no graphics card, so a person's is faster. Opening ends when all charts that can be seen are
-drawn and the table is there; a repaint when all that can be seen shows the new filter.
+The browser has no window and no graphics card, so a person's is faster. Opening ends when all charts that can be seen
+are drawn and the table is there; a repaint when all that can be seen shows the new filter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ REPAINT = """
     const done = arguments[1], began = performance.now();
     report.change({filters: arguments[0]});
     requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(performance.now() - began), 0)))"""
-PLACES = {"at the top": "#parallel", "scatter plots": "#scatters", "the lower charts": "#best-so-far", "the table": "#table"}
+PLACES = {
+    "at the top": "#parallel",
+    "scatter plots": "#scatters",
+    "the lower charts": "#best-so-far",
+    "the table": "#table",
+}
 
 
 def written(root: Path, trials: int) -> tuple[Path, float]:

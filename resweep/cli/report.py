@@ -20,7 +20,9 @@ EVERY = 30.0  # seconds between two pages, where nobody says
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where. Default: NAME-report.html in the project.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Where. Default: NAME-report.html in the project."
+)
 @click.option("--metric", metavar="KEY[:max|min]", help="The metric that says what is best, in place of the sweep's.")
 @click.option(
     "--watch",

@@ -30,9 +30,7 @@ def curves(found: Gathered, metric: str | None) -> Table:
     histories = {place: _history(found, found.rows[place]) for place in chosen}
     measures = _measures([curve for history in histories.values() for curve in history], metric)
     number = {measure: place for place, measure in enumerate(measures)}
-    kept = {
-        place: [curve for curve in history if _measure(curve) in number] for place, history in histories.items()
-    }
+    kept = {place: [curve for curve in history if _measure(curve) in number] for place, history in histories.items()}
     total = sum(len(history) for history in kept.values())
     most = max(LEAST, min(MOST, BUDGET // max(1, total)))
     return {

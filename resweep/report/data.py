@@ -197,4 +197,3 @@ def _time(text: object) -> float | None:
 
 def _text(value: str) -> str:
     return value if len(value) <= LONGEST else value[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
-

@@ -99,4 +99,3 @@ def _read(path: Path) -> str:
 def _tail(path: Path) -> str:
     lines = status.last_lines(path)[-LOG_LINES:]
     return _ESCAPES.sub("", "\n".join(lines))[-LOG_LENGTH:].strip("\n")
-

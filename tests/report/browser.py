@@ -78,7 +78,9 @@ class Page:
     def settle(self) -> None:
         """Wait until what changed is drawn."""
         self.driver.set_script_timeout(20)
-        frames = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)));"
+        frames = (
+            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)));"
+        )
         self.driver.execute_async_script(frames)
 
     def element(self, selector: str) -> WebElement:
@@ -105,7 +107,9 @@ class Page:
     def drag(self, selector: str, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Press the mouse at one place of an element, given in pixels from its corner, and let it go at another."""
         self.show(selector)
-        box = self.run("const b = document.querySelector(arguments[0]).getBoundingClientRect(); return [b.x, b.y]", selector)
+        box = self.run(
+            "const b = document.querySelector(arguments[0]).getBoundingClientRect(); return [b.x, b.y]", selector
+        )
         chain = ActionChains(self.driver, duration=40)
         mouse = chain.w3c_actions.pointer_action
         mouse.move_to_location(int(box[0] + start[0]), int(box[1] + start[1]))

@@ -91,7 +91,9 @@ def finished(
     if "validation_accuracy" in measured:
         last = {"best_validation_accuracy": max(measured["validation_accuracy"])} | last
     (home / "metrics.json").write_text(json.dumps(last | values))
-    lines = [{"epoch": e} | {k: v[e] for k, v in measured.items()} for e in range(len(next(iter(measured.values()), [])))]
+    lines = [
+        {"epoch": e} | {k: v[e] for k, v in measured.items()} for e in range(len(next(iter(measured.values()), [])))
+    ]
     (home / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     log = "".join(f"epoch {line['epoch']}: {line}\n" for line in lines)
     (attempt / "log.txt").write_text(f"reads data/quiz.json\n{log}done\n")

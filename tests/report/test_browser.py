@@ -67,7 +67,9 @@ def test_a_box_in_a_scatter_plot_filters_parallel_coordinates_and_table(page: Pa
     """What a box surrounds is what is left: by the parameter and by the metric."""
     chart = "#scatters figure:nth-child(1) .chart"
     page.show(chart)
-    name = page.run("return report.charts.find((e) => e.element === document.querySelector(arguments[0])).column.name", chart)
+    name = page.run(
+        "return report.charts.find((e) => e.element === document.querySelector(arguments[0])).column.name", chart
+    )
     to_pixels = """
         const chart = report.charts.find((each) => each.element === document.querySelector(arguments[0]));
         return chart.instance.convertToPixel('grid', [arguments[1], arguments[2]])"""
@@ -185,7 +187,11 @@ def test_what_is_chosen_survives_a_reload(page: Page) -> None:
     page.settle()
     assert page.run("return location.hash") == address
     assert page.selected() == chosen
-    assert page.run("return [report.state.metric, report.state.mode, report.state.open]") == ["metric.training_loss", "min", 3]
+    assert page.run("return [report.state.metric, report.state.mode, report.state.open]") == [
+        "metric.training_loss",
+        "min",
+        3,
+    ]
     assert page.element("#details").is_displayed()
     x = axis(page, "params.lr")[0]
     assert x > 0
@@ -251,7 +257,9 @@ def test_the_policy_forbids_a_script_that_is_not_the_page_s(searched: Project, o
     """A page into which somebody put a script, a style or an image runs and asks for none of them."""
     text = (searched.root / "report.html").read_text()
     strange = "<script>window.stranger = 1</script><img src=x onerror='window.stranger = 2'><b style='color:red'></b>"
-    (tmp_path / "edited.html").write_text(text.replace("</footer>", f"</footer>{strange}<script src='http://127.0.0.1:9/x.js'></script>"))
+    (tmp_path / "edited.html").write_text(
+        text.replace("</footer>", f"</footer>{strange}<script src='http://127.0.0.1:9/x.js'></script>")
+    )
     page = opened(tmp_path / "edited.html")
     assert page.run("return window.stranger") is None
     assert len(page.complaints()) >= 3
@@ -264,7 +272,9 @@ def test_nothing_is_cut_off_at_the_side(searched: Project, opened: Opened, width
     """From a phone to a wide screen the page is as wide as the window, and each card stays inside."""
     page = opened(searched.root / "report.html", size=(width, 900))
     assert page.run("return document.documentElement.scrollWidth") == width
-    ends = page.run("return [...document.querySelectorAll('.card, .controls > *, #scatters .chart')].map((e) => e.getBoundingClientRect().right)")
+    ends = page.run(
+        "return [...document.querySelectorAll('.card, .controls > *, #scatters .chart')].map((e) => e.getBoundingClientRect().right)"
+    )
     assert ends
     assert max(ends) <= width
 
@@ -300,7 +310,9 @@ def test_hostile_names_and_values_run_nothing(project: Project, opened: Opened) 
     measured = {"validation_accuracy": [0.1, 0.2], HOSTILE: [0.3, 0.5]}
     for number, entry in enumerate(entries):
         if number % 5:
-            made.finished(project, entry, "rnn", measured, made.BEGAN, **{f"best {HOSTILE}": 0.1 * number, "text": HOSTILE})
+            made.finished(
+                project, entry, "rnn", measured, made.BEGAN, **{f"best {HOSTILE}": 0.1 * number, "text": HOSTILE}
+            )
         else:
             made.failed(project, entry, "rnn", f"ValueError: {HOSTILE}", made.BEGAN)
     said = project.resweep("report", "rnn", "-o", "r.html").ok()

@@ -106,7 +106,9 @@ def test_the_best_runs_have_curves_in_few_points(searched: Project, monkeypatch:
     assert [each["name"] for each in found["curves"]["measures"]] == ["accuracy", "loss"]
     assert found["curves"]["runs"].keys() == {str(place) for place in range(20)}
     for place, own in found["curves"]["runs"].items():
-        assert {(measure, part) for measure, part, _, _ in own} == {(m, p) for m in (0, 1) for p in ("train", "validation")}
+        assert {(measure, part) for measure, part, _, _ in own} == {
+            (m, p) for m in (0, 1) for p in ("train", "validation")
+        }
         for _, _, steps, values in own:
             assert len(steps) == len(values) == 8
             assert (steps[0], steps[-1]) == (0, made.EPOCHS - 1)
@@ -139,7 +141,9 @@ def test_a_log_loses_what_a_terminal_would_obey(project: Project) -> None:
 @given(st.dictionaries(st.text(), st.text() | st.floats() | st.integers() | st.none() | st.lists(st.text())))
 def test_embedded_values_come_back_and_hold_no_markup(values: dict[str, Any]) -> None:
     """What is embedded is the same JSON for a program, and no letter of it means anything to HTML."""
-    finite = {key: 0 if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()}
+    finite = {
+        key: 0 if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()
+    }
     text = page.embedded(finite)
     assert json.loads(text) == finite
     assert not set("<>&\u2028\u2029\r") & set(text)

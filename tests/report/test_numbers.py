@@ -75,9 +75,12 @@ def test_correlations_are_those_of_pandas(page: Page, searched: Project) -> None
                 f"swept.{key}",
             )
             assert shown == pytest.approx(chosen[key].corr(chosen[METRIC], method="spearman"), abs=1e-9)
-    assert page.run(
-        "return report.correlation(report.columns.get('swept.params.optimizer'), report.selected(), report.metricNow())"
-    ) is None
+    assert (
+        page.run(
+            "return report.correlation(report.columns.get('swept.params.optimizer'), report.selected(), report.metricNow())"
+        )
+        is None
+    )
 
 
 def test_counts_median_and_time_are_those_of_pandas(page: Page, searched: Project) -> None:

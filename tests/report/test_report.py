@@ -51,7 +51,11 @@ def test_a_file_that_is_not_ours_stays(swept: Project, text: str) -> None:
 
 def test_a_place_that_cannot_be_is_one_line(swept: Project) -> None:
     """No directory, a directory, a device: named before anything is read."""
-    for target, words in {"no/where.html": "found no directory", "config": "is no file", "/dev/null": "is no file"}.items():
+    for target, words in {
+        "no/where.html": "found no directory",
+        "config": "is no file",
+        "/dev/null": "is no file",
+    }.items():
         said = swept.resweep("report", "rnn", "-o", target)
         assert said.status == 2
         assert words in said.err
@@ -67,7 +71,7 @@ def test_only_scripts_that_are_in_the_page_may_run(swept: Project) -> None:
     assert len(policy) == 1
     assert policy[0].startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy[0]
-    assert not re.findall(r'<(?:script|link|img|iframe|object)[^>]*(?:src|href)=', text.partition("<script>")[0])
+    assert not re.findall(r"<(?:script|link|img|iframe|object)[^>]*(?:src|href)=", text.partition("<script>")[0])
     assert text.count("Apache License") >= 1
     assert "Oli Folkerd" in text
     assert "Baidu" in text
@@ -116,7 +120,9 @@ def test_a_sweep_of_2020_opens(project: Project, opened: Opened) -> None:
     """Its values, states, numbers and configuration; without times there is an order."""
     for number, lr in enumerate((0.1, 0.2, 0.3), 1000001):
         for trial in (0, 1):
-            project.write({f"config/generated/old/{number}/{trial}/{number}.toml": f"name = 'old'\nlr = {lr}\ntrial = {trial}\n"})
+            project.write(
+                {f"config/generated/old/{number}/{trial}/{number}.toml": f"name = 'old'\nlr = {lr}\ntrial = {trial}\n"}
+            )
             home = f"model/generated/old/{number}/{trial}"
             project.write({f"{home}/metrics.json": f'{{"accuracy": {lr + trial / 100}}}', f"{home}/COMPLETE": ""})
     project.resweep("report", "old", "--metric", "accuracy", "-o", "r.html").ok()
@@ -191,7 +197,10 @@ def test_a_watched_page_reads_itself_again_and_keeps_what_is_chosen(project: Pro
         page = opened(project.root / "r.html")
         page.run("report.setFilter('swept.params.dropout', {ranges: [[0, 0.25]]})")
         made.finished(project, entries[1], "rnn", {"validation_accuracy": [0.1, 0.7]}, made.BEGAN)
-        until(lambda: page.run("return window.report && report.page.runs.state.filter((code) => code === 0).length") == 2, 30)
+        until(
+            lambda: page.run("return window.report && report.page.runs.state.filter((code) => code === 0).length") == 2,
+            30,
+        )
         page.settle()
         assert page.filters() == {"swept.params.dropout": {"ranges": [[0, 0.25]]}}
         assert len(page.selected()) == 36

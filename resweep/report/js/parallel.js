@@ -20,6 +20,7 @@ function addParallel() {
 function drawParallel(chart) {
   const dimensions = parallelColumns();
   chart.dimensions = dimensions;
+  setBrushes(chart);
   const all = orderedByMetric(selected());
   const chosen = evenly(all, MOST_LINES);
   const inside = new Set(all);
@@ -35,7 +36,7 @@ function drawParallel(chart) {
     says: `Parallel coordinates of ${plural(all.length, "run")}: ${dimensions.map((each) => each.name).join(", ")}`,
     options: {
       animation: false,
-      parallel: { left: 46, right: 64, top: 34, bottom: 18, axisExpandable: false, parallelAxisDefault: { realtime: count <= 3000 } },
+      parallel: { left: 46, right: 64, top: 34, bottom: 18, axisExpandable: false, parallelAxisDefault: { realtime: false } },
       parallelAxis: dimensions.map((each, dim) => parallelAxis(each, dim)),
       visualMap: colourMap(dimensions.length, 1),
       series: [
@@ -104,7 +105,6 @@ function colourMap(dimension, seriesIndex) {
 
 function listenToAxes(chart) {
   chart.instance.on("axisareaselected", (event) => {
-    if (chart.showing) return;
     const dim = chart.axisIds.indexOf(event.parallelAxisId);
     const column = chart.dimensions[dim];
     if (column) setFilter(column.key, brushFilter(column, event.intervals));
@@ -118,16 +118,21 @@ function brushFilter(column, intervals) {
   return { ranges: filters.map((each) => each.ranges[0]) };
 }
 
+// before drawing, since a brush that an action sets is drawn on other axes only
+function setBrushes(chart) {
+  chart.dimensions.forEach((column, dim) => axisModel(chart, dim)?.setActiveIntervals(intervalsOf(column, state.filters[column.key])));
+}
+
 function showBrushes(chart) {
-  chart.axisIds = chart.dimensions.map((_, dim) => chart.instance.getModel().getComponent("parallelAxis", dim).id);
-  chart.showing = true;
-  chart.dimensions.forEach((column, dim) => {
-    const wanted = intervalsOf(column, state.filters[column.key]);
-    const known = chart.instance.getModel().getComponent("parallelAxis", dim).activeIntervals;
-    if (JSON.stringify(brushFilter(column, known)) === JSON.stringify(brushFilter(column, wanted))) return;
-    chart.instance.dispatchAction({ type: "axisAreaSelect", parallelAxisId: chart.axisIds[dim], intervals: wanted });
-  });
-  chart.showing = false;
+  chart.axisIds = chart.dimensions.map((_, dim) => axisModel(chart, dim).id);
+  if (chart.brushable) return;
+  chart.brushable = true; // the first time there were no axes before
+  setBrushes(chart);
+  chart.instance.setOption({});
+}
+
+function axisModel(chart, dim) {
+  return chart.instance.getModel()?.getComponent("parallelAxis", dim);
 }
 
 function intervalsOf(column, filter) {

@@ -55,7 +55,7 @@ function columnDefinition(each, place) {
     hozAlign: numeric ? "right" : "left", frozen: place === 0 && innerWidth > 700, headerFilter: "input", headerFilterFunc: () => true,
     headerFilterPlaceholder: numeric ? "> < .. =" : "contains",
     headerFilterParams: { elementAttributes: { "aria-label": `Filter ${each.name}`, title: numeric ? ">0.5, <=3, 0.1..0.3, =7, none" : "letters in it, =exactly this, none" } },
-    sorter: numeric ? sortNumbers : "string", minWidth: each.labels ? 104 : 86, maxInitialWidth: 260, headerSortStartingDir: each.key === state.metric && state.mode === "max" ? "desc" : "asc",
+    sorter: numeric ? sortNumbers : "string", minWidth: each.labels ? 104 : 86, maxInitialWidth: innerWidth < 700 ? 120 : 260, headerSortStartingDir: each.key === state.metric && state.mode === "max" ? "desc" : "asc",
   };
 }
 

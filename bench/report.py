@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "report")]
 
 import browser  # noqa: E402
-import made  # noqa: E402
+import trained  # noqa: E402
 from small_project import Project  # noqa: E402
 
 ROUNDS = 5
@@ -38,8 +38,8 @@ def written(root: Path, trials: int) -> tuple[Path, float]:
     """A sweep of finished trials, its page, and how many seconds that took."""
     project = Project(root)
     lr = ", ".join(f"{10 ** (-4 + 2 * number / (trials // 270)):.6g}" for number in range(trials // 270))
-    made.sweep(project, repeats=5, lr=lr)
-    made.finish_all(project)
+    trained.sweep(project, repeats=5, lr=lr)
+    trained.finish_all(project)
     command = [sys.executable, "-m", "resweep", "report", "rnn", "-o", "report.html"]
     began = time.perf_counter()
     subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)

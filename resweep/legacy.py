@@ -74,6 +74,14 @@ def directory(paths: SweepPaths, path: Path, header: dict[str, Any]) -> str:
     return said
 
 
+def output(paths: SweepPaths, row: Row) -> metrics.Output:
+    """Where the numbers of a row's trial are, for its history."""
+    entry = row.entry
+    beside = paths.directory / entry.id / str(entry.trial) / f"{entry.id}.toml"
+    path = beside if beside.is_file() else paths.directory / entry.id / f"{entry.id}.toml"
+    return metrics.Output(directory(paths, path, _read(path)[0]))
+
+
 def _files(paths: SweepPaths) -> Iterator[Path]:
     for pattern in ("*/*/*.toml", "*/*.toml"):
         for path in paths.directory.glob(pattern):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,11 @@ def statistic(values: Sequence[float]) -> Statistic | None:
     if not values:
         return None
     n = len(values)
-    if not all(map(math.isfinite, values)):
+    try:
+        finite = all(map(math.isfinite, values))
+    except OverflowError:  # an integer beyond the largest double
+        return statistic([_double(value) for value in values])
+    if not finite:
         mean = sum(values) / n
         edges = (math.nan, math.nan) if any(v != v for v in values) else (min(values), max(values))
         return Statistic(mean, math.nan if n > 1 else None, n, *edges)
@@ -88,6 +93,11 @@ def points(rows: Iterable[Row]) -> list[Point]:
         # the id of a sweep of 2020 is the trial's own; what it shares with its repeats is the configuration
         groups.setdefault((row.sweep, row.entry.id if row.entry.digest else row.entry.point), []).append(row)
     return [Point(tuple(sorted(group, key=lambda row: row.entry.trial))) for group in groups.values()]
+
+
+def _double(value: float) -> float:
+    """A number as a double; an integer that is too large as the infinity."""
+    return value if abs(value) <= sys.float_info.max else math.inf if value > 0 else -math.inf
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
     loaded = set(ast.literal_eval(done.stderr))
     assert "click" in loaded
     assert not loaded & {"sklearn", "rich", "_jsonnet", "numpy", "scipy", "setuptools", "tomli_w", "qb", "tomllib"}
+    assert "matplotlib" not in loaded
 
 
 def test_the_tool_and_the_example_do_not_know_each_other() -> None:

@@ -69,6 +69,13 @@ def test_huge_numbers_have_a_mean() -> None:
     assert found.mean == pytest.approx(1.7e308)
 
 
+def test_integers_beyond_every_double_are_infinite() -> None:
+    """An integer that JSON can hold and no double can leaves no mean to believe in, and no crash."""
+    found = points.statistic([10**400, 1])
+    assert found
+    assert (found.mean, found.least, found.most) == (math.inf, 1, math.inf)
+
+
 def test_only_finished_repeats_of_one_sweep_and_id_are_together() -> None:
     """What runs or failed does not count, nor what has another source, thus id, or is another sweep's."""
     rows = [

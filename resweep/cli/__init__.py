@@ -30,6 +30,9 @@ SECTIONS = {
         "exec": "Run another command with a finished trial's frozen code.",
         "promote": "Make a new sweep of one trial: more seeds, more data.",
     },
+    "For a paper": {
+        "plot": "Draw a figure of sweeps, as PDF, PNG or SVG.",
+    },
     "Proof": {
         "verify": "Check every byte of trials, or of an archive, against what was written.",
         "reproduce": "Run a finished trial again, and say whether the same came out.",

@@ -1,90 +1,48 @@
-"""The learning curves of the best runs, thinned so that all of them together stay small."""
+"""The learning curves of a trial that belong to a metric: what was measured while it trained, by part of the data."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Mapping
 
-from resweep import metrics, results
+from resweep import legacy, metrics, results
 from resweep.gather import Gathered
-from resweep.metrics import Curve
+from resweep.metrics import Curve, History
 from resweep.results import Row
 
-MOST_RUNS = 1_000
-MOST_MEASURES = 8
-BUDGET = 120_000  # points of all curves together
-LEAST, MOST = 8, 200  # points of one curve, as far as the budget goes
-DIGITS = 6
-
-Table = dict[str, Any]
+# what trainings put before the name of a metric that they keep the best value of
+_BEST = re.compile(r"(?:^|(?<=[_./ -]))(?:best|final|last)[_./ -]|[_./ -](?:best|final|last)$", re.IGNORECASE)
 
 
-def curves(found: Gathered, metric: str | None) -> Table:
-    """The curves of the best MOST_RUNS runs: `measures`, how many points a curve has at `most`, and by run its own.
-
-    A run is its place among all, and a curve what it measures, the part (train, validation, ...), steps and values.
-    """
-    chosen = _chosen(found.rows)
-    histories = {place: _history(found, found.rows[place]) for place in chosen}
-    measures = _measures([curve for history in histories.values() for curve in history], metric)
-    number = {measure: place for place, measure in enumerate(measures)}
-    kept = {place: [curve for curve in history if _measure(curve) in number] for place, history in histories.items()}
-    total = sum(len(history) for history in kept.values())
-    most = max(LEAST, min(MOST, BUDGET // max(1, total)))
-    return {
-        "measures": [{"name": name, "axis": axis} for name, axis in measures],
-        "most": most,
-        "asked": len(chosen),
-        "runs": {
-            str(place): [[number[_measure(curve)], curve.part, *_thin(curve, most)] for curve in history]
-            for place, history in kept.items()
-            if history
-        },
-    }
-
-
-def _chosen(rows: Sequence[Row]) -> list[int]:
-    """Which runs: the best of those that finished or run, then others; rows come the best first."""
-    begun = [place for place, row in enumerate(rows) if row.state != "queued"]
-    return sorted(begun, key=lambda place: rows[place].state not in ("finished", "running"))[:MOST_RUNS]
-
-
-def _history(found: Gathered, row: Row) -> list[Curve]:
+def history(found: Gathered, row: Row) -> History:
+    """The curves of a row's trial, whichever tool wrote its sweep."""
     paths = found.paths(row)
     definition = found.definitions.get(row.sweep)
-    pattern = definition.results.pattern if definition else None
-    curves = metrics.history(results.where(paths, row), pattern).curves
-    return [curve for curve in curves if len(curve.steps) > 1 or row.state == "running"]
+    if definition is None:
+        return metrics.history(legacy.output(paths, row))
+    return metrics.history(results.where(paths, row), definition.results.pattern)
 
 
-def _measure(curve: Curve) -> tuple[str, str]:
-    return curve.measure, curve.axis
+def measure(name: str) -> str:
+    """What a metric measures, without the part of the data and without being the best of its values."""
+    return metrics.apart(_BEST.sub("", name))[1]
 
 
-def _measures(every: Sequence[Curve], metric: str | None) -> list[tuple[str, str]]:
-    """What is shown: first what the metric that ranks is about, then what both train and validation measure."""
-    parts: dict[tuple[str, str], set[str]] = {}
-    for curve in every:
-        parts.setdefault(_measure(curve), set()).add(curve.part)
-    counts = Counter(map(_measure, every))
-    about = metrics.apart(metric)[1] if metric else ""
+def belonging(history: History, wanted: str) -> Mapping[str, Curve]:
+    """By part (train, validation, test, or nothing) the curve of what a metric measures.
 
-    def rank(measure: tuple[str, str]) -> tuple[bool, bool, int]:
-        return (not about.endswith(measure[0]), len(parts[measure]) < 2, -counts[measure])
-
-    return sorted(parts, key=rank)[:MOST_MEASURES]
-
-
-def _thin(curve: Curve, most: int) -> tuple[list[float], list[float | None]]:
-    """At most so many points, evenly, with the first and the last; a value that is not finite is None."""
-    count = len(curve.steps)
-    places = range(count)
-    if count > most:
-        places = [round(number * (count - 1) / (most - 1)) for number in range(most)]  # type: ignore[assignment]
-    return [curve.steps[place] for place in places], [_plain(curve.values[place]) for place in places]
+    `best_validation_accuracy` gives training_accuracy and validation_accuracy. A curve with the very name counts where
+    nothing else does. Of several curves of a part, the one whose name is most like the wanted one.
+    """
+    found: dict[str, Curve] = {}
+    asked = _BEST.sub("", wanted)
+    for curve in history.curves:
+        if curve.measure == measure(wanted) and (curve.part not in found or curve.name == asked):
+            found[curve.part] = curve
+    exact = {curve.part: curve for curve in history.curves if curve.name == wanted}
+    return found or exact
 
 
-def _plain(value: float) -> float | None:
-    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+def measures(history: History) -> list[str]:
+    """What the curves of a trial measure, each once."""
+    return list(dict.fromkeys(curve.measure for curve in history.curves))

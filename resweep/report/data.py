@@ -13,7 +13,7 @@ from typing import Any
 
 from resweep import formats, gather, metrics, points, results, status, table, trial
 from resweep.gather import Gathered
-from resweep.report import curves, details, scale
+from resweep.report import details, learning, scale
 from resweep.results import Row
 from resweep.table import Column
 
@@ -52,7 +52,7 @@ def data(found: Gathered) -> Table:
         "metrics": _metrics(found, shown),
         "runs": _runs(found, failures),
         "causes": [failure.cause[:LONGEST] for failure in failures],
-        "curves": curves.curves(found, shown),
+        "curves": learning.learning(found, shown),
         "details": details.details(found, failures),
     }
 

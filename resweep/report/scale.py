@@ -15,16 +15,17 @@ from resweep.sweep import Sweep
 Scale = Literal["linear", "log", "category"]
 
 _LOGARITHMIC = ("loguniform", "lognormal")
-_FEW = 50  # different values: a list that somebody wrote, in which a progression can be seen
-_LEAST_RANGE = 4  # the last over the first; and for two values, and for many that nothing is known of:
-_CLEAR_RANGE = {2: 10, 3: 100}
+_LEAST_RANGE = 4  # the last over the first of a progression; of two values; and of values in no order:
+_RANGE_OF_TWO = 10
+_CLEAR_RANGE = 100
 
 
 def scales(definitions: Mapping[str, Sweep], rows: Iterable[Row]) -> dict[str, str]:
     """By swept key `log`, `linear`, or `category` for what is not all numbers.
 
-    A distribution says it; a list of numbers above 0 is logarithmic where it is nearer to a geometric progression than
-    to an arithmetic one. One sweep that is logarithmic makes the key so, if all of its values are above 0.
+    A distribution says it. Numbers above 0 are logarithmic where they are nearer to a geometric progression than to an
+    arithmetic one, or span two powers of ten with most of them at the lower end. One sweep that is logarithmic makes
+    the key so, if all of its values are above 0.
     """
     values: dict[str, dict[Any, None]] = {}
     names: set[str] = set()
@@ -72,14 +73,15 @@ def _scale(values: Sequence[float], drawn: set[str]) -> Scale:
         return "log" if not drawn.isdisjoint(_LOGARITHMIC) else "linear"
     span = values[-1] / values[0]
     if len(values) == 2:
-        return "log" if span >= _CLEAR_RANGE[2] else "linear"
-    if len(values) > _FEW:
-        middle = statistics.median(values)
-        off_linear = abs((middle - values[0]) / (values[-1] - values[0]) - 0.5)
-        off_log = abs(math.log(middle / values[0]) / math.log(span) - 0.5)
-        return "log" if span >= _CLEAR_RANGE[3] and off_log < off_linear else "linear"
+        return "log" if span >= _RANGE_OF_TWO else "linear"
     geometric = _unevenness([math.log(value) for value in values])
-    return "log" if span >= _LEAST_RANGE and geometric < _unevenness(values) / 2 else "linear"
+    if span >= _LEAST_RANGE and geometric < _unevenness(values) / 2:
+        return "log"
+    # draws that nothing is known of: where their middle is
+    middle = statistics.median(values)
+    off_linear = abs((middle - values[0]) / (values[-1] - values[0]) - 0.5)
+    off_log = abs(math.log(middle / values[0]) / math.log(span) - 0.5)
+    return "log" if span >= _CLEAR_RANGE and off_log < off_linear else "linear"
 
 
 def _unevenness(values: Sequence[float]) -> float:

@@ -27,11 +27,12 @@ def check(target: Path) -> None:
 
 def write(target: Path, text: str) -> None:
     """Write the page, in place of an older one: whoever reads meanwhile has the one or the other."""
-    part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
+    final = Path(os.path.realpath(target))  # a link stays one
+    part = final.with_name(f".{final.name}.{os.getpid()}{PART}")
     with disk_errors(target):
         try:
             part.write_text(text, "utf-8")
             check(target)
-            part.replace(target)
+            part.replace(final)
         finally:
             part.unlink(missing_ok=True)

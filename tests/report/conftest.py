@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import made
 import pytest
+import trained
 from small_project import Project
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Project:
     root = tmp_path_factory.mktemp("searched") / "a project"
     root.mkdir()
     project = Project(root)
-    made.sweep(project, repeats=2)
-    made.finish_all(project, run=9)
+    trained.sweep(project, repeats=2)
+    trained.finish_all(project, run=9)
     project.resweep("report", "rnn", "-o", str(root / "report.html")).ok()
     return project

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import made
 import pytest
+import trained
 from small_project import Project
 
 if TYPE_CHECKING:
@@ -272,9 +272,8 @@ def test_nothing_is_cut_off_at_the_side(searched: Project, opened: Opened, width
     """From a phone to a wide screen the page is as wide as the window, and each card stays inside."""
     page = opened(searched.root / "report.html", size=(width, 900))
     assert page.run("return document.documentElement.scrollWidth") == width
-    ends = page.run(
-        "return [...document.querySelectorAll('.card, .controls > *, #scatters .chart')].map((e) => e.getBoundingClientRect().right)"
-    )
+    boxes = "[...document.querySelectorAll('.card, .controls > *, #scatters .chart')]"
+    ends = page.run(f"return {boxes}.map((each) => each.getBoundingClientRect().right)")
     assert ends
     assert max(ends) <= width
 
@@ -299,22 +298,22 @@ HOSTILE = "</script><img src=x onerror=window.hurt=1><script>window.hurt=2</scri
 
 def test_hostile_names_and_values_run_nothing(project: Project, opened: Opened) -> None:
     """Names of keys and metrics, values, logs and causes with markup in them are seen as they are, and do nothing."""
-    made.sweep(project, repeats=1)
+    trained.sweep(project, repeats=1)
     entries = project.entries()
     text = project.paths().index.read_text()
     quoted = json.dumps(HOSTILE, ensure_ascii=False)[1:-1]
     text = text.replace("params.optimizer", f"params.{quoted}").replace('"adagrad"', f'"{quoted}"')
     project.paths().index.write_text(text)
-    project.write({"config/other.toml": made.SWEEP})
+    project.write({"config/other.toml": trained.SWEEP})
     entries = project.entries()
     measured = {"validation_accuracy": [0.1, 0.2], HOSTILE: [0.3, 0.5]}
     for number, entry in enumerate(entries):
         if number % 5:
-            made.finished(
-                project, entry, "rnn", measured, made.BEGAN, **{f"best {HOSTILE}": 0.1 * number, "text": HOSTILE}
+            trained.finished(
+                project, entry, "rnn", measured, trained.BEGAN, **{f"best {HOSTILE}": 0.1 * number, "text": HOSTILE}
             )
         else:
-            made.failed(project, entry, "rnn", f"ValueError: {HOSTILE}", made.BEGAN)
+            trained.failed(project, entry, "rnn", f"ValueError: {HOSTILE}", trained.BEGAN)
     said = project.resweep("report", "rnn", "-o", "r.html").ok()
     assert said.err == ""
     page = opened(project.root / "r.html")
@@ -338,9 +337,9 @@ def test_hostile_names_and_values_run_nothing(project: Project, opened: Opened) 
 
 @pytest.mark.slow
 def test_ten_thousand_runs_open_and_repaint_at_once(project: Project, opened: Opened) -> None:
-    """Far below what a person waits for, also on a slow machine without a graphics card; bench/report.py has numbers."""
-    made.sweep(project, repeats=5, lr=", ".join(str((number + 1) / 5000) for number in range(37)))
-    made.finish_all(project)
+    """Below what a person waits for, also on a slow machine without a graphics card; bench/report.py has numbers."""
+    trained.sweep(project, repeats=5, lr=", ".join(str((number + 1) / 5000) for number in range(37)))
+    trained.finish_all(project)
     project.resweep("report", "rnn", "-o", "r.html").ok()
     assert (project.root / "r.html").stat().st_size < 4_500_000
     began = time.monotonic()
@@ -356,7 +355,8 @@ def test_ten_thousand_runs_open_and_repaint_at_once(project: Project, opened: Op
     repaint = """
         const done = arguments[0], began = performance.now();
         report.setFilter('swept.params.dropout', {ranges: [[0, 0.25]]});
-        requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(performance.now() - began), 0)))"""
+        const end = () => setTimeout(() => done(performance.now() - began), 0);
+        requestAnimationFrame(() => requestAnimationFrame(end))"""
     assert page.driver.execute_async_script(repaint) < 2000
     assert len(page.selected()) == 2220 == page.run(TABLE_COUNT)
     page.show("#scatters")

@@ -7,14 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-import made
 import pytest
+import trained
 from hypothesis import given
 from hypothesis import strategies as st
 from small_project import Project
 
 from resweep import gather
-from resweep.report import curves, data, details, page
+from resweep.report import data, details, learning, page
 
 ODD: list[Any] = [
     math.nan,
@@ -45,10 +45,10 @@ def named(found: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
 
 def test_numbers_that_json_has_not_are_told_beside_their_column(project: Project) -> None:
     """NaN, infinities and huge integers are null in the column, and named; what nobody measured is null alone."""
-    made.sweep(project, lr="0.001")
+    trained.sweep(project, lr="0.001")
     entries = project.entries()
     for entry, value in zip(entries, ODD, strict=False):
-        made.finished(project, entry, "rnn", {}, made.BEGAN, odd=value)
+        trained.finished(project, entry, "rnn", {}, trained.BEGAN, odd=value)
     found = table(project)
     column = named(found, "metrics", "odd")
     by_number = dict(zip(found["runs"]["number"], range(len(entries)), strict=True))
@@ -62,7 +62,7 @@ def test_numbers_that_json_has_not_are_told_beside_their_column(project: Project
 
 def test_swept_values_of_any_kind_have_a_column(project: Project) -> None:
     """Numbers stay numbers; texts, lists and mixtures become labels, each value its own."""
-    made.sweep(project, lr="0.001")
+    trained.sweep(project, lr="0.001")
     paths = project.paths().index
     text = paths.read_text()
     for place, value in enumerate(["adam", 10**20, [1, "<b>"], None, True, "x" * 300]):
@@ -80,7 +80,7 @@ def test_swept_values_of_any_kind_have_a_column(project: Project) -> None:
 
 def test_scales_are_those_of_the_figures(project: Project) -> None:
     """A geometric list of learning rates has a logarithmic axis, dropout has not."""
-    made.sweep(project)
+    trained.sweep(project)
     found = table(project)
     assert {each["name"]: each["log"] for each in found["swept"]}["params.lr"] is True
     assert {each["name"]: each["log"] for each in found["swept"]}["params.dropout"] is False
@@ -88,8 +88,8 @@ def test_scales_are_those_of_the_figures(project: Project) -> None:
 
 def test_failures_have_their_cause(project: Project) -> None:
     """Each failed run names the cause that `status` names, the most frequent first."""
-    made.sweep(project)
-    made.finish_all(project, fail=0.4)
+    trained.sweep(project)
+    trained.finish_all(project, fail=0.4)
     found = table(project)
     codes = [code for code in found["runs"]["cause"] if code >= 0]
     counts = [codes.count(code) for code in range(len(found["causes"]))]
@@ -100,8 +100,8 @@ def test_failures_have_their_cause(project: Project) -> None:
 
 def test_the_best_runs_have_curves_in_few_points(searched: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more runs than there is room for the best have theirs, thinned, with the first and the last point."""
-    monkeypatch.setattr(curves, "MOST_RUNS", 20)
-    monkeypatch.setattr(curves, "BUDGET", 20 * 4 * 8)
+    monkeypatch.setattr(learning, "MOST_RUNS", 20)
+    monkeypatch.setattr(learning, "BUDGET", 20 * 4 * 8)
     found = table(searched)
     assert [each["name"] for each in found["curves"]["measures"]] == ["accuracy", "loss"]
     assert found["curves"]["runs"].keys() == {str(place) for place in range(20)}
@@ -111,7 +111,7 @@ def test_the_best_runs_have_curves_in_few_points(searched: Project, monkeypatch:
         }
         for _, _, steps, values in own:
             assert len(steps) == len(values) == 8
-            assert (steps[0], steps[-1]) == (0, made.EPOCHS - 1)
+            assert (steps[0], steps[-1]) == (0, trained.EPOCHS - 1)
         last = next(values[-1] for measure, part, _, values in own if (measure, part) == (0, "validation"))
         assert last == pytest.approx(named(found, "metrics", "validation_accuracy")["values"][int(place)], rel=1e-5)
 
@@ -130,9 +130,11 @@ def test_texts_have_a_bound(searched: Project, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_log_loses_what_a_terminal_would_obey(project: Project) -> None:
     """Colours, titles and control characters are no part of what the page shows; other alphabets are."""
-    made.sweep(project, lr="0.001")
+    trained.sweep(project, lr="0.001")
     entry = project.entries()[0]
-    made.failed(project, entry, "rnn", "ValueError: \x1b[31mroşu\x1b[0m \x1b]0;title\x07 \x00\x9b end", made.BEGAN)
+    trained.failed(
+        project, entry, "rnn", "ValueError: \x1b[31mroşu\x1b[0m \x1b]0;title\x07 \x00\x9b end", trained.BEGAN
+    )
     found = table(project)["details"]
     place = next(place for place, own in found["runs"].items() if "log" in own)
     assert found["texts"][found["runs"][place]["log"]].endswith("ValueError: roşu   end")
@@ -152,8 +154,8 @@ def test_embedded_values_come_back_and_hold_no_markup(values: dict[str, Any]) ->
 
 def test_ten_thousand_runs_are_a_few_megabytes(project: Project) -> None:
     """Metrics of many runs have seven digits, but for the one that ranks, which has all."""
-    made.sweep(project, lr="0.001", repeats=2)
-    made.finish_all(project)
+    trained.sweep(project, lr="0.001", repeats=2)
+    trained.finish_all(project)
     exact = table(project)["metrics"]
     data_limit, data.EXACT_RUNS = data.EXACT_RUNS, 10
     try:
@@ -169,8 +171,8 @@ def test_ten_thousand_runs_are_a_few_megabytes(project: Project) -> None:
 
 def test_several_sweeps_have_the_values_that_one_of_them_fixes(project: Project) -> None:
     """A key that one sweep varies and another fixes has its fixed value there."""
-    made.sweep(project, lr="0.001")
-    fixed = made.SWEEP.format(repeats=1, lr="0.001").replace('"params.dropout" = [0.0, 0.25, 0.5]\n', "")
+    trained.sweep(project, lr="0.001")
+    fixed = trained.SWEEP.format(repeats=1, lr="0.001").replace('"params.dropout" = [0.0, 0.25, 0.5]\n', "")
     project.write({"config/fixed.toml": fixed.replace("[params]", "[params]\ndropout = 0.75")})
     project.resweep("config/fixed.toml", "made.jsonnet", "other", "--no-slurm-job").ok()
     found = table(project, "rnn", "other")

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import made
 import numpy as np
 import pandas as pd
 import pytest
+import trained
 from small_project import Project
 
 from resweep import gather, points
@@ -75,12 +75,8 @@ def test_correlations_are_those_of_pandas(page: Page, searched: Project) -> None
                 f"swept.{key}",
             )
             assert shown == pytest.approx(chosen[key].corr(chosen[METRIC], method="spearman"), abs=1e-9)
-    assert (
-        page.run(
-            "return report.correlation(report.columns.get('swept.params.optimizer'), report.selected(), report.metricNow())"
-        )
-        is None
-    )
+    names = "report.columns.get('swept.params.optimizer')"
+    assert page.run(f"return report.correlation({names}, report.selected(), report.metricNow())") is None
 
 
 def test_counts_median_and_time_are_those_of_pandas(page: Page, searched: Project) -> None:
@@ -154,13 +150,13 @@ def test_a_brush_on_the_metric_leaves_expected_performance_alone(page: Page) -> 
 
 def test_draws_may_come_again_where_the_search_is_random(project: Project, opened: Opened) -> None:
     """The curve of a random search is that of draws with replacement."""
-    text = made.SWEEP.format(repeats=1, lr="0.1").replace('"params.lr" = [0.1]\n', "")
+    text = trained.SWEEP.format(repeats=1, lr="0.1").replace('"params.lr" = [0.1]\n', "")
     text = text.replace('"params.optimizer" = ["adam", "adagrad", "sgd"]', '"params.optimizer" = ["adam"]')
     drawn = '"params.lr" = { loguniform = [1e-4, 1e-1] }\n[search]\nmethod = "random"\nn = 30\n[params]'
     text = text.replace("[params]", drawn)
-    project.write({"made.jsonnet": made.TEMPLATE, "config/made.toml": text})
+    project.write({"made.jsonnet": trained.TEMPLATE, "config/made.toml": text})
     project.resweep("config/made.toml", "made.jsonnet", "rnn", "--no-slurm-job").ok()
-    made.finish_all(project, fail=0)
+    trained.finish_all(project, fail=0)
     project.resweep("report", "rnn", "-o", "r.html").ok()
     page = opened(project.root / "r.html")
     shown = page.run("return report.expectedCurves()[0]")
@@ -201,12 +197,12 @@ def test_importance_is_that_of_a_forest_of_scikit_learn(page: Page, searched: Pr
 
 def test_what_has_no_value_is_counted(project: Project, opened: Opened) -> None:
     """NaN and missing numbers are said, and are in no chart, median or mean."""
-    made.sweep(project, lr="0.001")
+    trained.sweep(project, lr="0.001")
     entries = project.entries()
     for number, entry in enumerate(entries[:30]):
         value = {0: math.nan, 1: math.inf, 2: None, 3: "text"}.get(number, number / 100)
-        made.finished(project, entry, "rnn", {}, made.BEGAN, best_validation_accuracy=value)
-    made.failed(project, entries[30], "rnn", "ValueError: no", made.BEGAN)
+        trained.finished(project, entry, "rnn", {}, trained.BEGAN, best_validation_accuracy=value)
+    trained.failed(project, entries[30], "rnn", "ValueError: no", trained.BEGAN)
     project.resweep("report", "rnn", "-o", "r.html").ok()
     page = opened(project.root / "r.html")
     assert page.texts("#missing") == [

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import made
 import pytest
+import trained
 from launched import until
 from small_project import Project
 
@@ -151,12 +151,12 @@ def embedded(project: Project) -> str:
 
 def test_watching_follows_trials_until_all_have_ended(project: Project) -> None:
     """Each page is whole, reads itself again while trials run, and not any more when all have ended."""
-    made.sweep(project, lr="0.001")
+    trained.sweep(project, lr="0.001")
     process = watching(project)
     try:
         until(lambda: (project.root / "r.html").exists(), 30)
         assert '"watch":1.0' in embedded(project)
-        made.finish_all(project, fail=0.1)
+        trained.finish_all(project, fail=0.1)
         said = process.communicate(timeout=30)[0]
     finally:
         process.kill()
@@ -169,7 +169,7 @@ def test_watching_follows_trials_until_all_have_ended(project: Project) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_watching_ends_when_told(project: Project, number: int) -> None:
     """Ctrl-C leaves a page that does not read itself again; a TERM leaves a whole one."""
-    made.sweep(project, lr="0.001")
+    trained.sweep(project, lr="0.001")
     process = watching(project)
     try:
         until(lambda: (project.root / "r.html").exists(), 30)
@@ -188,15 +188,15 @@ def test_watching_ends_when_told(project: Project, number: int) -> None:
 
 def test_a_watched_page_reads_itself_again_and_keeps_what_is_chosen(project: Project, opened: Opened) -> None:
     """New numbers appear in an open page, its filters stay; paused, or with a run open, it stays as it is."""
-    made.sweep(project, lr="0.001")
+    trained.sweep(project, lr="0.001")
     entries = project.entries()
-    made.finished(project, entries[0], "rnn", {"validation_accuracy": [0.1, 0.2]}, made.BEGAN)
+    trained.finished(project, entries[0], "rnn", {"validation_accuracy": [0.1, 0.2]}, trained.BEGAN)
     process = watching(project)
     try:
         until(lambda: (project.root / "r.html").exists(), 30)
         page = opened(project.root / "r.html")
         page.run("report.setFilter('swept.params.dropout', {ranges: [[0, 0.25]]})")
-        made.finished(project, entries[1], "rnn", {"validation_accuracy": [0.1, 0.7]}, made.BEGAN)
+        trained.finished(project, entries[1], "rnn", {"validation_accuracy": [0.1, 0.7]}, trained.BEGAN)
         until(
             lambda: page.run("return window.report && report.page.runs.state.filter((code) => code === 0).length") == 2,
             30,

@@ -41,6 +41,8 @@ def definition(form: str) -> sweep.Sweep:
         ([7], "linear"),
         ([1e-320, 1.7e308], "log"),
         ([10 ** (n / 20) for n in range(100)], "log"),
+        ([0.00012, 0.0004, 0.0009, 0.0091, 0.02, 0.09], "log"),
+        ([1, 30, 55, 58, 100], "linear"),
         (list(range(1, 1001)), "linear"),
         (["a", 1], "category"),
         ([True, False], "category"),

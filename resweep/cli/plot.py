@@ -1,0 +1,75 @@
+"""`resweep plot`: a figure for a paper, and what its caption should tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from resweep import gather
+from resweep.cli import project
+from resweep.report.figures import drawing, file
+from resweep.report.figures.series import Asked
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--kind", type=click.Choice(list(drawing.KINDS)), required=True, help="What is drawn.")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="FILE.pdf, .png or .svg; one that exists is replaced.",
+)
+@click.option("--metric", metavar="KEY[:max|min]", help="The metric, in place of the sweep's.")
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only points with this, as in params.lr=0.001.")
+@click.option("--top", type=click.IntRange(min=1), metavar="K", help="The K best stand out, the others are faint.")
+@click.option(
+    "--param", "params", multiple=True, metavar="KEY", help="These keys (scatter, parallel); this measure (curves)."
+)
+@click.option("--x", type=click.Choice(["points", "duration"]), default="points", help="The x axis of performance.")
+@click.option("--width", type=click.FloatRange(1, 40), metavar="INCHES", help="Default: a column, or two.")
+@click.option("--height", type=click.FloatRange(0.5, 40), metavar="INCHES", help="Default: what suits the kind.")
+def plot(
+    names: tuple[str, ...],
+    kind: str,
+    target: Path,
+    metric: str | None,
+    where: tuple[str, ...],
+    top: int | None,
+    params: tuple[str, ...],
+    x: str,
+    width: float | None,
+    height: float | None,
+) -> None:
+    """Draw the sweeps NAME... into FILE, a colour and a kind of line for each.
+
+    performance: the expected best of n points. importance: which keys the metric depends on. parallel: every point as
+    a line through its values. curves: training against validation of the best trials. scatter: each key against the
+    metric.
+    """
+    _check_fitting(kind, {"--top": top is not None, "--param": bool(params), "--x": x != "points"})
+    form = file.form(target)
+    with gather.no_collection():
+        found = gather.gather(project.root(), names, metric)
+        content, notes = drawing.render(found, Asked(kind, x, where, top, params, width, height), form)
+    file.write(target, content)
+    click.echo(f"{target}: {kind} of {', '.join(paths.name for paths in found.sweeps)}, {project.size(len(content))}")
+    for note in notes:
+        click.echo(f"resweep: {note}", err=True)
+
+
+_FITTING = {
+    "--top": ("parallel", "curves", "scatter"),
+    "--param": ("parallel", "curves", "scatter"),
+    "--x": ("performance",),
+}
+
+
+def _check_fitting(kind: str, given: dict[str, bool]) -> None:
+    for option, kinds in _FITTING.items():
+        if given[option] and kind not in kinds:
+            raise click.UsageError(f"{option} means nothing for --kind {kind}, only for {', '.join(kinds)}")

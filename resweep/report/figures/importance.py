@@ -1,0 +1,131 @@
+"""How much each swept key counts: its share of a forest's permutation importance, and its rank correlation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from resweep.gather import Gathered
+from resweep.report import importance as analysis
+from resweep.report import scale
+from resweep.report.figures import look
+from resweep.report.figures.series import Asked, Drawn, Series, series
+from resweep.report.importance import Importance
+
+SURE = 0.05  # a correlation with a greater p is hollow
+
+
+def draw(found: Gathered, asked: Asked) -> Drawn:
+    """Bars of the shares, with their spread, beside dots of Spearman's rho; none where the forest predicts badly."""
+    every, notes = series(found, asked)
+    pairs = [(each, _analysed(each, found)) for each in every if each.known]
+    keys = _ordered([importance for _, importance in pairs])
+    width = asked.width or look.COLUMN
+    height = asked.height or 0.75 + max(2, len(keys)) * (0.16 + 0.1 * len(pairs)) + 0.15 * (len(pairs) > 1)
+    figure = look.new(width, height)
+    shares, correlations = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
+    handles = []
+    for number, (each, importance) in enumerate(pairs):
+        handles.append(_bars(shares, keys, importance, number, len(pairs)))
+        _dots(correlations, keys, importance, number, len(pairs))
+        notes += _told(each.name, importance)
+    _label(shares, correlations, keys, str(found.options.metric))
+    hidden = [(each.name, importance) for each, importance in pairs if importance.trust == "hidden"]
+    if hidden:
+        _say_hidden(shares, hidden, len(pairs))
+    if len(pairs) > 1:
+        look.legend(
+            figure, handles, [look.plain(each.name, 24) for each, _ in pairs], loc="outside upper center", ncols=3
+        )
+    return Drawn(figure, tuple(notes))
+
+
+def _analysed(each: Series, found: Gathered) -> Importance:
+    rows = [row for point in each.points for row in point.rows]
+    definitions = {each.name: each.definition} if each.definition is not None else {}
+    return analysis.importance(each.points, found.options, scale.scales(definitions, rows))
+
+
+def _ordered(every: list[Importance]) -> list[str]:
+    """Every key, those first whose share is greatest somewhere."""
+    most: dict[str, float] = {}
+    for importance in every:
+        for effect in importance.effects:
+            share = (effect.share or 0.0) if importance.trust == "shown" else 0.0
+            most[effect.key] = max(most.get(effect.key, 0.0), share)
+    return sorted(most, key=lambda key: -most[key])
+
+
+def _bars(axes: Any, keys: list[str], importance: Importance, number: int, count: int) -> Any:
+    from matplotlib.patches import Patch
+
+    style = look.style(number)
+    shown = [each for each in importance.effects if each.share is not None] if importance.trust == "shown" else []
+    hatch = ("", "////", "....", "xxxx")[number % 4]
+    axes.barh(
+        [_place(keys.index(each.key), number, count) for each in shown],
+        [each.share for each in shown],
+        height=0.76 / count,
+        xerr=[[min(each.spread or 0, each.share or 0) for each in shown], [each.spread or 0 for each in shown]],
+        color=style.colour,
+        hatch=hatch,
+        edgecolor="white",
+        linewidth=0,
+        error_kw={"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8, "ecolor": "#333333"},
+    )
+    return Patch(facecolor=style.colour, hatch=hatch, edgecolor="white", linewidth=0)
+
+
+def _dots(axes: Any, keys: list[str], importance: Importance, number: int, count: int) -> None:
+    style = look.style(number)
+    for each in importance.effects:
+        if each.rho is not None and each.p is not None:
+            axes.plot(
+                [each.rho],
+                [_place(keys.index(each.key), number, count)],
+                style.marker,
+                color=style.colour,
+                markerfacecolor=style.colour if each.p < SURE else "white",
+                clip_on=False,
+            )
+
+
+def _place(key: int, number: int, count: int) -> float:
+    return key + (number - (count - 1) / 2) * 0.76 / count
+
+
+def _label(shares: Any, correlations: Any, keys: list[str], metric: str) -> None:
+    names = look.short(keys)
+    shares.set_yticks(range(len(keys)), [names[key] for key in keys])
+    shares.set_ylim(max(1, len(keys)) - 0.4, -0.6)
+    shares.tick_params(axis="y", length=0)
+    correlations.tick_params(axis="y", length=0)
+    shares.set_xlim(0, 1)
+    shares.grid(True, axis="x")
+    shares.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    shares.set_xlabel("share of importance")
+    correlations.axvline(0, color="#888888", linewidth=0.6)
+    correlations.set_xlim(-1.05, 1.05)
+    correlations.set_xticks([-1, 0, 1], ["\N{MINUS SIGN}1", "0", "1"])
+    correlations.grid(True, axis="x")
+    correlations.set_xlabel(r"Spearman's $\rho$")
+    shares.set_title(look.plain(metric), loc="left")
+
+
+def _say_hidden(axes: Any, hidden: list[tuple[str, Importance]], count: int) -> None:
+    """In place of bars, why there are none."""
+    names = [f"{look.plain(name, 16)}: " if count > 1 else "" for name, _ in hidden]
+    reasons = [
+        f"{name}not shown:\n{each.reason.replace(': ', ':' + chr(10)).replace(', ', ',' + chr(10))}"
+        for name, (_, each) in zip(names, hidden, strict=True)
+    ]
+    axes.text(
+        0.97, 0.5, "\n".join(reasons), transform=axes.transAxes, ha="right", va="center", fontsize=7, color="#555555"
+    )
+
+
+def _told(name: str, importance: Importance) -> list[str]:
+    said = [f"{name}: {key} is left out: {why}" for key, why in importance.left_out.items()]
+    if importance.trust == "hidden":
+        return [f"{name}: importance is not shown: {importance.reason}", *said]
+    grown = f"a random forest of {importance.used} points, out-of-bag R2 {importance.r2:.2f}"
+    return [f"{name}: {grown}; bars: share of permutation importance; hollow dots: p above {SURE}", *said]

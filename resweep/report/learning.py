@@ -14,6 +14,7 @@ from resweep.results import Row
 
 MOST_RUNS = 1_000
 MOST_MEASURES = 8
+READ = 1_000_000  # points that are read, after which no other run is: event files are slow
 BUDGET = 120_000  # points of all curves together
 LEAST, MOST = 8, 200  # points of one curve, as far as the budget goes
 DIGITS = 6
@@ -26,8 +27,7 @@ def learning(found: Gathered, metric: str | None) -> Table:
 
     A run is its place among all, and a curve what it measures, the part (train, validation, ...), steps and values.
     """
-    chosen = _chosen(found.rows)
-    histories = {place: _history(found, found.rows[place]) for place in chosen}
+    histories = _histories(found)
     measures = _measures([curve for history in histories.values() for curve in history], metric)
     number = {measure: place for place, measure in enumerate(measures)}
     kept = {place: [curve for curve in history if _measure(curve) in number] for place, history in histories.items()}
@@ -36,13 +36,25 @@ def learning(found: Gathered, metric: str | None) -> Table:
     return {
         "measures": [{"name": name, "axis": axis} for name, axis in measures],
         "most": most,
-        "asked": len(chosen),
+        "asked": len(histories),
         "runs": {
             str(place): [[number[_measure(curve)], curve.part, *_thin(curve, most)] for curve in history]
             for place, history in kept.items()
             if history
         },
     }
+
+
+def _histories(found: Gathered) -> dict[int, list[Curve]]:
+    """The curves of the best runs, as far as reading them is worth a person's time."""
+    histories: dict[int, list[Curve]] = {}
+    room = READ
+    for place in _chosen(found.rows):
+        if room <= 0:
+            break
+        histories[place] = _history(found, found.rows[place])
+        room -= sum(len(curve.steps) for curve in histories[place])
+    return histories
 
 
 def _chosen(rows: Sequence[Row]) -> list[int]:

@@ -93,6 +93,26 @@ def test_a_box_in_a_scatter_plot_filters_parallel_coordinates_and_table(page: Pa
     assert page.chart_runs("#parallel", "chosen") == len(expected) == page.run(TABLE_COUNT)
 
 
+def test_a_box_over_time_survives_a_reload(page: Page) -> None:
+    """Runs that ended in the first hours, of whatever quality; and the same after reading the address."""
+    page.show("#best-so-far")
+    width, height = page.run("const e = document.querySelector('#best-so-far'); return [e.clientWidth, e.clientHeight]")
+    page.drag("#best-so-far", (60, 16), (width / 2, height - 52))
+    (low, high) = page.filters()["run.hours"]["ranges"][0]
+    runs = page.data()["runs"]
+    first = min(at for at in runs["started"] if at is not None)
+    ended = [None if at is None else at - first for at in runs["ended"]]
+    assert page.filters().keys() <= {"run.hours", "metric.best_validation_accuracy"}
+    within = {run for run, at in enumerate(ended) if at is not None and low <= at <= high}
+    chosen = page.selected()
+    assert len(chosen) > 50
+    assert set(chosen) <= within
+    page.driver.refresh()
+    page.settle()
+    assert page.selected() == chosen
+    assert page.complaints() == []
+
+
 def test_what_is_typed_above_the_table_filters_the_charts(page: Page) -> None:
     """A condition on a number and letters of a word, both at once; taken away, everything is there again."""
     every = page.selected()

@@ -105,6 +105,8 @@ def test_the_best_runs_have_curves_in_few_points(searched: Project, monkeypatch:
     found = table(searched)
     assert [each["name"] for each in found["curves"]["measures"]] == ["accuracy", "loss"]
     assert found["curves"]["runs"].keys() == {str(place) for place in range(20)}
+    monkeypatch.setattr(learning, "READ", 10 * 4 * trained.EPOCHS)
+    assert table(searched)["curves"]["asked"] == 10
     for place, own in found["curves"]["runs"].items():
         assert {(measure, part) for measure, part, _, _ in own} == {
             (m, p) for m in (0, 1) for p in ("train", "validation")

@@ -30,11 +30,17 @@ const own = {
   state: column("run.state", "state", runs.state, { labels: runs.states }),
   seconds: column("run.seconds", "duration", runs.seconds, { unit: "duration", log: spreads(runs.seconds) }),
   ended: column("run.ended", "ended", runs.ended, { unit: "time" }),
+  hours: column("run.hours", "time since the first start", sinceStart(), { unit: "duration" }),
   host: column("run.host", "host", runs.host, { labels: runs.hosts }),
   cause: column("run.cause", "cause", runs.cause.map((code) => (code < 0 ? null : code)), { labels: page.causes }),
   problem: column("run.problem", "problem", everyRun.map((run) => runs.problems[run] ?? null), { text: true }),
 };
 const columns = new Map([...Object.values(own), ...swept, ...metrics].map((each) => [each.key, each]));
+
+function sinceStart() {
+  const [first] = extent(runs.started) ?? extent(runs.ended) ?? [0];
+  return runs.ended.map((each) => (each === null ? null : Math.max(0, each - first)));
+}
 
 // whether values above zero are so far apart that only a logarithmic scale shows them
 function spreads(values) {

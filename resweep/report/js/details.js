@@ -41,7 +41,7 @@ function drawDetails() {
   pane.hidden = state.open === null;
   if (state.open === null) return;
   const run = state.open;
-  const tab = state.tab in TEXTS ? state.tab : "values";
+  const tab = Object.hasOwn(TEXTS, state.tab) ? state.tab : "values";
   fill("details-title", runName(run), element("span", { class: `dot ${shown(own.state, run)}` }, shown(own.state, run)));
   for (const button of document.getElementById("tabs").children) {
     const chosen = button.id === `tab-${tab}`;

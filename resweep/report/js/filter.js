@@ -157,7 +157,7 @@ const VALID = {
 
 function validFilter(column, filter) {
   if (!column || !filter || typeof filter !== "object") return false;
-  if (Array.isArray(filter.codes)) return Boolean(column.labels) && filter.codes.every((code) => code in column.labels);
+  if (Array.isArray(filter.codes)) return Boolean(column.labels) && filter.codes.every((code) => Number.isInteger(code) && code in column.labels);
   if (Array.isArray(filter.ranges)) {
     return filter.ranges.every((range) => Array.isArray(range) && range.length === 2 && range.every(Number.isFinite));
   }

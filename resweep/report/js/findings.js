@@ -25,7 +25,7 @@ function importanceTable(computed, sweep, metric) {
   const chosen = selected().filter((run) => sweep === null || runs.sweep[run] === sweep);
   const effects = new Map((computed?.effects ?? []).map((each) => [each.key, each]));
   const hidden = computed?.trust !== "shown";
-  const parameters = varying().filter((each) => !computed || effects.has(each.name) || computed.left_out[each.name]);
+  const parameters = varying().filter((each) => !computed || effects.has(each.name) || leftOut(computed, each));
   const order = [...effects.keys()];
   parameters.sort((one, other) => rankOf(order, one) - rankOf(order, other));
   const title = computed && page.sweeps.length > 1 ? [element("h3", {}, page.sweeps[sweep])] : [];
@@ -33,6 +33,11 @@ function importanceTable(computed, sweep, metric) {
     element("table", { class: "bars" },
       element("thead", {}, element("tr", {}, ...["parameter", "importance", "ρ with the metric"].map((head) => element("th", {}, head)))),
       element("tbody", {}, ...parameters.map((each) => importanceRow(each, effects.get(each.name), hidden, chosen, metric, computed)))));
+}
+
+// why a key has no effect of its own; a key may be called like anything that an object has
+function leftOut(computed, column) {
+  return computed && Object.hasOwn(computed.left_out, column.name) ? computed.left_out[column.name] : undefined;
 }
 
 function rankOf(order, column) {
@@ -51,7 +56,7 @@ function trustLine(computed) {
 
 function importanceRow(column, effect, hidden, chosen, metric, computed) {
   const share = hidden ? null : (effect?.share ?? null);
-  const why = computed?.left_out?.[column.name];
+  const why = leftOut(computed, column);
   const text = share === null ? (why ?? "–") : `${(share * 100).toFixed(0)} %${effect.spread === null ? "" : ` ± ${(effect.spread * 100).toFixed(0)}`}`;
   const rho = correlation(column, chosen, metric);
   return element("tr", { "data-name": column.name },

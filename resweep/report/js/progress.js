@@ -2,19 +2,11 @@
 
 function addProgress() {
   const timed = runs.ended.some((each) => each !== null);
-  own.order = column("run.order", "runs in order", everyRun.map((run) => runs.number[run]));
-  own.hours = column("run.hours", "time since the first start", sinceStart(), { unit: "duration" });
-  columns.set(own.order.key, own.order).set(own.hours.key, own.hours);
-  const x = timed ? own.hours : own.order;
+  const x = timed ? own.hours : own.number;
   addScatter("best-so-far", () => [x, metricNow()], bestLines);
   if (runs.seconds.some((each) => each !== null)) addScatter("cost", () => [own.seconds, metricNow()]);
   else fill("cost", element("p", { class: "empty" }, "No run says how long it took."));
   addExpected();
-}
-
-function sinceStart() {
-  const [first] = extent(runs.started) ?? extent(runs.ended) ?? [0];
-  return runs.ended.map((each) => (each === null ? null : Math.max(0, each - first)));
 }
 
 // a step line of the best so far for each sweep

@@ -256,6 +256,7 @@ for kind in ("performance", "importance", "parallel", "scatter"):
 """
 
 
+@pytest.mark.slow
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     """Whatever the hour, the order of Python's sets, and the user's own settings of matplotlib."""
     (tmp_path / "matplotlibrc").write_text("font.size: 30\nsvg.fonttype: none\nbackend: tkagg\ntext.usetex: True\n")
@@ -279,6 +280,7 @@ def test_pdf_has_fonts_that_publishers_take() -> None:
     assert b"/MediaBox [ 0 0 396 144 ]" in content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", IN_MEMORY)
 def test_ten_thousand_points_take_seconds_and_few_bytes(kind: str) -> None:
     """A figure of a big sweep is soon there, and no burden on a paper."""

@@ -176,7 +176,7 @@ function smallestGap(places) {
 // runs of the same value stand beside each other; always at the same place
 function jittered(column, value, run) {
   const axis = axisOf(column);
-  return axis.to(value) + (((run * 7919) % 997) / 997 - 0.5) * axis.gap * JITTER;
+  return count <= FEW ? axis.to(value) : axis.to(value) + (((run * 7919) % 997) / 997 - 0.5) * axis.gap * JITTER;
 }
 
 // places between the ends of a brush -> a filter on the column; what is drawn beside its value counts as at it

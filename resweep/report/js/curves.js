@@ -4,7 +4,7 @@ const DASHES = { validation: "solid", train: "dashed", test: "dotted", "": "soli
 
 function addCurves() {
   if (!page.curves.measures.length) {
-    document.getElementById("curves-box").replaceWith(element("p", { class: "empty" }, "No run wrote numbers over time: metrics_epoch_N.json, metrics.jsonl, TensorBoard's files or a pattern of the log."));
+    document.getElementById("curves-box").replaceWith(element("p", { class: "empty" }, "No run wrote numbers more than once: metrics_epoch_N.json, metrics.jsonl, TensorBoard's files or a pattern of the log."));
     return;
   }
   const measure = document.getElementById("measure");

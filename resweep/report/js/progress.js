@@ -62,7 +62,9 @@ function drawExpected(chart) {
 
 // 1 to the most that were tried; the first few matter most
 function triesAxis(most) {
-  return column("page.n", "n", [1, Math.max(2, most)], { log: most > 20 });
+  const last = Math.max(2, most);
+  const each = Array.from({ length: last <= FEW ? last : 0 }, (_, place) => place + 1);
+  return column("page.n", "n", each.length ? each : [1, last], { log: most > 20, kind: each.length ? "swept" : "run" });
 }
 
 function expectedSeries({ sweep, curve }, axis, tries) {

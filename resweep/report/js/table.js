@@ -1,6 +1,7 @@
 // The table of runs: what is typed above a column is a filter like any brush, and a brush filters the table.
 
 const MOST_METRIC_COLUMNS = 30;
+const ROWS = 14; // as many as are seen at once
 let table = null;
 let telling = false;
 
@@ -23,7 +24,7 @@ function addTable() {
     data: everyRun.map((run) => rowOf(run, shownColumns)),
     index: "run",
     columns: shownColumns.map(columnDefinition),
-    height: "34rem",
+    ...(count > ROWS ? { height: "34rem" } : {}), // a height lets it draw only the rows that can be seen
     layout: "fitDataFill",
     rowHeight: 30,
     placeholder: () => element("span", {}, "No run is left: clear some filters."),

@@ -41,6 +41,8 @@ bench: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/archive.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/witness.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/results.py
+	if command -v chromedriver >/dev/null; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/report.py; \
+	else echo "bench/report.py needs Chromium with its driver, and was left out"; fi
 
 # The example's packages first, exactly pinned and without their declared dependencies (requirements.lock says why); then
 # the tool, which finds most of its own there.

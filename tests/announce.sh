@@ -10,5 +10,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 elif [ "$(id -u)" != 0 ]; then
     echo "!!! A test Slurm can be started by root alone: the tests of tests/slurm will be SKIPPED."
 fi
+for program in /usr/bin/chromium /usr/bin/chromedriver; do
+    [ -x "$program" ] || echo "!!! $program is not installed here: the tests of tests/report that open a page will be SKIPPED."
+done
 [ "$(id -u)" = 0 ] || echo "!!! Not root: the tests that mount a small disk to fill it will be SKIPPED."
 exit 0

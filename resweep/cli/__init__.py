@@ -23,6 +23,7 @@ SECTIONS = {
         "logs": "Print the log of a trial, once or as it grows.",
         "stop": "End what runs of a sweep, here or on Slurm.",
         "results": "Show what each trial was given, and what came out.",
+        "report": "Write one page with charts, table and each run's files.",
     },
     "One trial": {
         "show": "Print the filled configuration of a trial, or of a point of CONFIG.",

@@ -1,0 +1,79 @@
+// Learning curves of the best of the chosen runs: training against validation, where both are there.
+
+const DASHES = { validation: "solid", train: "dashed", test: "dotted", "": "solid" };
+
+function addCurves() {
+  if (!page.curves.measures.length) {
+    document.getElementById("curves-box").replaceWith(element("p", { class: "empty" }, "No run wrote numbers more than once: metrics_epoch_N.json, metrics.jsonl, TensorBoard's files or a pattern of the log."));
+    return;
+  }
+  const measure = document.getElementById("measure");
+  measure.append(...page.curves.measures.map((each, place) => element("option", { value: place }, each.name)));
+  measure.addEventListener("change", () => change({ measure: Number(measure.value) }));
+  const most = document.getElementById("curve-count");
+  most.addEventListener("change", () => change({ curves: Number(most.value) }));
+  const chart = addChart("curves", () => drawCurves(chart));
+  chart.runsAt = (event) => (event.seriesIndex === undefined ? null : { run: chart.lines[event.seriesIndex]?.run });
+}
+
+// the curves of one measure of the best chosen runs
+function chosenCurves() {
+  const withCurves = orderedByMetric(selected()).reverse().filter((run) => ofMeasure(run).length);
+  return { total: withCurves.length, best: withCurves.slice(0, state.curves) };
+}
+
+function ofMeasure(run) {
+  return (page.curves.runs[run] ?? []).filter(([measure]) => measure === state.measure);
+}
+
+function drawCurves(chart) {
+  const { total, best } = chosenCurves();
+  document.getElementById("measure").value = state.measure;
+  document.getElementById("curve-count").value = state.curves;
+  const paint = colours();
+  const measure = page.curves.measures[state.measure];
+  chart.lines = best.flatMap((run, place) => ofMeasure(run).map(([, part, steps, values]) => ({ run, part, steps, values, colour: curveColour(run, place, best.length) })));
+  sayCurves(chart, total, best.length);
+  const axis = { axisLabel: { color: paint.soft, fontSize: 11 }, axisLine: { show: true, lineStyle: { color: paint.line } }, splitLine: { lineStyle: { color: paint.faint } }, nameTextStyle: { color: paint.text } };
+  return {
+    says: `Learning curves of ${measure.name} of ${plural(best.length, "run")}`,
+    options: {
+      animation: false,
+      grid: { left: 8, right: 16, top: 12, bottom: 24, containLabel: true },
+      xAxis: { type: "value", scale: true, name: measure.axis, nameLocation: "middle", nameGap: 26, ...axis, ...extents(chart.lines) },
+      yAxis: { type: "value", scale: true, ...axis },
+      series: chart.lines.map((each, place) => curveSeries(each, place, best.length)),
+    },
+  };
+}
+
+function extents(lines) {
+  const ends = extent(lines.flatMap((each) => [each.steps[0], each.steps.at(-1)]));
+  return ends && ends[0] < ends[1] ? { min: ends[0], max: ends[1] } : {};
+}
+
+function curveSeries({ part, steps, values, colour }, place, many) {
+  return {
+    type: "line", id: `curve${place}`, triggerLineEvent: true, showSymbol: steps.length < 3, symbolSize: 5, connectNulls: false,
+    lineStyle: { color: colour, width: part === "train" ? 1.3 : 2, type: DASHES[part] ?? "solid", opacity: many > 25 ? 0.5 : 0.9 },
+    itemStyle: { color: colour }, emphasis: { focus: "series", lineStyle: { width: 3.5 } },
+    data: steps.map((step, number) => [step, values[number]]),
+  };
+}
+
+function curveColour(run, place, many) {
+  if (many <= SWEEPS.length) return SWEEPS[place];
+  return page.sweeps.length > 1 ? SWEEPS[runs.sweep[run] % SWEEPS.length] : colours().accent;
+}
+
+function sayCurves(chart, total, drawn) {
+  const parts = new Set(chart.lines.map((each) => each.part));
+  const words = ["train", "validation", "test"].filter((part) => parts.has(part)).map((part) => `${part} ${DASHES[part]}`);
+  const selectedRuns = selected().length;
+  const begun = runs.state.filter((code) => runs.states[code] !== "queued").length;
+  fill("curves-note",
+    `The best ${drawn} of ${plural(total, "chosen run")} with curves${words.length ? ` (${words.join(", ")})` : ""}.`
+    + (page.curves.asked < begun ? ` The page has the curves of ${page.curves.asked.toLocaleString("en")} of ${plural(begun, "run")}, the best first.` : "")
+    + (total < selectedRuns ? ` ${plural(selectedRuns - total, "chosen run")} without any.` : "")
+    + ` At most ${page.curves.most} points each. A click on a curve opens its run.`);
+}

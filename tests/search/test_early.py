@@ -171,6 +171,38 @@ def test_a_search_stops_early_and_counts_what_it_stopped(project: Project) -> No
     assert len(points(project, "x", "y")) == 10
 
 
+def test_asha_on_recorded_trainings_spends_little_and_finds_nearly_the_best(project: Project) -> None:
+    """The learning curves of 80 real trainings, 16 for each of five seeds, epoch by epoch once more."""
+    rows = json.loads((Path(__file__).parent / "recorded.json").read_text("utf-8"))["rows"]
+    replay = f"""
+curve = {[row["validation_accuracy"] for row in rows]}[filled["x"][0]]
+for epoch in range(len(curve)):
+    with open(os.path.join(output, "epoch.part"), "w") as file:
+        json.dump({{"validation_accuracy": curve[epoch], "best": max(curve[: epoch + 1])}}, file)
+    os.rename(os.path.join(output, "epoch.part"), os.path.join(output, "metrics_epoch_%d.json" % epoch))
+    time.sleep(0.1)
+"""
+    stop = '[search.stop]\nmethod = "asha"\nmin_resource = 3\nreduction_factor = 3\n'
+    shares, losses = [], []
+    for seed in (1, 2, 3, 4, 5):
+        numbers = [number for number, row in enumerate(rows) if row["seed"] == seed]
+        searched(project, 1, train=replay)
+        text = f'[hyper]\n"params.x" = {numbers}\n[params]\nkind = "recorded"\n{stop}[results]\nmetric = "best"\n'
+        project.write({f"config/s{seed}.toml": text})
+        project.resweep(f"config/s{seed}.toml", "base.jsonnet", f"s{seed}").ok()
+        project.resweep("run", f"s{seed}", "--jobs", "1").ok()
+        spent, best = 0, 0.0
+        for entry in project.entries(f"s{seed}"):
+            record = project.record(entry, name=f"s{seed}")
+            curve = rows[entry.swept["params.x"]]["validation_accuracy"]
+            spent += record["pruned"]["step"] if record["state"] == "pruned" else len(curve)
+            best = max(best, 0.0 if record["state"] == "pruned" else max(curve))
+        shares.append(spent / sum(len(rows[number]["validation_accuracy"]) for number in numbers))
+        losses.append(max(max(rows[number]["validation_accuracy"]) for number in numbers) - best)
+    assert sorted(shares)[2] <= 0.6, shares
+    assert sorted(losses)[2] <= 0.01, losses
+
+
 def test_a_pruned_repeat_ends_its_point(project: Project) -> None:
     """The first repeat is judged; the others are not begun when it does badly."""
     searched(project, 6, SLOW, ASHA, EPOCHS)

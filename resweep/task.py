@@ -162,7 +162,7 @@ class Task:
 
 
 def wanted(place: attempt.Place, now: str, record: attempt.Record, since: float, max_requeues: int) -> bool:
-    """Whether a trial in the state `now`, which does not run, wants another attempt in a submission of the time `since`."""
+    """Whether a trial in the state `now`, which does not run, wants another attempt in a job submitted at `since`."""
     if now in ("finished", "pruned"):
         return False
     if now == "stopped" and record["exit_status"] == attempt.REQUEUE:

@@ -107,8 +107,8 @@ def task_script(
 ) -> str:
     """The script that every task of a submission runs: the site's #SBATCH lines, `[slurm] setup`, and task.py.
 
-    `python` trains, where the person names one; `own_python` may run task.py where there is no other. With the `root` of
-    the project each task is a runner in place of task.py: `resweep run` with `own_python`.
+    `python` trains, where the person names one; `own_python` may run task.py where there is no other. With the `root`
+    of the project each task is a runner in place of task.py: `resweep run` with `own_python`.
     """
     text = " ".join(setup)
     data = os.environ.get("RESWEEP_DATA")

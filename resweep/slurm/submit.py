@@ -151,7 +151,8 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
     declared = {**found.declared, **script.declared(wish.extra)}
     if runner == "search":
         asked, notes = resources.resolve(*own, threads=definition.threads, declared=declared)
-        groups, (tasks, skipped, said) = [(_limited(asked, wish), [])], _workers(asked, wish, view)
+        groups: list[tuple[Resources, list[Entry]]] = [(_limited(asked, wish), [])]
+        tasks, skipped, said = _workers(asked, wish, view)
         notes += said
     else:
         wanted, skipped = _wanted(states.merged(statuses, view), view, wish)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
+import time
 from collections import Counter
 
 import on_slurm
@@ -337,3 +339,53 @@ def test_a_worker_that_cannot_run_the_tool_says_so_in_status(
     assert "failed: rnn: /usr/bin/false cannot run resweep on " in line
     assert "pip install 'resweep[search]'" in line
     assert json.loads(project.resweep("status", "rnn", "--json").ok().out)["counts"]["failed"] == 0
+
+
+def elsewhere(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every worker have numbers of processes of its own, as on a machine of its own."""
+    python = project.root / "python-elsewhere"
+    python.write_text(f'#!/bin/sh\nexec unshare --pid --fork --mount-proc {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+
+
+def test_a_worker_on_another_host_takes_up_at_once_what_slurm_has_ended(
+    slurm: Cluster, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can look at another machine's processes; the record's word is enough, and no point is told twice."""
+    elsewhere(project, monkeypatch)
+    search(project, 4, wait=True)
+    project.resweep("submit", "rnn", "--workers", "2").ok()
+    begun(project, 2)
+    assert not attempt.of_this_boot(running.record(project, 1)), "this has shown nothing"
+    slurm.ask("scancel", jobs(project)[0].id)
+    slurm.drained()
+    assert running.states(project) == ["stopped", "stopped"], said(project)
+    go(project)
+    project.resweep("submit", "rnn", "--workers", "2").ok()
+    slurm.drained(50)  # less than a trial counts as abandoned without Slurm's word
+    assert told(project) == {"COMPLETE": 4}, said(project)
+    assert sorted(running.attempts(project)) == [1, 1, 2, 2]
+
+
+def test_a_worker_on_another_host_takes_up_what_was_killed_when_it_gives_no_sign_of_life(
+    slurm: Cluster, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record still says running, and its heartbeat is old: Slurm says that its job is over."""
+    elsewhere(project, monkeypatch)
+    search(project, 2, wait=True)
+    project.resweep("submit", "rnn", "--workers", "2").ok()
+    begun(project, 2)
+    slurm.ask("scancel", "--full", "--signal=KILL", jobs(project)[0].id)
+    slurm.drained()
+    assert running.states(project) == ["running", "running"], "the heartbeat alone cannot tell yet"
+    go(project)
+    project.resweep("submit", "rnn", "--workers", "1").ok()
+    on_slurm.until(lambda: said(project).count("searches 2 points") == 3)
+    for entry in project.entries():
+        heartbeat = f"{project.paths().place(entry.name).attempt(1)}/heartbeat"
+        minutes_ago = time.time() - 120
+        os.utime(heartbeat, (minutes_ago, minutes_ago))
+    slurm.drained()
+    assert told(project) == {"COMPLETE": 2}, said(project)
+    assert running.attempts(project) == [2, 2]

@@ -370,7 +370,12 @@ class Runner:
                 self.elsewhere[entry] = time.monotonic() + ELSEWHERE
                 continue
             del self.elsewhere[entry]
-            if now.state in ("lost", "queued"):
+            place, job = self.paths.place(entry.name), self.options.job
+            if job is not None:
+                again = task.wanted(place, now.state, now.record, job.since, job.max_requeues)
+            else:
+                again = now.state in ("lost", "queued")
+            if again:
                 self.queue.append(entry)
             else:
                 self._ended(Outcome(now, f"{now.state}, run by another process", here=False))

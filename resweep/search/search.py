@@ -237,8 +237,9 @@ class Search:
             state, record = attempt.state(place)
             if state == "running" and not attempt.gone(place, record):
                 return False
-            # an attempt of who has it now, whose job Slurm has ended
-            interrupted |= state == "stopped" and _interrupted(record) and record["attempt"] > seen
+            # its job is over, and it was an attempt of who has the point now
+            ended = state == "running" or (state == "stopped" and _interrupted(record))
+            interrupted |= ended and record["attempt"] > seen
             path = os.path.join(place.attempt(record.get("attempt", 0)), attempt.RECORD)
             if os.path.exists(path):
                 signs.append(os.stat(path).st_mtime)

@@ -683,10 +683,11 @@ def ended_on_slurm(record: Record) -> bool:
         return False
     if job == os.environ.get("SLURM_JOB_ID"):  # requeued: Slurm never runs a job twice at a time
         return _restarts(ids) < _restarts(os.environ)
-    code, said = _slurm("squeue", "-h", "--states=all", "--jobs=" + job, "-o", "%T")
+    code, said = _slurm("squeue", "-h", "--states=all", "--jobs=" + job, "-o", "%A %T")
     if code:
         return "Invalid job id" in said
-    return said.strip() not in _HOLDS
+    # the id of an array's last task is that of the whole array
+    return not any(line.split() == [job, state] for line in said.splitlines() for state in _HOLDS)
 
 
 def gone(place: Place, record: Record) -> bool:
@@ -711,8 +712,11 @@ def _ended_by() -> str | None:
     """Why Slurm ends the job that this process runs in; None when it does not."""
     if "SLURM_JOB_ID" not in os.environ:
         return None
-    code, said = _slurm("scontrol", "-o", "show", "job", os.environ["SLURM_JOB_ID"])
-    fields = dict(re.findall(r"(\w+)=(\S+)", said))
+    job = os.environ["SLURM_JOB_ID"]
+    code, said = _slurm("scontrol", "-o", "show", "job", job)
+    # the id of an array's last task is that of the whole array
+    own = next((line for line in said.splitlines() if line.startswith("JobId=%s " % job)), "")
+    fields = dict(re.findall(r"(\w+)=(\S+)", own))
     if code or fields.get("JobState", "RUNNING") == "RUNNING":
         return None
     if fields.get("Reason") == "TimeLimit" or fields["JobState"] == "TIMEOUT":

@@ -185,8 +185,7 @@ class Runner:
             self._start()
             self._look_elsewhere()
             self._obey()
-            waits = self.elsewhere and self.options.job is None
-            if not self.running and (self._stops or not (self.queue or waits or self._more)):
+            if not self.running and (self._stops or not (self.queue or self._more or self._waits())):
                 return
             self._prune()
             self.watcher.tick(self)
@@ -203,6 +202,14 @@ class Runner:
     @property
     def _more(self) -> bool:
         return self.supply is not None and self.supply.open
+
+    def _waits(self) -> bool:
+        """Whether what others run is waited for, or has just been left to us."""
+        if self.options.job is None or not self.elsewhere:
+            return bool(self.elsewhere)
+        self.elsewhere = dict.fromkeys(self.elsewhere, 0.0)  # a job does not hold its node for them: a last look
+        self._look_elsewhere()
+        return bool(self.queue)
 
     def _asked(self) -> bool:
         """Whether there is a trial to start; a supply is asked for one when the queue is empty."""

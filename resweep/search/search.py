@@ -124,7 +124,7 @@ class Search:
         running = [each for each in trials if each.state.name == "RUNNING"]
         if len(ended) + len(running) >= self._asked.search.n:
             if not self._active and "SLURM_JOB_ID" in os.environ and self._run_elsewhere(running):
-                self._close(f"{len(running)} trials run, the last ones; this worker has nothing to do")
+                self._close("others try the points that are left; this worker has nothing to do")
             return None
         return self._ask(trials)
 

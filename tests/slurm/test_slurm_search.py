@@ -195,6 +195,27 @@ def test_a_grid_stops_trials_early_through_workers(slurm: Cluster, project: Proj
     assert "nothing to submit: 2 have finished, 2 were stopped early" in start(project).ok().out
 
 
+def test_workers_of_a_grid_repeat_no_failure_and_take_up_what_slurm_has_ended(slurm: Cluster, project: Project) -> None:
+    """As many as `parallel`; a failed trial waits for the next submission, one that lost its job does not."""
+    values = '[hyper]\n"params.lr" = [0.5, 0.6, 0.7, 0.8]\n\n[params]\nlr = 0.5\n\n[slurm]\nparallel = 2\n\n[search]\n'
+    fails = '[ -e "$root/fine" ] || ! grep -q \'"lr": 0.5\' "$1/${path##*/}.json" || exit 3\n'
+    _generated(project, values + STOP, fails + TRAIN.format(1, "wait"))
+    assert "2 workers for 4 trials" in start(project).ok().out
+    on_slurm.until(lambda: Counter(running.states(project)) == {"failed": 1, "running": 2, "queued": 1})
+    at = running.states(project).index("running") + 1
+    job = running.record(project, at)["slurm"]
+    slurm.ask("scancel", f"{job['SLURM_ARRAY_JOB_ID']}_{job['SLURM_ARRAY_TASK_ID']}")
+    on_slurm.until(lambda: running.states(project)[at - 1] == "stopped")
+    go(project)
+    slurm.drained()
+    assert Counter(running.states(project)) == {"failed": 1, "finished": 3}, said(project)
+    (project.root / "fine").touch()
+    assert "1 workers for 1 trials" in start(project).ok().out
+    slurm.drained()
+    assert running.states(project) == ["finished"] * 4
+    assert sorted(running.attempts(project)) == [1, 1, 2, 2]
+
+
 @pytest.mark.parametrize("way", ["trains", "calls", "srun"])
 def test_the_sites_script_is_what_runs_each_trial(slurm: Cluster, project: Project, way: str) -> None:
     """One that calls the launcher, and one of 2020 that trains itself; each by the worker that has the record."""

@@ -54,6 +54,7 @@ MODEL_ROOT = ("model", "generated")
 HEARTBEAT_SECONDS = 30.0  # between two signs of life of a running attempt
 STALE_SECONDS = 300.0  # without one for so long, an attempt on another host is lost
 GRACE_SECONDS = 10.0  # between TERM and KILL
+CONDUCTED = "RESWEEP_CONDUCTED"  # the attempt that a site's script runs, for the launcher that it may call
 OUTPUT_VARIABLE = "RESWEEP_OUTPUT"  # where an attempt's training writes
 NEXT = "RESWEEP_NEXT_ATTEMPT"  # the number that a task of Slurm's has decided on: that one, or none
 PRUNE = "prune.json"  # in an attempt: why it is stopped early, written before the signal that stops it
@@ -155,10 +156,11 @@ def run(capsule: str, script: str | None = None) -> int:
     if now_ in ("finished", "pruned"):
         print("%s: %s already" % (place.label, now_))
         return 0
-    if now_ == "running" and record.get("group") == os.getpgrp() and of_this_boot(record):
-        # `script` has called us: the attempt goes on with what it was about to run
+    if now_ == "running" and os.environ.get(CONDUCTED) == place.attempt(record["attempt"]):
+        # `script` has called us, perhaps through srun: the attempt goes on with what it was about to run
         toml = os.path.join(place.attempt(record["attempt"]), manifest["id"] + ".toml")
         sys.stdout.flush()
+        os.chdir(place.capsule)
         os.execvp("bash", ["bash", os.path.join(place.capsule, "train.sh"), place.capsule, toml])
     if now_ == "running":
         print("%s: runs already on %s (%s)" % (place.label, record.get("host"), _process(record)))
@@ -176,7 +178,7 @@ def begin(place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, .
     # before the state is read: who starts an attempt from now on makes the claim fail
     number = number or place.last() + 1
     found, record = state(place)
-    if found == "running" and _ended_on_slurm(record):
+    if found == "running" and ended_on_slurm(record):
         found = "lost"
     if found == "finished":
         settle(place)
@@ -295,9 +297,14 @@ def execute(
     watch = _room("surroundings").Watch(capsule, directory, _text("witness"))
     env = watch.environment(env)
     with open(os.path.join(directory, LOG), "ab") as log, Signals() as signals:
-        command = [script] if script else ["bash", os.path.join(capsule, "train.sh")]
+        command = ["bash", os.path.join(capsule, "train.sh")]
+        if script:
+            env[CONDUCTED] = directory
+            command = [script] if os.access(script, os.X_OK) else ["bash", script]
         command += [capsule, toml]
-        supervise(command, capsule, env, directory, record, signals, log.fileno(), log.fileno())
+        # one that calls the launcher begins where its job does, as it would without us
+        cwd = os.getcwd() if script and _calls_the_launcher(script) else capsule
+        supervise(command, cwd, env, directory, record, signals, log.fileno(), log.fileno())
         pruned = read_json(os.path.join(directory, PRUNE))
         if record["state"] == "stopped" and pruned:
             record.update(state="pruned", pruned=pruned)
@@ -312,6 +319,11 @@ def execute(
         record.update(watch.ended(write_json))
         close(directory, record)
     return record
+
+
+def _calls_the_launcher(script: str) -> bool:
+    with open(script, "rb") as file:
+        return b"attempt.py" in file.read()
 
 
 def supervise(
@@ -666,7 +678,7 @@ def _catches(pid: int, number: int) -> bool:
 _HOLDS = ("RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
 
 
-def _ended_on_slurm(record: Record) -> bool:
+def ended_on_slurm(record: Record) -> bool:
     """Whether Slurm says that the job of an attempt on another host is over: a node that failed gives no other sign."""
     ids = record.get("slurm") or {}
     job, cluster = ids.get("SLURM_JOB_ID"), ids.get("SLURM_CLUSTER_NAME")
@@ -674,10 +686,25 @@ def _ended_on_slurm(record: Record) -> bool:
         return False
     if job == os.environ.get("SLURM_JOB_ID"):  # requeued: Slurm never runs a job twice at a time
         return _restarts(ids) < _restarts(os.environ)
-    code, said = _slurm("squeue", "-h", "--states=all", "--jobs=" + job, "-o", "%T")
+    code, said = _slurm("squeue", "-h", "--states=all", "--jobs=" + job, "-o", "%A %T")
     if code:
         return "Invalid job id" in said
-    return said.strip() not in _HOLDS
+    # the id of an array's last task is that of the whole array
+    return not any(line.split() == [job, state] for line in said.splitlines() for state in _HOLDS)
+
+
+def gone(place: Place, record: Record) -> bool:
+    """Whether a running attempt, on another host, has missed its signs of life, and its job is over by Slurm's word.
+
+    Only then is Slurm asked: many workers look often.
+    """
+    if of_this_boot(record):
+        return False
+    heartbeat = os.path.join(place.attempt(record["attempt"]), HEARTBEAT)
+    with contextlib.suppress(OSError):
+        if time.time() - os.stat(heartbeat).st_mtime < 2.5 * HEARTBEAT_SECONDS:
+            return False
+    return ended_on_slurm(record)
 
 
 def _restarts(ids: Any) -> int:
@@ -688,8 +715,11 @@ def _ended_by() -> str | None:
     """Why Slurm ends the job that this process runs in; None when it does not."""
     if "SLURM_JOB_ID" not in os.environ:
         return None
-    code, said = _slurm("scontrol", "-o", "show", "job", os.environ["SLURM_JOB_ID"])
-    fields = dict(re.findall(r"(\w+)=(\S+)", said))
+    job = os.environ["SLURM_JOB_ID"]
+    code, said = _slurm("scontrol", "-o", "show", "job", job)
+    # the id of an array's last task is that of the whole array
+    own = next((line for line in said.splitlines() if line.startswith("JobId=%s " % job)), "")
+    fields = dict(re.findall(r"(\w+)=(\S+)", own))
     if code or fields.get("JobState", "RUNNING") == "RUNNING":
         return None
     if fields.get("Reason") == "TimeLimit" or fields["JobState"] == "TIMEOUT":

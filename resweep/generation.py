@@ -163,6 +163,7 @@ def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Ind
     one_value = {k.partition(".")[2]: value for k, value in slurm.items() if k not in needs and value is not None}
     wanted, _ = resources.resolve(asked.slurm, one_value, threads=asked.threads)
     needs += ["[slurm] setup"] if wanted.setup else []
+    needs += ["[search.stop]"] if asked.search.stop else []
     options = {
         "format": trial.FORMAT,
         "on_retry": "resume" if asked.resume else "clean",

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from resweep import attempt, gpus, status
+from resweep import attempt, gpus, resources, status, task
 from resweep.errors import counted
 from resweep.gpus import Card, Pool
 from resweep.index import Entry
@@ -33,6 +33,19 @@ ELSEWHERE = 1.0  # seconds between two looks at a trial that another process run
 
 
 @dataclass(frozen=True)
+class Job:
+    """What a runner heeds that is a task of Slurm's.
+
+    It runs the site's `script` in place of train.sh, repeats nothing that has failed `since` it was submitted, lets a
+    trial ask at most `max_requeues` times to be run again, and leaves what others run to them.
+    """
+
+    script: str
+    since: float
+    max_requeues: int
+
+
+@dataclass(frozen=True)
 class Options:
     """How to run: so many trials at a time, on so many cards each (0: not pinned; a fraction shares one)."""
 
@@ -42,6 +55,7 @@ class Options:
     max_attempts: int = 0  # failed attempts of a trial in all; 0: one in each run
     max_trials: int = 0  # that this runner starts; 0: all
     canary: bool = False  # the first alone, the others only when it succeeds
+    job: Job | None = None  # of Slurm's
 
 
 @dataclass(frozen=True)
@@ -133,7 +147,10 @@ class Runner:
         self.interrupts = 0
         self.canary = options.canary  # still to sing
         self.canary_failed = False
+        self.warned = False  # its job ends soon
+        self._requeue = False
         self._obeyed = 0  # of the interrupts
+        self._to_pass: deque[int] = deque()  # signals for the trials
         self._pool = Pool(options.gpus) if options.gpus else None
         self._idle: list[Worker] = []
         self._busy_cards: frozenset[str] = frozenset()
@@ -159,6 +176,9 @@ class Runner:
                 raise
             for worker in self._idle:
                 worker.close()
+        if self._requeue and not self.interrupts:
+            self.watcher.told("a trial asked to be run again; the job is requeued")
+            self.watcher.told(f"could not be requeued: {task.requeue()}; submit it again")
         return list(self.outcomes.values())
 
     def _drain(self, interrupts: _Interrupts) -> None:
@@ -166,7 +186,7 @@ class Runner:
             self._start()
             self._look_elsewhere()
             self._obey()
-            if not self.running and (self._stops or not (self.queue or self.elsewhere or self._more)):
+            if not self.running and (self._stops or not (self.queue or self._more or self._waits())):
                 return
             self._prune()
             self.watcher.tick(self)
@@ -178,11 +198,19 @@ class Runner:
     def _stops(self) -> bool:
         """Whether no further trial is to be started."""
         exhausted = 0 < self.options.max_trials <= self.started
-        return self.interrupts > 0 or self.canary_failed or exhausted
+        return self.interrupts > 0 or self.warned or self.canary_failed or exhausted
 
     @property
     def _more(self) -> bool:
         return self.supply is not None and self.supply.open
+
+    def _waits(self) -> bool:
+        """Whether what others run is waited for, or has just been left to us."""
+        if self.options.job is None or not self.elsewhere:
+            return bool(self.elsewhere)
+        self.elsewhere = dict.fromkeys(self.elsewhere, 0.0)  # a job does not hold its node for them: a last look
+        self._look_elsewhere()
+        return bool(self.queue)
 
     def _asked(self) -> bool:
         """Whether there is a trial to start; a supply is asked for one when the queue is empty."""
@@ -235,13 +263,20 @@ class Runner:
             self._end(Outcome(status.status(self.paths, entry), "finished already", here=False), quietly=True)
             return True
         if now == "running":
+            if attempt.gone(place, record):
+                return False
             self.elsewhere[entry] = time.monotonic() + ELSEWHERE
             return True
         if now == "pruned":
             self._end(Outcome(status.status(self.paths, entry), "pruned already", here=False), quietly=True)
             return True
-        if now == "failed" and not self._may_retry(place, record):
-            self._end(Outcome(status.status(self.paths, entry), "failed", here=False))
+        job = self.options.job
+        if job is not None:
+            retry = task.wanted(place, now, record, job.since, job.max_requeues)
+        else:
+            retry = now != "failed" or self._may_retry(place, record)
+        if not retry:
+            self._end(Outcome(status.status(self.paths, entry), now, here=False))
             return True
         return False
 
@@ -273,7 +308,8 @@ class Runner:
         worker = self._idle.pop() if self._idle else self._new_worker()
         if self._pool is not None and cards:
             self._pool.hand_over(cards, worker.pid)
-        worker.conduct(place.capsule, record, self._environment(cards))
+        script = self.options.job.script if self.options.job else None
+        worker.conduct(place.capsule, record, self._environment(cards), script)
         self.started += 1
         self.running[worker.output] = Running(entry, place, record["attempt"], worker, cards)
 
@@ -291,11 +327,10 @@ class Runner:
         if self.supply is None or not self.running or self.interrupts > 1:
             return
         for running, why in self.supply.watch(self.running.values()):
-            if select.select([running.worker.output], [], [], 0)[0]:
-                continue  # it has ended meanwhile: the signal would be for the worker's next one
-            directory = running.place.attempt(running.number)
-            attempt.write_json(os.path.join(directory, attempt.PRUNE), why)
-            os.kill(running.worker.pid, signal.SIGTERM)
+            if not _is_over(running):
+                directory = running.place.attempt(running.number)
+                attempt.write_json(os.path.join(directory, attempt.PRUNE), why)
+                os.kill(running.worker.pid, signal.SIGTERM)
 
     # --- ending ---------------------------------------------------------------------------------------------------
 
@@ -343,7 +378,12 @@ class Runner:
                 self.elsewhere[entry] = time.monotonic() + ELSEWHERE
                 continue
             del self.elsewhere[entry]
-            if now.state in ("lost", "queued"):
+            place, job = self.paths.place(entry.name), self.options.job
+            if job is not None:
+                again = task.wanted(place, now.state, now.record, job.since, job.max_requeues)
+            else:
+                again = now.state in ("lost", "queued")
+            if again:
                 self.queue.append(entry)
             else:
                 self._ended(Outcome(now, f"{now.state}, run by another process", here=False))
@@ -354,6 +394,8 @@ class Runner:
         retry = outcome.status.state == "lost" or (
             outcome.status.state == "failed" and failed_attempts(place) < self.options.max_attempts
         )
+        if self._asks_again(outcome, place):
+            return
         if not retry:
             self._heed_canary(outcome)
         if retry and not self._stops:
@@ -361,6 +403,21 @@ class Runner:
             self.queue.append(outcome.entry)
             return
         self._end(outcome)
+
+    def _asks_again(self, outcome: Outcome, place: attempt.Place) -> bool:
+        """Whether a training has saved a checkpoint and goes on with it, now or in the next life of our job."""
+        record, job = outcome.status.record, self.options.job
+        if not outcome.here or record.get("state") != "stopped" or record.get("exit_status") != attempt.REQUEUE:
+            return False
+        if self.interrupts or task.asked(place) > (job.max_requeues if job else resources.MAX_REQUEUES):
+            return False
+        if self.warned:
+            self._requeue = True
+            return False
+        self.watcher.told(f"{outcome.entry.name}: asked to be run again; goes on with what it has saved")
+        self.started -= 1
+        self.queue.appendleft(outcome.entry)
+        return True
 
     def _heed_canary(self, outcome: Outcome) -> None:
         """The first trial of this runner has ended: when it did not finish, no other is started."""
@@ -373,19 +430,27 @@ class Runner:
     def _end(self, outcome: Outcome, quietly: bool = False) -> None:
         self.outcomes[outcome.entry] = outcome
         if self.supply is not None:
-            self.supply.ended(outcome, self.interrupts > 0)
+            self.supply.ended(outcome, self.interrupts > 0 or self.warned)
         if not quietly:
             self.watcher.ended(outcome)
 
     def interrupt(self, number: int) -> None:
         """Ctrl-C: the first stops starting, the second stops the trials; TERM and HUP are both at once.
 
-        Called in the midst of anything: what there is to do, `_obey` does when its turn comes.
+        USR1 and USR2 are for trainings that listen. In a job of Slurm's they say that its time is nearly over, and HUP
+        stops its trial alone. Called in the midst of anything: what there is to do, `_obey` does when its turn comes.
         """
-        self.interrupts += 1 if number == signal.SIGINT else 2
+        if number in attempt.Signals.PASSED:
+            self._to_pass.append(number)
+        elif number == signal.SIGHUP and self.options.job is not None:
+            self._to_pass.append(signal.SIGTERM)
+        else:
+            self.interrupts += 1 if number == signal.SIGINT else 2
 
     def _obey(self) -> None:
-        """Do what people asked for since the last look."""
+        """Do what people, or Slurm, asked for since the last look."""
+        while self._to_pass:
+            self._pass_on(self._to_pass.popleft())
         if self.interrupts == self._obeyed:
             return
         self._obeyed = self.interrupts
@@ -398,9 +463,23 @@ class Runner:
             self._terminate()
             self.watcher.told(f"stops {counted(len(self.running), 'trial')}")
 
+    def _pass_on(self, number: int) -> None:
+        """Signal the launchers of the trials that run, which know who is meant."""
+        if number in attempt.Signals.PASSED and self.options.job is not None and not self.warned:
+            self.warned = True
+            self.watcher.told("the time of this job is nearly over; starts no other trial")
+        for running in self.running.values():
+            if not _is_over(running):
+                os.kill(running.worker.pid, number)
+
     def _terminate(self) -> None:
         for running in self.running.values():
             os.kill(running.worker.pid, signal.SIGTERM)
+
+
+def _is_over(running: Running) -> bool:
+    """Whether its attempt has ended just now: a signal would be for the worker's next one."""
+    return bool(select.select([running.worker.output], [], [], 0)[0])
 
 
 def failed_attempts(place: attempt.Place) -> int:
@@ -421,7 +500,7 @@ class _Interrupts:
             os.set_blocking(descriptor, False)
         self._fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._old: dict[int, Any] = {}
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in attempt.Signals.CAUGHT:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
                 self._old[number] = signal.signal(number, self._receive)
         return self

@@ -16,6 +16,7 @@ from resweep.index import Entry
 from resweep.trial import SweepPaths
 
 STATES = ("finished", "pruned", "running", "failed", "stopped", "lost", "queued")
+OVER = ("finished", "pruned")  # never to run again
 TAIL = 64 * 1024  # bytes of a log's end that are looked at
 RECENT = 20  # finished trials that the rate is taken from
 

@@ -80,15 +80,7 @@ class Task:
         # before the state is read: a failure meanwhile makes the launcher's claim fail
         os.environ[attempt.NEXT] = str(place.last() + 1)
         now, record = attempt.state(place)
-        if now in ("finished", "running"):
-            return False
-        if now == "stopped" and record["exit_status"] == attempt.REQUEUE:
-            return _asked(place) <= int(self.record["max_requeues"])
-        if now == "failed" or (now == "stopped" and not record["slurm"].get(attempt.ENDED_BY)):
-            # it failed, or a person stopped it: not again in one submission. What ended with its job is taken up again.
-            path = os.path.join(place.attempt(record["attempt"]), attempt.RECORD)
-            return os.stat(path).st_mtime < self.since
-        return True
+        return now != "running" and wanted(place, now, record, self.since, int(self.record["max_requeues"]))
 
     def _launch(self, trial: str) -> int:
         """Run one trial through the site's script, and wait for its end; the launcher's exit status."""
@@ -141,22 +133,12 @@ class Task:
 
     def _requeue(self, place: attempt.Place) -> None:
         """Let Slurm run this task again, since the training asked for it, unless it has asked too often."""
-        asked, limit = _asked(place), self.record["max_requeues"]
-        if asked > limit:
-            print("%s: asked to be run again, for the %dth time; max_requeues is %d" % (place.label, asked, limit))
+        times, limit = asked(place), self.record["max_requeues"]
+        if times > limit:
+            print("%s: asked to be run again, for the %dth time; max_requeues is %d" % (place.label, times, limit))
             return
         print("%s: asked to be run again; the job is requeued" % place.label, flush=True)
-        done = subprocess.run(
-            ["scontrol", "requeue", os.environ["SLURM_JOB_ID"]],
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            print("%s: could not be requeued: %s; submit it again" % (place.label, done.stderr.strip()))
-            return
-        time.sleep(REQUEUE_PATIENCE)
+        print("%s: could not be requeued: %s; submit it again" % (place.label, requeue()))
 
     def _tidied(self, status: int) -> int:
         """Put what Slurm's own output file of this task holds with the attempt, or away when it says nothing new."""
@@ -179,7 +161,34 @@ class Task:
         return status
 
 
-def _asked(place: attempt.Place) -> int:
+def wanted(place: attempt.Place, now: str, record: attempt.Record, since: float, max_requeues: int) -> bool:
+    """Whether a trial in the state `now`, which does not run, wants another attempt in a job submitted at `since`."""
+    if now in ("finished", "pruned"):
+        return False
+    if now == "stopped" and record["exit_status"] == attempt.REQUEUE:
+        return asked(place) <= max_requeues
+    if now == "failed" or (now == "stopped" and not record["slurm"].get(attempt.ENDED_BY)):
+        # it failed, or a person stopped it: not again in one submission. What ended with its job is taken up again.
+        path = os.path.join(place.attempt(record["attempt"]), attempt.RECORD)
+        return os.stat(path).st_mtime < since
+    return True
+
+
+def requeue() -> str:
+    """Let Slurm run this job again, which ends this process; where it is still there, what Slurm has against that."""
+    done = subprocess.run(
+        ["scontrol", "requeue", os.environ["SLURM_JOB_ID"]],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if not done.returncode:
+        time.sleep(REQUEUE_PATIENCE)
+    return done.stderr.strip() or "Slurm did not end it"
+
+
+def asked(place: attempt.Place) -> int:
     """How often the trial has asked to be run again."""
     paths = [os.path.join(place.attempt(number), attempt.RECORD) for number in range(1, place.last() + 1)]
     return sum(attempt.read_json(path).get("exit_status") == attempt.REQUEUE for path in paths)

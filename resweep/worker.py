@@ -17,7 +17,8 @@ from collections.abc import Iterable
 
 from resweep import attempt
 
-_HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_HELD_BACK = attempt.Signals.CAUGHT
+_FORGOTTEN = (signal.SIGTERM, *attempt.Signals.PASSED)  # when they come too late for an attempt
 
 Environment = dict[str, str | None]
 
@@ -46,9 +47,14 @@ class Worker:
         """The runner's ends of the pipes."""
         return self._input, self.output
 
-    def conduct(self, capsule: str, record: attempt.Record, environment: Environment) -> None:
-        """Let the worker run the attempt that this process has claimed, with changes to its environment."""
-        order = json.dumps([capsule, record, environment]) + "\n"
+    def conduct(
+        self, capsule: str, record: attempt.Record, environment: Environment, script: str | None = None
+    ) -> None:
+        """Let the worker run the attempt that this process has claimed, with changes to its environment.
+
+        Where a site's `script` is named, that is run in place of train.sh.
+        """
+        order = json.dumps([capsule, record, environment, script]) + "\n"
         with contextlib.suppress(BrokenPipeError):  # it has died: its output says so
             os.write(self._input, order.encode())
 
@@ -79,9 +85,9 @@ def _work(down: int, up: int) -> None:
     try:
         os.setsid()  # the terminal's Ctrl-C is for the runner
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        for number in _HELD_BACK:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                if number != signal.SIGTERM:  # a terminal's, and meant for the runner
+                if number in (signal.SIGINT, signal.SIGHUP):  # a terminal's, and meant for the runner
                     signal.signal(number, signal.SIG_IGN)
                 signal.signal(number, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDWR)
@@ -90,14 +96,15 @@ def _work(down: int, up: int) -> None:
         with os.fdopen(down, "rb") as orders:
             for order in orders:
                 said = _conduct(*json.loads(order))
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # forgets one that came too late for this attempt
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                for number in _FORGOTTEN:
+                    signal.signal(number, signal.SIG_IGN)
+                    signal.signal(number, signal.SIG_DFL)
                 os.write(up, (json.dumps(said) + "\n").encode())
     finally:
         os._exit(0)
 
 
-def _conduct(capsule: str, record: attempt.Record, environment: Environment) -> str:
+def _conduct(capsule: str, record: attempt.Record, environment: Environment, script: str | None) -> str:
     for name, value in environment.items():
         if value is None:
             os.environ.pop(name, None)
@@ -107,7 +114,7 @@ def _conduct(capsule: str, record: attempt.Record, environment: Environment) -> 
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            attempt.guarded(lambda: attempt.conduct(place, attempt.read_manifest(capsule), record))
+            attempt.guarded(lambda: attempt.conduct(place, attempt.read_manifest(capsule), record, script))
         except Exception:
             traceback.print_exc()
     return said.getvalue().strip()[:60000]

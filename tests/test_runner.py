@@ -392,3 +392,40 @@ def test_records_are_readable_and_say_who_ran(project: Project) -> None:
     assert found["peak_memory_bytes"] > 100_000
     assert found["started"] <= found["ended"]
     assert log(project, 1) == ""
+
+
+# --- signals for trainings, and trainings that ask ------------------------------------------------------------------
+
+
+def test_training_that_asks_to_be_run_again_goes_on_in_the_same_run(project: Project) -> None:
+    """Exit status 85: the next attempt follows at once, with the output of the last; --max-trials counts one trial."""
+    train = 'mkdir -p "$out"; echo step >> "$out/steps"; [ "$(wc -l < "$out/steps")" = 3 ] || exit 85\n'
+    repeated(project, 2, train + 'cp "$out/steps" "$root/steps-$n"\n')
+    said = project.resweep("run", "rnn", "--jobs", "1", "--max-trials", "1").ok().err
+    assert said.count("asked to be run again; goes on with what it has saved") == 2
+    assert states(project) == ["finished", "queued"]
+    assert attempts(project) == [3, 0]
+    assert (project.root / "steps-0").read_text() == "step\n" * 3
+
+
+def test_training_that_asks_without_end_is_given_up(project: Project) -> None:
+    """After ten times it stays stopped, and the run says that it did not finish."""
+    repeated(project, 1, "exit 85\n")
+    result = project.resweep("run", "rnn")
+    assert result.status == 1
+    assert (states(project), attempts(project)) == (["stopped"], [11])
+
+
+def test_signal_reaches_a_training_that_listens_and_ends_nobody_else(runners: Runners) -> None:
+    """USR1 to the runner is for the trainings that have a handler; it goes on, and so does a deaf one."""
+    project = runners.project
+    listens = 'if [ "$n" = 0 ]; then trap \'touch "$root/heard"\' USR1; fi\n'
+    repeated(project, 2, listens + WAIT + FAST)
+    runner = runners.start("run", "rnn", "--jobs", "2")
+    until(lambda: all((project.root / f"started-{n}").exists() for n in (0, 1)))
+    runner.send_signal(signal.SIGUSR1)
+    until((project.root / "heard").exists)
+    assert states(project) == ["running", "running"]
+    (project.root / "go").touch()
+    assert runner.communicate(timeout=60)[0].count("finished in") == 2
+    assert runner.returncode == 0

@@ -184,6 +184,39 @@ def test_the_script_of_a_task_is_the_recorded_one(tmp_path: Path, monkeypatch: p
     assert subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=True).stderr == ""
 
 
+def test_the_script_of_a_task_that_is_a_runner_is_the_recorded_one(tmp_path: Path) -> None:
+    """As any task's, but that the tool runs the trials, from the project's root."""
+    root = Path("/home/of mine/project")
+    text = script.task_script("golden", site(tmp_path), ["module load cuda"], None, "/tools/my python", root)
+    matches("golden-runner.sh", text, "test_slurm_text.py")
+    assert subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=True).stderr == ""
+
+
+def test_a_runner_is_started_by_the_tools_own_interpreter_and_trains_with_the_sites(tmp_path: Path) -> None:
+    """What a module puts on PYTHONPATH hides neither the tool nor what it needs; a path may have blanks."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "optuna.py").write_text("raise ImportError('of another Python')\n")
+    tool = tmp_path / "my python"
+    tool.write_text(
+        f'#!/bin/sh\n[ "$3" = resweep ] && echo "$@" "$RESWEEP_PYTHON" "$PWD" && exit\nexec {sys.executable} "$@"\n'
+    )
+    tool.chmod(0o755)
+    setup = [f"export PYTHONPATH={tmp_path}/site"]
+    done = run_task(script.task_script("rnn", site(tmp_path), setup, sys.executable, str(tool), tmp_path), tmp_path)
+    assert done.stdout == f"-PE -m resweep run rnn --jobs 1 --task {tmp_path}/1 {sys.executable} {tmp_path}\n", done
+
+
+def test_a_node_without_the_tool_says_so_in_one_line(tmp_path: Path) -> None:
+    """Which interpreter, where, why, and what to do."""
+    text = script.task_script("rnn", site(tmp_path), [], None, "/no/python", tmp_path)
+    done = run_task(text, tmp_path, RESWEEP_PYTHON="")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("rnn: /no/python cannot run resweep on ")
+    assert "/no/python: No such file or directory" in done.stderr
+    assert "pip install 'resweep[search]'" in done.stderr
+
+
 def test_lines_of_setup_run_in_the_tasks_own_shell(tmp_path: Path) -> None:
     """One after another, as written: what they export, the trial has."""
     text = script.task_script("rnn", site(tmp_path), ["A='$x \"y\"'", 'export LOADED="$A!"'], None, sys.executable)

@@ -12,6 +12,7 @@ import click
 
 from resweep import gather, status
 from resweep.cli import project
+from resweep.errors import counted
 from resweep.gather import Gathered
 
 OPEN = ("running", "queued")  # states of trials whose numbers may still come
@@ -48,7 +49,8 @@ def report(names: tuple[str, ...], output: Path | None, metric: str | None, watc
     for note in [*found.notes, *filter(None, [gather.metric_missing(found)])]:
         click.echo(f"resweep: {note}", err=True)
     size = _write(found, target, None)
-    click.echo(f"{project.short(target)}: {len(found.rows):,} trials, {size / 1e6:.1f} MB; open it in a browser")
+    trials = counted(len(found.rows), "trial")
+    click.echo(f"{project.short(target)}: {trials}, {size / 1e6:.1f} MB; open it in a browser")
 
 
 def _stem(names: Sequence[str]) -> str:
@@ -90,7 +92,7 @@ def _watch(names: Sequence[str], metric: str | None, target: Path, seconds: floa
         click.echo(f"{project.short(target)}: no longer written; it stays as it is")
         return
     _write(found, target, None)
-    click.echo(f"{project.short(target)}: all {len(found.rows):,} trials have ended")
+    click.echo(f"{project.short(target)}: all trials have ended")
 
 
 def _still_open(found: Gathered) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 import click
@@ -14,6 +15,7 @@ from resweep.cli import project, searching, select
 from resweep.cli.view import watcher
 from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.index import Entry
+from resweep.slurm import work
 from resweep.sweep import Sweep, valid_cards
 from resweep.trial import SweepPaths
 
@@ -47,6 +49,7 @@ from resweep.trial import SweepPaths
     help="Run a failed trial again, up to so many failures in all. Default: once in each run.",
 )
 @click.option("--canary", is_flag=True, help="Run the first trial alone, and go on only when it succeeds.")
+@click.option("--task", type=click.Path(path_type=Path), hidden=True, help="SUBMISSION/LIST: as a task of Slurm's.")
 @click.option(
     "--allow-changed-data", is_flag=True, help="Run although files that [data] names have changed; records say which."
 )
@@ -60,6 +63,7 @@ def run(
     max_trials: int | None,
     max_attempts: int | None,
     canary: bool,
+    task: Path | None,
     allow_changed_data: bool,
 ) -> None:
     """Run the trials of the sweep NAME here that have not finished, several at a time; one that fails stops no other.
@@ -73,11 +77,17 @@ def run(
     if only is not None:
         entries = select.listed(paths, entries, only)
     definition = frozen.definition(paths)
-    whole = names == (paths.name,) and not where and not states and only is None
+    job = work.read(task) if task else None
+    if job and job.trials:
+        with open(job.trials, encoding="ascii") as trials:
+            entries = select.listed(paths, entries, trials)
+    whole = names == (paths.name,) and not where and not states and only is None and not (job and job.trials)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
-    options = _options(definition, jobs, cards, max_trials or 0, max_attempts or 0, canary)
+    options = job.options if job else _options(definition, jobs, cards, max_trials or 0, max_attempts or 0, canary)
     if allow_changed_data:
         os.environ[attempt.ALLOW_CHANGED_DATA] = "1"  # for the launchers, which check before each attempt
+    if job and not job.trials and not definition.search.learns:
+        raise TrialError(f"{paths.name}: is no search any more, since it was generated again; submit it again")
     if definition.search.learns and whole:
         sys.exit(searching.run(paths, definition, options))
     with disk_errors(paths.root):
@@ -86,10 +96,10 @@ def run(
         click.echo(f"{paths.name}: {_opening(len(left), len(entries), options)}")
         with watcher(paths, left) as watching:
             supply = searching.early_stopping(paths, definition, watching)
-            work = runner.Runner(paths, left, options, watching, supply)
-            outcomes = work.run()
+            here = runner.Runner(paths, left, options, watching, supply)
+            outcomes = here.run()
     asked = " ".join(names) if len(entries) < len(index.read(paths).current()) else ""
-    sys.exit(_summary(paths, work, outcomes, left, asked))
+    sys.exit(_summary(paths, here, outcomes, left, asked))
 
 
 def _check_data(paths: SweepPaths, left: list[Entry]) -> None:
@@ -142,7 +152,7 @@ def _opening(left: int, count: int, options: runner.Options) -> str:
 
 
 def _summary(
-    paths: SweepPaths, work: runner.Runner, outcomes: list[runner.Outcome], chosen: list[Entry], asked: str
+    paths: SweepPaths, here: runner.Runner, outcomes: list[runner.Outcome], chosen: list[Entry], asked: str
 ) -> int:
     """Say how it went, of all or, where `asked` says which, of some trials of the sweep; gives the exit status."""
     left = len(chosen)
@@ -155,13 +165,15 @@ def _summary(
         for outcome in unfinished:
             log = f"log: {project.short(outcome.status.log)}" if outcome.status.log.is_file() else outcome.said
             click.echo(f"  #{outcome.entry.number} {outcome.entry.name}  {log}", err=True)
-    if work.interrupts:
+    if here.interrupts:
         click.echo(f"{paths.name}: interrupted; {_not_started(not_started)}; run this again to go on", err=True)
         return 130
-    if work.canary_failed:
+    if here.warned or here.options.job:
+        click.echo(f"{paths.name}: {counted(here.started, 'trial')} run by this worker")
+    elif here.canary_failed:
         click.echo(f"{paths.name}: {_not_started(not_started)}, since the canary did not finish", err=True)
     elif not unfinished and not_started:
-        click.echo(f"{paths.name}: {counted(work.started, 'trial')} started, as --max-trials says; {not_started} left")
+        click.echo(f"{paths.name}: {counted(here.started, 'trial')} started, as --max-trials says; {not_started} left")
     elif not unfinished:
         click.echo(f"{paths.name}: {_done(chosen, asked)}")
     return 1 if unfinished else 0

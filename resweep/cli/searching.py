@@ -17,7 +17,7 @@ from resweep.trial import SweepPaths
 
 def run(paths: SweepPaths, asked: Sweep, options: Options) -> int:
     """Work for the search until it is over, or this worker is to end; the exit status."""
-    from resweep.search.search import Search, check
+    from resweep.search.search import Search
 
     check(asked)
     with disk_errors(paths.root):
@@ -35,12 +35,26 @@ def run(paths: SweepPaths, asked: Sweep, options: Options) -> int:
     return _summary(paths, supply.problem, work, outcomes)
 
 
+def left(paths: SweepPaths, asked: Sweep) -> tuple[int, str]:
+    """How many points of a search are left, and why it is over, if it is."""
+    from resweep.search import over
+
+    check(asked)
+    return over.left(paths, asked)
+
+
+def check(asked: Sweep) -> None:
+    """Refuse early stopping where Optuna is not installed, or does not take what it is given."""
+    from resweep.search import search
+
+    search.check(asked)
+
+
 def early_stopping(paths: SweepPaths, asked: Sweep, watching: Lines) -> runner.Supply | None:
     """Who looks at the trials of a sweep whose points are known, where `[search.stop]` says so."""
     if asked.search.stop is None:
         return None
     from resweep.search.early import Early
-    from resweep.search.search import check
 
     check(asked)
     return Early(paths, asked, watching.told)
@@ -52,6 +66,8 @@ def _summary(paths: SweepPaths, problem: str | None, work: runner.Runner, outcom
         click.echo(f"{paths.name}: {counted(len(failure.trials), 'trial')} failed: {failure.cause}", err=True)
     if problem:
         click.echo(f"{paths.name}: {problem}", err=True)
+        return 1
+    if work.canary_failed:
         return 1
     if work.interrupts:
         click.echo(f"{paths.name}: interrupted; run this again to go on", err=True)

@@ -48,7 +48,7 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
         counts = {state: count for state, count in survey.counts(survey.survey(paths, orphans)).items() if count}
         shown = ", ".join(f"{count:,} {state}" for state, count in counts.items())
         click.echo(f"  besides  {len(orphans)} that are no longer in the sweep: {shown}")
-    for line in _slurm(statuses, view):
+    for line in _slurm(paths, statuses, view):
         click.echo(f"  slurm    {line}")
     running = [each for each in statuses if each.state == "running"]
     for each in running[:MOST]:
@@ -73,7 +73,7 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
     marks.leaks(paths, statuses)
 
 
-def _slurm(statuses: list[Status], view: View) -> list[str]:
+def _slurm(paths: SweepPaths, statuses: list[Status], view: View) -> list[str]:
     """What waits in Slurm and why, a line for each reason, and whether that cannot be told."""
     lines = [f"{view.error}; what follows is from the records alone"] if view.error else []
     waiting: dict[str, list[Status]] = {}
@@ -86,6 +86,8 @@ def _slurm(statuses: list[Status], view: View) -> list[str]:
     if working := view.working():
         for task, count in slurm.counted(view, [name for _, _, name in working]).items():
             lines.append(f"{counted(count, 'worker')}: {task}")
+    for name, said in slurm.failed_workers(paths, view)[:MOST]:
+        lines.append(f"worker {name} failed: {said}; resweep submit {paths.name} starts another")
     unsubmitted = sum(each.state == "queued" and not each.task for each in statuses)
     if unsubmitted and view.submissions and not view.error and not working:
         lines.append(f"{unsubmitted} queued, and not submitted")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from typing import TextIO
 
 import click
 
 from resweep import frozen
-from resweep.cli import project, select
+from resweep.cli import project, searching, select
 from resweep.errors import ConfigError, counted
 from resweep.resources import Resources
 from resweep.slurm import commands
@@ -29,6 +30,7 @@ WORDS = {"array": "an array of {}", "canary": "the canary"}
 )
 @click.option("--profile", metavar="PROFILE", help="With the options of [slurm.profiles.PROFILE].")
 @click.option("--workers", type=click.IntRange(1), help="So many tasks, which drain the sweep together.")
+@click.option("--max-trials", type=click.IntRange(1), help="Of each worker, which ends after so many.")
 @click.option("--one-job-per-trial", is_flag=True, help="No array: an sbatch for every trial.")
 @click.option("--canary", is_flag=True, help="The first trial alone; Slurm starts the others when it has succeeded.")
 @click.option("--dry-run", is_flag=True, help="Print what would be submitted, and submit nothing.")
@@ -41,23 +43,32 @@ def submit(
     only: TextIO | None,
     profile: str | None,
     workers: int | None,
+    max_trials: int | None,
     one_job_per_trial: bool,
     canary: bool,
     dry_run: bool,
 ) -> None:
     """Hand the trials of the sweep NAME to Slurm that have not finished, do not run, and do not wait there already.
 
+    Of a search: workers, each of which asks for one trial after another until the search is over.
+
     Other options go to sbatch, as in --qos=gpu-long, and go before those of [slurm]. Start it again at any time: it
     submits what is missing. Exit status 1: Slurm did not take all of it.
     """
-    if workers and one_job_per_trial:
-        raise ConfigError("--workers and --one-job-per-trial: found both, expected one of them")
+    for option, given in (("--workers", workers), ("--max-trials", max_trials)):
+        if given and one_job_per_trial:
+            raise ConfigError(f"{option} and --one-job-per-trial: found both, expected one of them")
     extra = _extra(context.args)
     paths, entries = select.trials(project.root(), [name], where, states)
     if only is not None:
         entries = select.listed(paths, entries, only)
     definition = frozen.definition(paths)
-    wish = Wish(workers or 0, one_job_per_trial, profile, canary, extra)
+    wish = Wish(workers or 0, one_job_per_trial, profile, canary, extra, max_trials or 0)
+    if definition.search.learns and name == paths.name and not where and not states and only is None:
+        points, over = searching.left(paths, definition)
+        wish = replace(wish, points=points, over=over)
+    elif definition.search.stop:
+        searching.check(definition)
     if dry_run:
         _show(slurm.draft(paths, definition, entries, wish))
         return
@@ -84,7 +95,10 @@ def _opening(planned: Draft) -> None:
     for note in planned.notes:
         click.echo(f"{planned.paths.name}: note: {note}", err=True)
     if not planned.batches:
-        click.echo(f"{planned.paths.name}: nothing to submit" + (f": {skipped}" if skipped else ""))
+        why = planned.wish.over or skipped
+        click.echo(f"{planned.paths.name}: nothing to submit" + (f": {why}" if why else ""))
+    elif skipped and planned.wish.points is not None:
+        click.echo(f"{planned.paths.name}: {skipped}")
     elif skipped:
         click.echo(f"{planned.paths.name}: {counted(planned.trials, 'trial')} to submit; {skipped}")
 
@@ -97,6 +111,8 @@ def _told(planned: Draft, batch: Batch, job: str, count: int) -> None:
     throttle = f", {parallel} at a time" if parallel and parallel < count and batch.kind != "canary" else ""
     after = ", after the canary" if batch.kind != "canary" and planned.wish.canary else ""
     drains = f" for {counted(len(batch.trials), 'trial')}" if batch.kind == "workers" else ""
+    if batch.runner == "search":
+        drains = f", {counted(planned.wish.points or 0, 'point')} to go"
     asked = {key: value == "" or value for key, value in planned.options(batch).items() if key != "open-mode"}
     shown = Resources(asked).described()
     click.echo(f"{planned.paths.name}: submitted job {job}: {what}{drains}{throttle}{after}  ({shown})")
@@ -130,7 +146,8 @@ def _show(planned: Draft) -> None:
             shown = planned.command(batch, 1, 1, later)
             more = f"   # and so on: {batch.tasks} jobs" if batch.tasks > 1 else ""
         else:
-            shown, more = planned.command(batch, batch.tasks, 0, later), f"   # {counted(len(batch.trials), 'trial')}"
+            number = counted(batch.tasks, "worker") if batch.runner == "search" else counted(len(batch.trials), "trial")
+            shown, more = planned.command(batch, batch.tasks, 0, later), f"   # {number}"
         click.echo(shlex.join(shown) + more)
     if planned.batches:
         click.echo(f"{planned.paths.name}: nothing was submitted")

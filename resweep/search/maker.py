@@ -26,7 +26,7 @@ class Maker:
         self.paths = paths
         self.generation = index.generation(paths)
         folder = paths.generations / str(self.generation)
-        self._record = _record(paths, self.generation)
+        self._record = record(paths, self.generation)
         self._template = _prepared(asked, Template(folder / self._record["base"]))
         source = snapshot.stored(paths.snapshots, self._record["snapshot"])
         train = (folder / trial.TRAIN).read_bytes()
@@ -149,10 +149,11 @@ class Listing:
     _last = 0
 
 
-def _record(paths: SweepPaths, number: int) -> dict[str, Any]:
+def record(paths: SweepPaths, number: int) -> dict[str, Any]:
+    """What a generation of the sweep noted of itself."""
     path = paths.generations / str(number) / trial.GENERATION
     try:
-        record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise TrialError(f"{path}: cannot be read ({error}); generate the sweep again") from None
-    return record
+    return found

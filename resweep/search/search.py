@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from resweep import attempt, disk, engine, metrics, results, space, status, table, trial
@@ -26,7 +25,8 @@ from resweep.run import Outcome, Running
 from resweep.search import origin, study
 from resweep.search.follow import Follower
 from resweep.search.maker import Maker
-from resweep.search.study import FROM, TRIAL, Journal
+from resweep.search.over import best_of, counts, over
+from resweep.search.study import TRIAL, Journal
 from resweep.sweep import ResultsOptions, Sweep
 from resweep.trial import SweepPaths, TrialName
 
@@ -38,6 +38,7 @@ PATIENCE = 20  # points in a row that are no new ones, before others are drawn a
 MOST = 300  # before the space counts as used up
 MOST_FAILURES = 10  # of this worker in a row, before it gives up
 LOOK = 1.0  # seconds between two looks at trials of other workers
+DOUBT = 5.0  # seconds between two questions whether those all run, which Slurm answers
 STALE = 60.0  # seconds after which a trial that nobody has begun, on another host, is nobody's
 
 
@@ -61,8 +62,9 @@ class Search:
         self._asked = asked
         self._told = told
         self._active: dict[int, Active] = {}
+        self._texts: dict[int, str] = {}
         self._failures = 0
-        self._next_look = 0.0
+        self._next_look = self._next_doubt = 0.0
         self._best = ""  # its value and its trial, for the live view
         self._pruned_points = 0
         self._follower = Follower(asked) if asked.search.stop else None
@@ -116,17 +118,16 @@ class Search:
 
     def _another(self) -> Entry | None:
         trials = self._journal.trials()
-        ended = [each for each in trials if _counts(each)]
+        ended = [each for each in trials if counts(each)]
         self.counted = len(ended)
         self._pruned_points = sum(each.state.name == "PRUNED" for each in ended)
-        if said := self._over(trials, ended):
+        if said := self._over(trials):
             self._close(said)
             return None
         running = [each for each in trials if each.state.name == "RUNNING"]
         if len(ended) + len(running) >= self._asked.search.n:
-            if len(running) > len(self._active) and "SLURM_JOB_ID" in os.environ:
-                self._close(f"the last points run ({len(running)}); this worker has nothing to do")
-                return None
+            if not self._active and "SLURM_JOB_ID" in os.environ and self._run_elsewhere(running):
+                self._close("others try the points that are left; this worker has nothing to do")
             return None
         return self._ask(trials)
 
@@ -134,32 +135,15 @@ class Search:
         self.open = False
         self._told(said)
 
-    def _over(self, trials: list[FrozenTrial], ended: list[FrozenTrial]) -> str | None:
+    def _over(self, trials: list[FrozenTrial]) -> str | None:
         """Why the search is over, if it is."""
-        wanted, after = self._asked.search.n, self._asked.search.stop_after
-        if len(ended) >= wanted:
-            return f"the search is over: {len(ended)} of {wanted} points"
-        complete = [each for each in ended if each.state.name == "COMPLETE"]
-        best = self._best_of(complete)
-        sign = self._sign
-        if after.value is not None and best and sign * float(best.value or 0) >= sign * after.value:
-            return f"the search is over: {self._asked.results.metric} {best.value:.4g} has reached {after.value:g}"
-        if after.without_improvement and best:
-            since = [each for each in ended if each.number > best.number]
-            if len(since) >= after.without_improvement:
-                return f"the search is over: {len(since)} points without improvement"
-        own = [each.datetime_start for each in trials if FROM not in each.user_attrs and each.datetime_start]
-        if after.hours is not None and own:
-            hours = (datetime.now(UTC) - min(own).astimezone(UTC)).total_seconds() / 3600
-            if hours >= after.hours:
-                return f"the search is over: {after.hours:g} hours have passed"
-        return None
+        return over(self._asked, trials, self._best_of(trials))
 
     def _ask(self, trials: list[FrozenTrial]) -> Entry | None:
         """Ask Optuna until it names a point that nobody has tried. One that has a result gets the same once more."""
-        ours = [(each.user_attrs[TRIAL], each) for each in trials if TRIAL in each.user_attrs]
-        known = {own["id"]: each for own, each in ours}
-        tried = {trial.canonical(own["point"]): each for own, each in ours}
+        ours = [each for each in trials if TRIAL in each.user_attrs]
+        known = {each.user_attrs[TRIAL]["id"]: each for each in ours}
+        tried = {self._text(each): each for each in ours}
         for tries in range(MOST):
             if self._choices.size and len(known) >= self._choices.size:
                 break
@@ -181,6 +165,12 @@ class Search:
             return None
         self._close(f"the search is over: no new point is found; {self.counted} of {self._asked.search.n}")
         return None
+
+    def _text(self, each: FrozenTrial) -> str:
+        """The point of one of ours, which never changes, as text."""
+        if each.number not in self._texts:
+            self._texts[each.number] = trial.canonical(each.user_attrs[TRIAL]["point"])
+        return self._texts[each.number]
 
     def _suggested(self, random: bool) -> Trial:
         if not random:
@@ -205,6 +195,22 @@ class Search:
         self._active[asked.number] = active
         return active.waiting.popleft()
 
+    def _run_elsewhere(self, running: list[FrozenTrial]) -> bool:
+        """Whether other workers are at all of these points for certain: then a job need not wait for their ends."""
+        if time.monotonic() < self._next_doubt:
+            return False
+        self._next_doubt = time.monotonic() + DOUBT
+        return all(self._runs(each.user_attrs.get(TRIAL)) for each in running)
+
+    def _runs(self, own: dict[str, Any] | None) -> bool:
+        if own is None:
+            return False
+        if attempt.of_this_boot(own["by"]):
+            return attempt.same_process(own["by"]["pid"], own["by"]["pid_start"])
+        wanted = self._maker.identify(own["point"])
+        states = (attempt.state(self._paths.place(each.entry.name)) for each in wanted)
+        return any(state == "running" and not attempt.ended_on_slurm(record) for state, record in states)
+
     # --- what other workers left ----------------------------------------------------------------------------------
 
     def _left_behind(self) -> Entry | None:
@@ -224,27 +230,32 @@ class Search:
             if wanted[0].entry.id != own["id"]:  # its generation is gone
                 self._study.tell(asked, state=_state("FAIL"))
                 continue
-            if not self._abandoned(own["by"], each, [each.entry for each in wanted]):
+            places = [self._paths.place(each.entry.name) for each in wanted]
+            if not self._abandoned(own, each, places):
                 continue
-            asked.set_user_attr(TRIAL, {**own, "by": attempt.this_process()})
+            taken = {"by": attempt.this_process(), "at": time.time(), "after": [place.last() for place in places]}
+            asked.set_user_attr(TRIAL, {**own, **taken})
             return self._take(asked, self._maker.write(wanted))
         return None
 
-    def _abandoned(self, by: dict[str, Any], asked: FrozenTrial, entries: list[Entry]) -> bool:
+    def _abandoned(self, own: dict[str, Any], asked: FrozenTrial, places: list[attempt.Place]) -> bool:
         """Whether nobody runs a point, or is about to."""
-        if attempt.of_this_boot(by):
-            return not attempt.same_process(by["pid"], by["pid_start"])
+        if attempt.of_this_boot(own["by"]):
+            return not attempt.same_process(own["by"]["pid"], own["by"]["pid_start"])
         began = asked.datetime_start.timestamp() if asked.datetime_start else 0.0
-        signs = [began]
-        for entry in entries:
-            place = self._paths.place(entry.name)
+        signs = [own.get("at", began)]
+        interrupted = False
+        for place, seen in zip(places, own.get("after", [0] * len(places)), strict=True):
             state, record = attempt.state(place)
-            if state == "running":
+            if state == "running" and not attempt.gone(place, record):
                 return False
+            # its job is over, and it was an attempt of who has the point now
+            ended = state == "running" or (state == "stopped" and _interrupted(record))
+            interrupted |= ended and record["attempt"] > seen
             path = os.path.join(place.attempt(record.get("attempt", 0)), attempt.RECORD)
             if os.path.exists(path):
                 signs.append(os.stat(path).st_mtime)
-        return time.time() - max(signs) > STALE
+        return interrupted or time.time() - max(signs) > STALE
 
     # --- telling --------------------------------------------------------------------------------------------------
 
@@ -291,9 +302,7 @@ class Search:
 
     def _praise(self, active: Active, value: float) -> None:
         """Say so when a point is the best so far."""
-        best = self._best_of(
-            [each for each in self._journal.trials() if _counts(each) and each.state.name == "COMPLETE"]
-        )
+        best = self._best_of(self._journal.trials())
         if best is not None and best.number == active.asked.number:
             entry = active.entries[0]
             self._told(f"best so far: {self._asked.results.metric} {value:.4g} #{entry.number} {entry.described()}")
@@ -363,26 +372,17 @@ class Search:
         best = f", best {self._best}" if self._best else ""
         return f"{self.counted} of {self._asked.search.n} points{pruned}{best}"
 
-    @property
-    def _sign(self) -> int:
-        return 1 if self._asked.results.mode == "max" else -1
-
-    def _best_of(self, complete: list[FrozenTrial]) -> FrozenTrial | None:
-        best = max(complete, key=lambda each: self._sign * float(each.value or 0), default=None)
+    def _best_of(self, trials: list[FrozenTrial]) -> FrozenTrial | None:
+        best = best_of(self._asked, trials)
         if best is not None:
             entry = self._maker.list.entries.get(TrialName(best.user_attrs[TRIAL]["id"], 0))
             self._best = f"{best.value:.4g}" + (f" (#{entry.number})" if entry else "")
         return best
 
 
-def _counts(each: FrozenTrial) -> bool:
-    """Whether a trial of Optuna's is one of the `n`: it has ended with a result, and is this search's own."""
-    return each.state.name in ("COMPLETE", "PRUNED") and TRIAL in each.user_attrs
-
-
 def _interrupted(record: attempt.Record) -> bool:
-    """Whether Slurm, or the training itself, stopped an attempt so that it goes on later."""
-    return bool(record.get("slurm", {}).get(attempt.ENDED_BY)) or record.get("exit_status") == attempt.REQUEUE
+    """Whether Slurm stopped an attempt, and with it the worker: another one goes on."""
+    return bool(record.get("slurm", {}).get(attempt.ENDED_BY))
 
 
 def _state(name: str) -> Any:

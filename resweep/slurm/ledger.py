@@ -3,7 +3,8 @@
 config/generated/NAME/submissions/N/
     submission.json       what was asked for, and of how many trials each list is
     1.txt, 2.txt, ...     a trial a line; task i of the job of list 1 runs the trial on line i of 1.txt
-    task.sh, task.py      what each task runs; attempt.py, the launcher
+    task.sh, task.py      what each task runs; attempt.py, the launcher. Those of a search, or of trials that may be
+                          stopped early, are runners of the tool's own: resweep run NAME --task N/LIST
     slurm-allennlp.sh     the site's script as it was
     jobs.jsonl            a line for every job that sbatch took
 """
@@ -25,6 +26,8 @@ from resweep.slurm.queue import TaskName
 from resweep.trial import SweepPaths, TrialName
 
 Kind = Literal["array", "workers", "single", "canary"]
+Runner = Literal["", "search", "list"]
+RUNNERS: tuple[Runner, ...] = ("search", "list")  # what tasks work on that are runners of the tool's own
 
 SUBMISSION = "submission.json"
 JOBS = "jobs.jsonl"
@@ -66,6 +69,10 @@ class Submission:
         """How the job was meant to run its list."""
         kind: Kind = self.record["lists"][job.list]["kind"]
         return kind
+
+    def searches(self, job: Job) -> bool:
+        """Whether its tasks are workers of a search, which has no list."""
+        return bool(self.record["lists"][job.list].get("runner") == "search")
 
     @cached_property
     def _lines(self) -> list[dict[str, Any]]:
@@ -139,7 +146,7 @@ def assigned(paths: SweepPaths, submissions: list[Submission]) -> dict[TrialName
     for submission in submissions:
         lists: dict[str, list[TrialName]] = {}
         for job in submission.jobs:
-            if submission.kind(job) == "workers":
+            if submission.kind(job) == "workers" or submission.searches(job):
                 continue
             if job.list not in lists:
                 lists[job.list] = submission.trials(job.list)
@@ -151,8 +158,10 @@ def assigned(paths: SweepPaths, submissions: list[Submission]) -> dict[TrialName
 
 
 def workers(submissions: list[Submission]) -> list[tuple[Submission, Job]]:
-    """The jobs whose tasks drain their lists together."""
-    return [(each, job) for each in submissions for job in each.jobs if each.kind(job) == "workers"]
+    """The jobs whose tasks drain their lists together, or work for a search."""
+    return [
+        (each, job) for each in submissions for job in each.jobs if each.kind(job) == "workers" or each.searches(job)
+    ]
 
 
 def output(paths: SweepPaths, task: TaskName) -> Path:

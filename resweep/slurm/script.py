@@ -102,10 +102,13 @@ def _words(line: str) -> list[str]:
         return line.split()[1:]
 
 
-def task_script(sweep: str, site: SiteScript, setup: Sequence[str], python: str | None, own_python: str) -> str:
+def task_script(
+    sweep: str, site: SiteScript, setup: Sequence[str], python: str | None, own_python: str, root: Path | None = None
+) -> str:
     """The script that every task of a submission runs: the site's #SBATCH lines, `[slurm] setup`, and task.py.
 
-    `python` trains, where the person names one; `own_python` may run task.py where there is no other.
+    `python` trains, where the person names one; `own_python` may run task.py where there is no other. With the `root`
+    of the project each task is a runner in place of task.py: `resweep run` with `own_python`.
     """
     text = " ".join(setup)
     data = os.environ.get("RESWEEP_DATA")
@@ -118,11 +121,13 @@ def task_script(sweep: str, site: SiteScript, setup: Sequence[str], python: str 
         "TRAINS": f"export RESWEEP_PYTHON={shlex.quote(os.path.expanduser(python))}\n" if python else "",
         "DATA": f"export RESWEEP_DATA={shlex.quote(os.path.abspath(data))}\n" if data else "",
         "OWN": shlex.quote(own_python),
+        "ROOT": shlex.quote(str(root)),
     }
-    return re.sub(r"@([A-Z]+)@(\n?)", lambda match: fields[match[1]] + match[2] * (match[1] in _INLINE), _TASK)
+    text = _HEAD + (_RUNNER if root else _TASK)
+    return re.sub(r"@([A-Z]+)@(\n?)", lambda match: fields[match[1]] + match[2] * (match[1] in _INLINE), text)
 
 
-_INLINE = ("SWEEP", "OWN")
+_INLINE = ("SWEEP", "OWN", "ROOT")
 # Without a `module` of its own a shell that is no login shell cannot load any; conda needs its hook.
 _MODULE = """\
 for file in /etc/profile.d/{modules,lmod,z00_lmod}.sh; do
@@ -132,7 +137,7 @@ done
 _CONDA = """\
 [ "$(type -t conda)" = function ] || eval "$("${CONDA_EXE:-conda}" shell.bash hook)"
 """
-_TASK = """\
+_HEAD = """\
 #!/bin/bash
 @SBATCH@
 # What each task of a submission runs: [slurm] setup, then the site's script:  task.sh SUBMISSION LIST [LINE]
@@ -148,10 +153,29 @@ try() {
 @MODULE@
 @CONDA@
 @SETUP@
+"""
+_TASK = """\
 for python in "${RESWEEP_PYTHON-}" python python3 @OWN@; do
     [ -n "$python" ] && "$python" -ISc 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null \\
         && exec "$python" -ISB "$submission/task.py" "$@"
 done
 echo "@SWEEP@: found no Python 3.8 or newer on $(hostname); RESWEEP_PYTHON, or python in [run], names one" >&2
+exit 2
+"""
+_RUNNER = """\
+# what trains: as where a job has one trial
+for python in "${RESWEEP_PYTHON-}" python python3 @OWN@; do
+    [ -n "$python" ] && "$python" -ISc 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && break
+done
+export RESWEEP_PYTHON=$python
+# what runs and follows the trials: the tool, which nothing in the project, and no PYTHONPATH of a module's, may hide
+tool=@OWN@
+cd @ROOT@ || exit 2
+for safely in -P -PE; do
+    said=$("$tool" $safely -c 'import optuna, resweep.cli' 2>&1) \\
+        && exec "$tool" $safely -m resweep run @SWEEP@ --jobs 1 --task "$submission/$2"
+done
+echo "@SWEEP@: $tool cannot run resweep on $(hostname) (${said##*$'\\n'}), and each worker of a search needs it;" \\
+    "install it where every node sees it, with pip install 'resweep[search]', and submit again from there" >&2
 exit 2
 """

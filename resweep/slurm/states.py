@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from resweep import attempt
+from resweep import attempt, status
 from resweep.errors import SlurmError
 from resweep.slurm import ledger, queue
 from resweep.slurm.ledger import Assigned, Job, Submission
@@ -15,6 +15,7 @@ from resweep.status import Status
 from resweep.trial import SweepPaths, TrialName
 
 NOTHING = Task("")
+_FAILED = ("FAILED", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL")
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,29 @@ def look(paths: SweepPaths, statuses: Sequence[Status]) -> View:
         return View(submissions)
     assigned = ledger.assigned(paths, submissions)
     workers = ledger.workers(submissions)
-    open_ = [each for each in statuses if each.state != "finished"]
+    open_ = [each for each in statuses if each.state not in status.OVER]
     names = {assigned[each.entry.name].task for each in open_ if each.entry.name in assigned}
     names |= {name for name in map(of_record, open_) if name}
-    if open_:
-        names |= {name for _, job in workers for name in job.tasks()}
+    # trials of a search that are not known yet have no status
+    names |= {name for submission, job in workers if open_ or submission.searches(job) for name in job.tasks()}
     view = View(submissions, assigned, workers)
     try:
         return replace(view, tasks=queue.look(names))
     except SlurmError as error:
         return replace(view, error=str(error))
+
+
+def failed_workers(paths: SweepPaths, view: View) -> list[tuple[str, str]]:
+    """The workers of a search, of the last submission, that have ended by a failure: task, and what it said last."""
+    found = []
+    for submission, job in view.workers:
+        if submission.number != view.submissions[-1].number or not submission.searches(job):
+            continue
+        for name in job.tasks():
+            if view.task(name).state in _FAILED:
+                lines = [line for line in status.last_lines(ledger.output(paths, name)) if line.strip()]
+                found.append((shown(name), lines[-1].strip() if lines else view.task(name).words()))
+    return found
 
 
 def counted(view: View, names: Sequence[TaskName]) -> dict[str, int]:
@@ -89,7 +103,7 @@ def merged(statuses: Sequence[Status], view: View) -> list[Status]:
 
 
 def _merged(each: Status, view: View) -> Status:
-    if each.state == "finished":
+    if each.state in status.OVER:
         return each
     ran, given = of_record(each), view.given(each.entry.name)
     task = view.task(given)

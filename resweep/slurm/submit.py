@@ -15,7 +15,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from resweep.errors import ConfigError, SlurmError, disk_errors
 from resweep.index import Entry
 from resweep.resources import Resources
 from resweep.slurm import commands, ledger, limits, queue, script, site, states
-from resweep.slurm.ledger import Kind, Submission
+from resweep.slurm.ledger import Kind, Runner, Submission
 from resweep.slurm.limits import Limits
 from resweep.slurm.script import SiteScript
 from resweep.slurm.states import View
@@ -43,6 +43,9 @@ class Wish:
     profile: str | None = None
     canary: bool = False
     extra: tuple[str, ...] = ()  # options of sbatch, as on its command line
+    max_trials: int = 0  # that a worker runs; 0: as many as there are, or as `trials_per_job` says
+    points: int | None = None  # left to a search, whose trials nobody knows; None for trials that are known
+    over: str = ""  # why there is nothing left to a search
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Batch:
     trials: tuple[Entry, ...]
     resources: Resources
     tasks: int
+    runner: Runner = ""
 
     def record(self) -> dict[str, Any]:
         """The list, as the submission's file holds it."""
@@ -63,6 +67,7 @@ class Batch:
             "trials": len(self.trials),
             "tasks": self.tasks,
             "trials_per_job": asked.trials_per_job if self.kind == "workers" else None,
+            **({"runner": self.runner} if self.runner else {}),
             "options": asked.options,
         }
 
@@ -140,11 +145,18 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
     view = states.look(paths, statuses)
     if view.error:
         raise SlurmError(view.error)
-    wanted, skipped = _wanted(states.merged(statuses, view), view, wish)
+    runner = _runner(definition, wish)
     first, _ = resources.resolve(*own)
     found = script.read(paths.root, first.script, _source(definition))
     declared = {**found.declared, **script.declared(wish.extra)}
-    groups, notes = _groups(wanted, own, definition, declared)
+    if runner == "search":
+        asked, notes = resources.resolve(*own, threads=definition.threads, declared=declared)
+        groups: list[tuple[Resources, list[Entry]]] = [(_limited(asked, wish), [])]
+        tasks, skipped, said = _workers(asked, wish, view)
+        notes += said
+    else:
+        wanted, skipped = _wanted(states.merged(statuses, view), view, wish)
+        groups, notes = _groups(wanted, own, definition, declared, wish)
     if wish.one_job_per_trial and first.parallel:
         notes.append(f"parallel = {first.parallel} has no effect with one job per trial: Slurm throttles arrays only")
     if not definition.slurm and wish.profile is None:
@@ -153,20 +165,57 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
     allowed = limits.read()
     for each, _ in groups:
         notes += limits.doubts(allowed, _effective(each, found, wish))
-    batches = list(_batches(groups, wish, allowed, len(view.working())))
+    if runner == "search":
+        batches = list(_search(groups[0][0], tasks, wish, allowed))
+    else:
+        batches = list(_batches(groups, wish, allowed, len(view.working()), runner))
     python = os.environ.get("RESWEEP_PYTHON") or definition.python
     return Draft(
         paths=paths,
         folder=paths.submissions / str(max((each.number for each in view.submissions), default=0) + 1),
         batches=batches,
         site=found,
-        task_script=script.task_script(paths.name, found, first.setup, python, sys.executable),
+        task_script=script.task_script(
+            paths.name, found, first.setup, python, sys.executable, paths.root if runner else None
+        ),
         limits=allowed,
         wish=wish,
         declared=declared,
         skipped=skipped,
         notes=list(dict.fromkeys(notes)),
     )
+
+
+def _runner(definition: Sweep, wish: Wish) -> Runner:
+    """Whether the tasks are runners of the tool's own, and what they work on."""
+    runner: Runner = "search" if wish.points is not None else "list" if definition.search.stop else ""
+    if runner and wish.one_job_per_trial:
+        what, why = ("a search", "ask for its trials") if runner == "search" else ("[search.stop]", "follow the trials")
+        raise ConfigError(f"--one-job-per-trial: found {what}, expected --workers N, since it is workers who {why}")
+    return runner
+
+
+def _workers(asked: Resources, wish: Wish, view: View) -> tuple[int, dict[str, int], list[str]]:
+    """How many workers a search wants besides those that it has, how many those are, and what is worth a note."""
+    working = sum(submission.searches(job) for submission, job, _ in view.working())
+    points, wanted, notes = wish.points or 0, wish.workers or asked.parallel or 1, []
+    if not wish.workers and not asked.parallel and points > 1:
+        notes.append("one worker; --workers N starts more, and so does parallel = N in [slurm]")
+    if wanted > points > 0:
+        notes.append(f"{points} points are left: no more workers than that")
+    return max(0, min(wanted, points) - working), {"workers wait or run already": working} if working else {}, notes
+
+
+def _search(asked: Resources, tasks: int, wish: Wish, allowed: Limits) -> Iterator[Batch]:
+    """The jobs of a search: an array of workers, perhaps behind one that tries a single trial."""
+    if tasks and wish.canary:
+        yield Batch("canary", "canary", (), asked, 1, "search")
+    if tasks:
+        yield Batch("1", "workers", (), asked, min(tasks, allowed.array), "search")
+
+
+def _limited(asked: Resources, wish: Wish) -> Resources:
+    return replace(asked, trials_per_job=wish.max_trials) if wish.max_trials else asked
 
 
 def _effective(asked: Resources, site_script: SiteScript, wish: Wish) -> dict[str, Any]:
@@ -189,10 +238,15 @@ def _wanted(statuses: Sequence[status.Status], view: View, wish: Wish) -> tuple[
     """The trials that want a task, and how many do not for which reason."""
     lists = {(submission.folder, job.list): submission for submission, job, _ in view.working()}
     drained = {name for (_, each), submission in lists.items() for name in submission.trials(each)}
-    wanted, skipped = [], dict.fromkeys(("have finished", "run", "wait in Slurm", "are left to workers"), 0)
+    wanted, skipped = (
+        [],
+        dict.fromkeys(("have finished", "were stopped early", "run", "wait in Slurm", "are left to workers"), 0),
+    )
     for each in statuses:
         if each.state == "finished":
             skipped["have finished"] += 1
+        elif each.state == "pruned":
+            skipped["were stopped early"] += 1
         elif each.state == "running" or view.task(view.given(each.entry.name)).runs:
             skipped["run"] += 1
         elif not wish.workers and view.task(view.given(each.entry.name)).waits:
@@ -205,7 +259,7 @@ def _wanted(statuses: Sequence[status.Status], view: View, wish: Wish) -> tuple[
 
 
 def _groups(
-    wanted: Sequence[Entry], tables: Sequence[dict[str, Any]], definition: Sweep, declared: dict[str, str]
+    wanted: Sequence[Entry], tables: Sequence[dict[str, Any]], definition: Sweep, declared: dict[str, str], wish: Wish
 ) -> tuple[list[tuple[Resources, list[Entry]]], list[str]]:
     """The trials that ask for the same, together."""
     groups: dict[str, tuple[Resources, list[Entry]]] = {}
@@ -217,20 +271,22 @@ def _groups(
         if key not in groups:
             asked, found = resources.resolve(*tables, swept, threads=threads, declared=declared)
             notes += found
-            groups[key] = (asked, [])
+            groups[key] = (_limited(asked, wish), [])
         groups[key][1].append(entry)
     return list(groups.values()), notes
 
 
-def _batches(groups: list[tuple[Resources, list[Entry]]], wish: Wish, allowed: Limits, working: int) -> Iterator[Batch]:
+def _batches(
+    groups: list[tuple[Resources, list[Entry]]], wish: Wish, allowed: Limits, working: int, runner: Runner
+) -> Iterator[Batch]:
     """The jobs: as many lists as the groups, and the site's longest array, make necessary."""
     number = 0
     everything = sum(len(entries) for _, entries in groups) - wish.canary
     for each, (asked, entries) in enumerate(groups):
         if wish.canary and each == 0:
-            yield Batch("canary", "canary", (entries[0],), asked, 1)
+            yield Batch("canary", "canary", (entries[0],), asked, 1, runner)
             entries = entries[1:]
-        workers = wish.workers or (asked.trials_per_job and not wish.one_job_per_trial)
+        workers = wish.workers or runner or (asked.trials_per_job and not wish.one_job_per_trial)
         size = len(entries) if workers or wish.one_job_per_trial else allowed.array
         for start in range(0, len(entries), size or 1):
             number += 1
@@ -242,8 +298,10 @@ def _batches(groups: list[tuple[Resources, list[Entry]]], wish: Wish, allowed: L
                 tasks = min(max(share, 0 if working else 1), len(trials))
             elif workers:
                 tasks = -(-len(trials) // (asked.trials_per_job or 1))
+                if not asked.trials_per_job:  # more would only wait for their turn
+                    tasks = min(tasks, asked.parallel or tasks)
             if tasks:
-                yield Batch(str(number), kind, trials, asked, min(tasks, allowed.array) if workers else tasks)
+                yield Batch(str(number), kind, trials, asked, min(tasks, allowed.array) if workers else tasks, runner)
 
 
 @contextmanager

@@ -172,6 +172,30 @@ def test_a_trial_of_another_host_is_lost_as_soon_as_slurm_says_that_its_job_is_o
     assert running.attempts(project) == [2]
 
 
+def test_a_trial_of_another_host_whose_task_has_the_arrays_own_number_is_not_taken_while_it_runs(
+    slurm: Cluster, project: Project
+) -> None:
+    """Slurm gives one task of an array the number of the whole; what it says of the others is not about that one."""
+    sweep(project, 2, on_slurm.WAIT)
+    start(project).ok()
+    started(project, 0, 1)
+    ids = [running.record(project, n)["slurm"]["SLURM_JOB_ID"] for n in (1, 2)]
+    last = ids.index(jobs(project)[0].id)
+    go(project, 1 - last)
+    on_slurm.until(lambda: "finished" in running.states(project))
+    now = running.record(project, last + 1)
+    place = project.paths().place(project.entries()[last].name)
+    elsewhere = now | {"host": "elsewhere", "boot": "another", "state": "running"}
+    attempt.write_json(f"{place.attempt(1)}/record.json", elsewhere)
+    attempt.note_processes(f"{place.attempt(1)}/heartbeat", elsewhere)
+    assert attempt.begin(place, attempt.read_manifest(place.capsule))[0] == "running"
+    attempt.note_processes(f"{place.attempt(1)}/heartbeat", now)
+    go(project)
+    slurm.drained()
+    assert running.states(project) == ["finished", "finished"]
+    assert running.attempts(project) == [1, 1]
+
+
 @pytest.mark.parametrize("settings", ["", RESUME], ids=["clean", "resume"])
 def test_a_requeued_task_runs_its_trial_again_as_on_retry_says(slurm: Cluster, project: Project, settings: str) -> None:
     """scontrol requeue stops the attempt, and the next one begins clean, or goes on with what the first had written."""

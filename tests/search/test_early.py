@@ -8,8 +8,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from searched import BRANIN, EPOCHS, functions, journal, points, searched, states, work
 from small_project import Project
+from worked import BRANIN, EPOCHS, functions, journal, points, searched, states, work
 
 from resweep import attempt, frozen, status
 from resweep.run import Options, Runner

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from searched import BRANIN, HARTMANN, RESULTS, alone, functions, journal, points, searched, states, work
 from small_project import Project
+from worked import BRANIN, HARTMANN, RESULTS, alone, functions, journal, points, searched, states, work
 
 from resweep import index
 

@@ -26,7 +26,7 @@ from optuna.storages.journal import JournalFileBackend
 from resweep import attempt, frozen
 from resweep.cli import main
 from resweep.index import Entry
-from resweep.run import Outcome
+from resweep.running import Outcome
 from resweep.search.search import Search
 from resweep.status import status
 from resweep.trial import SweepPaths

@@ -14,84 +14,22 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 from resweep import attempt, gpus, resources, status, task
 from resweep.errors import counted
 from resweep.gpus import Card, Pool
 from resweep.index import Entry
+from resweep.interrupts import Interrupts
 from resweep.runners import registered
+from resweep.running import Options, Outcome, Running, Supply
 from resweep.status import Status
 from resweep.trial import SweepPaths
 from resweep.worker import Environment, Worker
 
 TICK = 0.5  # seconds between two looks at what has no signal: cards, trials that run elsewhere, the view
 ELSEWHERE = 1.0  # seconds between two looks at a trial that another process runs
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a runner heeds that is a task of Slurm's.
-
-    It runs the site's `script` in place of train.sh, repeats nothing that has failed `since` it was submitted, lets a
-    trial ask at most `max_requeues` times to be run again, and leaves what others run to them.
-    """
-
-    script: str
-    since: float
-    max_requeues: int
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run: so many trials at a time, on so many cards each (0: not pinned; a fraction shares one)."""
-
-    jobs: int = 1
-    gpus: float = 0.0
-    hide_gpus: bool = False  # [run] gpus = 0: the trials see no card
-    max_attempts: int = 0  # failed attempts of a trial in all; 0: one in each run
-    max_trials: int = 0  # that this runner starts; 0: all
-    canary: bool = False  # the first alone, the others only when it succeeds
-    job: Job | None = None  # of Slurm's
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the last attempt of a trial ended. `said` is the launcher's line; `here` whether this runner ran it."""
-
-    status: Status
-    said: str
-    here: bool = True
-
-    @property
-    def entry(self) -> Entry:
-        """The trial."""
-        return self.status.entry
-
-    @property
-    def finished(self) -> bool:
-        """Whether the trial has finished, now or earlier; or was stopped early, since it did badly, as it should be."""
-        return self.status.state in ("finished", "pruned")
-
-
-@dataclass
-class Running:
-    """A trial that this runner runs, the worker that conducts it, and its cards."""
-
-    entry: Entry
-    place: attempt.Place
-    number: int
-    worker: Worker
-    cards: list[Card]
-    since: float = field(default_factory=time.monotonic)
-
-    @property
-    def log(self) -> Path:
-        """The attempt's log."""
-        return Path(self.place.attempt(self.number), attempt.LOG)
 
 
 class Watcher(Protocol):
@@ -105,23 +43,6 @@ class Watcher(Protocol):
 
     def told(self, message: str) -> None:
         """Something that a person should know."""
-
-
-class Supply(Protocol):
-    """Where trials come from that nobody knows beforehand, and who looks at how those do that run."""
-
-    @property
-    def open(self) -> bool:
-        """Whether there may be another trial later."""
-
-    def next(self) -> Entry | None:
-        """Another trial for this runner; None when there is none now."""
-
-    def ended(self, outcome: Outcome, leaving: bool) -> None:
-        """A trial's last attempt has ended, or it had ended before; `leaving`: the runner starts no other."""
-
-    def watch(self, running: Iterable[Running]) -> Iterable[tuple[Running, dict[str, Any]]]:
-        """Those trials that are to be stopped early, each with why, as its record will hold it."""
 
 
 class Runner:
@@ -164,7 +85,7 @@ class Runner:
 
     def run(self) -> list[Outcome]:
         """Run everything, and return how each trial ended, in the order in which they did."""
-        with registered(self.paths) as began, _Interrupts(self) as interrupts:
+        with registered(self.paths) as began, Interrupts(self.interrupt) as interrupts:
             self._began = began
             gc.collect()
             gc.freeze()  # a forked launcher would otherwise copy every page that its collector looks at
@@ -181,7 +102,7 @@ class Runner:
             self.watcher.told(f"could not be requeued: {task.requeue()}; submit it again")
         return list(self.outcomes.values())
 
-    def _drain(self, interrupts: _Interrupts) -> None:
+    def _drain(self, interrupts: Interrupts) -> None:
         while True:
             self._start()
             self._look_elsewhere()
@@ -486,39 +407,3 @@ def failed_attempts(place: attempt.Place) -> int:
     """How many attempts of a trial have failed."""
     records = (attempt.read_json(os.path.join(place.attempt(n), attempt.RECORD)) for n in range(1, place.last() + 1))
     return sum(record.get("state") == "failed" for record in records)
-
-
-class _Interrupts:
-    """While it is open, signals wake the runner: children that ended, and people who want it to."""
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-
-    def __enter__(self) -> _Interrupts:
-        self._reader, self._writer = os.pipe()
-        for descriptor in (self._reader, self._writer):
-            os.set_blocking(descriptor, False)
-        self._fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._old: dict[int, Any] = {}
-        for number in attempt.Signals.CAUGHT:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
-                self._old[number] = signal.signal(number, self._receive)
-        return self
-
-    def _receive(self, number: int, _frame: FrameType | None) -> None:
-        self._runner.interrupt(number)
-
-    def wait(self, descriptors: Iterable[int], seconds: float) -> list[int]:
-        """Until one of the descriptors can be read, a signal arrives, or the time is over; those that can be read."""
-        ready = select.select([self._reader, *descriptors], [], [], seconds)[0]
-        if self._reader in ready:
-            os.read(self._reader, 4096)
-            ready.remove(self._reader)
-        return ready
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._fd)
-        os.close(self._reader)
-        os.close(self._writer)

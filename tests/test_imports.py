@@ -67,6 +67,8 @@ READING = (
     "whereabouts",
     "report",
     "run",
+    "running",
+    "interrupts",
     "slurm",
     "status",
     "gpus",

@@ -15,6 +15,7 @@ from resweep.cli import project, searching, select
 from resweep.cli.view import watcher
 from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.index import Entry
+from resweep.running import Options, Outcome
 from resweep.slurm import work
 from resweep.sweep import Sweep, valid_cards
 from resweep.trial import SweepPaths
@@ -119,7 +120,7 @@ def _options(
     max_trials: int,
     max_attempts: int,
     canary: bool,
-) -> runner.Options:
+) -> Options:
     asked = definition.gpus if cards is None else cards
     there = gpus.cards() if asked is None or asked > 0 else []
     if asked is not None and asked > len(there):
@@ -131,7 +132,7 @@ def _options(
     each = (1.0 if there else 0.0) if asked is None else asked
     if jobs is None:
         jobs = max(1, gpus.Pool(each).places()) if each else max(1, _cores() // definition.threads)
-    return runner.Options(
+    return Options(
         jobs=jobs,
         gpus=each,
         hide_gpus=asked == 0,
@@ -145,15 +146,13 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _opening(left: int, count: int, options: runner.Options) -> str:
+def _opening(left: int, count: int, options: Options) -> str:
     cards = f", {options.gpus:g} GPU each" if options.gpus else ""
     at_a_time = "one at a time" if options.jobs == 1 else f"{options.jobs} at a time"
     return f"{left} of {counted(count, 'trial')} to run, {count - left} finished already; here, {at_a_time}{cards}"
 
 
-def _summary(
-    paths: SweepPaths, here: runner.Runner, outcomes: list[runner.Outcome], chosen: list[Entry], asked: str
-) -> int:
+def _summary(paths: SweepPaths, here: runner.Runner, outcomes: list[Outcome], chosen: list[Entry], asked: str) -> int:
     """Say how it went, of all or, where `asked` says which, of some trials of the sweep; gives the exit status."""
     left = len(chosen)
     unfinished = [outcome for outcome in outcomes if not outcome.finished]

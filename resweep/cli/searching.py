@@ -10,7 +10,7 @@ from resweep import run as runner
 from resweep import status
 from resweep.cli.view import Lines, watcher
 from resweep.errors import counted, disk_errors
-from resweep.run import Options, Outcome
+from resweep.running import Options, Outcome, Supply
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
@@ -50,7 +50,7 @@ def check(asked: Sweep) -> None:
     search.check(asked)
 
 
-def early_stopping(paths: SweepPaths, asked: Sweep, watching: Lines) -> runner.Supply | None:
+def early_stopping(paths: SweepPaths, asked: Sweep, watching: Lines) -> Supply | None:
     """Who looks at the trials of a sweep whose points are known, where `[search.stop]` says so."""
     if asked.search.stop is None:
         return None

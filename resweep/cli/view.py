@@ -12,7 +12,8 @@ import click
 
 from resweep import index, status
 from resweep.index import Entry
-from resweep.run import Outcome, Runner
+from resweep.run import Runner
+from resweep.running import Outcome
 from resweep.trial import SweepPaths
 
 if TYPE_CHECKING:

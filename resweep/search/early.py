@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from resweep import attempt, disk, engine, metrics, results, space
 from resweep.choices import Choices
 from resweep.index import Entry
-from resweep.run import Outcome, Running
+from resweep.running import Outcome, Running
 from resweep.search import study
 from resweep.search.follow import Follower
 from resweep.search.study import TRIAL

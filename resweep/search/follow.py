@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from resweep import attempt, metrics
 from resweep.index import Entry
 from resweep.metrics import Curve
-from resweep.run import Running
+from resweep.running import Running
 from resweep.search.study import Journal
 from resweep.sweep import Sweep
 

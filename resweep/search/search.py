@@ -21,7 +21,7 @@ from resweep.choices import Choices
 from resweep.errors import ConfigError
 from resweep.index import Entry
 from resweep.results import Row
-from resweep.run import Outcome, Running
+from resweep.running import Outcome, Running
 from resweep.search import origin, study
 from resweep.search.follow import Follower
 from resweep.search.maker import Maker

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resweep import attempt
 from resweep.errors import SlurmError
-from resweep.run import Job, Options
+from resweep.running import Job, Options
 from resweep.slurm import ledger
 
 

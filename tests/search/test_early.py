@@ -12,7 +12,8 @@ from small_project import Project
 from worked import BRANIN, EPOCHS, functions, journal, points, searched, states, work
 
 from resweep import attempt, frozen, status
-from resweep.run import Options, Runner
+from resweep.run import Runner
+from resweep.running import Options
 from resweep.search.early import Early
 
 pytestmark = pytest.mark.slow

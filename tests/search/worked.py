@@ -11,7 +11,8 @@ import optuna
 from small_project import Project
 
 from resweep import attempt, frozen
-from resweep.run import Options, Outcome, Runner
+from resweep.run import Runner
+from resweep.running import Options, Outcome
 from resweep.search.search import Search
 
 TEMPLATE = "function(x=0, y=0, z=0, u=0, v=0, w=0, kind='', epochs=0, random_seed=0)\n" + (

@@ -183,7 +183,7 @@ def test_a_search_shows_its_points_and_the_best(project: Project, runners: Runne
     project.generate("--no-slurm-job").ok()
     terminal = Terminal(project, "--jobs", "1")
     try:
-        terminal.shows(r"#2 params\.lr=0\.\d{1,4} +0 s")
+        terminal.shows(r"#2 params\.lr=0\.\d{1,4} +\d s")
         terminal.shows(r"rnn: 1 of 3 points, best 0\.\d{1,4} \(#1\); here 0 failed, 1 running")
         shown = terminal.finish()
     finally:

@@ -226,12 +226,13 @@ class Search:
             if own is None:  # killed before it knew which trial that is; nobody else is asking now
                 self._study.tell(asked, state=_state("FAIL"))
                 continue
+            names = [TrialName(own["id"], repeat) for repeat in range(self._asked.n_trials)]
+            places = [self._paths.place(name) for name in names]
+            if not self._abandoned(own, each, places):
+                continue
             wanted = self._maker.identify(own["point"])
             if wanted[0].entry.id != own["id"]:  # its generation is gone
                 self._study.tell(asked, state=_state("FAIL"))
-                continue
-            places = [self._paths.place(each.entry.name) for each in wanted]
-            if not self._abandoned(own, each, places):
                 continue
             taken = {"by": attempt.this_process(), "at": time.time(), "after": [place.last() for place in places]}
             asked.set_user_attr(TRIAL, {**own, **taken})

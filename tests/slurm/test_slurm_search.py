@@ -210,7 +210,7 @@ def test_workers_of_a_grid_repeat_no_failure_and_take_up_what_slurm_has_ended(sl
     slurm.drained()
     assert Counter(running.states(project)) == {"failed": 1, "finished": 3}, said(project)
     (project.root / "fine").touch()
-    assert "1 workers for 1 trials" in start(project).ok().out
+    assert "1 worker for 1 trial" in start(project).ok().out
     slurm.drained()
     assert running.states(project) == ["finished"] * 4
     assert sorted(running.attempts(project)) == [1, 1, 2, 2]
@@ -267,7 +267,7 @@ def test_each_worker_ends_after_max_trials(slurm: Cluster, project: Project) -> 
     start(project, "--workers", "2", "--max-trials", "2").ok()
     slurm.drained()
     assert told(project) == {"COMPLETE": 4}
-    assert "1 workers, 3 points to go" in start(project, "--max-trials", "1").ok().out
+    assert "1 worker, 3 points to go" in start(project, "--max-trials", "1").ok().out
     slurm.drained()
     assert told(project) == {"COMPLETE": 5}
 

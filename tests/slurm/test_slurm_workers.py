@@ -17,7 +17,7 @@ def test_workers_drain_all_trials_and_are_filled_up_when_started_again(slurm: Cl
     assert "2 workers for 12 trials" in start(project, "--workers", "2").ok().out
     on_slurm.until(lambda: running.states(project).count("running") == 2)
     assert "2 workers: running" in status(project)
-    assert "1 workers for" in start(project, "--workers", "3").ok().out
+    assert "1 worker for" in start(project, "--workers", "3").ok().out
     on_slurm.until(lambda: running.states(project).count("running") == 3)
     assert "nothing to submit" in start(project, "--workers", "3").ok().out
     assert "nothing to submit" in start(project).ok().out, "trials that workers will run were submitted, too"

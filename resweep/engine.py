@@ -61,11 +61,18 @@ def sampler(where: str, search: Search, seed: int) -> BaseSampler:
             raise ConfigError(f"{where}: search.method: {search.method} needs {name}, which is not installed: {how}")
     if "seed" in search.options:
         raise ConfigError(f"{where}: search.options.seed: has no effect, expected search.seed")
-    return _made(f"{where}: search.options", kind, {**search.options, "seed": seed}, own=("seed",))  # type: ignore[no-any-return]
+    made = _made(f"{where}: search.options", kind, {**search.options, "seed": seed}, own=("seed",))
+    if search.method == "bruteforce":
+        # it would stop a loop of Optuna's when nothing is left; ours sees that for itself
+        made.after_trial = lambda *_: None
+    return made  # type: ignore[no-any-return]
 
 
-def pruner(where: str, rule: StopRule) -> BasePruner:
-    """The pruner that says which trials are stopped early. `patient` may wait on another one: of = "median"."""
+def pruner(where: str, rule: StopRule, turned: bool = False) -> BasePruner:
+    """The pruner that says which trials are stopped early. `patient` may wait on another one: of = "median".
+
+    Where the values that it sees are `turned`, the negative of what was measured, its bounds are, too.
+    """
     kind = getattr(optuna().pruners, PRUNERS[rule.method])
     arguments = dict(rule.arguments)
     place = f"{where}: search.stop"
@@ -79,7 +86,12 @@ def pruner(where: str, rule: StopRule) -> BasePruner:
             raise ConfigError(f"{place}.of: found {shown(inner)}, expected asha, hyperband or median")
         arguments["wrapped_pruner"] = getattr(optuna().pruners, PRUNERS[inner])() if inner else None
         return _made(place, kind, arguments, own=("wrapped_pruner",))  # type: ignore[no-any-return]
-    return _made(place, kind, arguments)  # type: ignore[no-any-return]
+    made = _made(place, kind, arguments)
+    if rule.method == "threshold" and turned:
+        bounds = {"lower": arguments.get("upper"), "upper": arguments.get("lower")}
+        arguments |= {name: None if value is None else -value for name, value in bounds.items()}
+        made = kind(**arguments)
+    return made  # type: ignore[no-any-return]
 
 
 def _made(place: str, kind: Any, arguments: Mapping[str, Any], own: tuple[str, ...] = ()) -> Any:
@@ -113,7 +125,8 @@ def _installed(name: str) -> bool:
 
 def _expected(annotation: object) -> list[str]:
     """The types of an argument that a TOML can give."""
-    parts = [part.strip().partition("[")[0] for part in str(annotation).split("|")]
+    said = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    parts = [part.strip().partition("[")[0] for part in said.split("|")]
     return [part for part in parts if part in _KINDS]
 
 

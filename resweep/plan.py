@@ -173,8 +173,11 @@ def _settle_search(
             f'[search] start_from = ["{paths.name}"] lets it learn from them'
         )
         return [], 0, [note] * bool(current)
-    if not changed:
-        return current, last["study"], []
+    source = trial.digest([frozen.snapshot.digest, frozen.record["train"]])
+    earlier = [entry for entry in current if entry.source != source and paths.place(entry.name).finished()]
+    if not changed and not (earlier and choice == "new-source"):
+        note = f"{counted(len(earlier), 'finished trial')} of an earlier source: kept"
+        return current, last["study"], [note] * bool(earlier)
     finished = [entry for entry in current if paths.place(entry.name).finished()]
     if not finished:
         note = f"source changed: {why.some(changed)}; the trials that ran it had not finished"

@@ -113,7 +113,7 @@ def _say_dry(plan: Plan) -> None:
     name = plan.paths.name
     if plan.search.learns:
         kept = f"keep {counted(len(plan.kept), 'trial')}, orphan {len(plan.orphaned)}"
-        click.echo(f"{name}: would have {_searched(plan)}; {kept}; nothing was written")
+        click.echo(f"{name}: a dry run: {_searched(plan)}; {kept}; nothing was written")
         _say_why(plan)
         return
     click.echo(

@@ -93,8 +93,11 @@ def run(
         sys.exit(searching.run(paths, definition, options))
     with disk_errors(paths.root):
         left = [entry for entry in entries if not attempt.settle(paths.place(entry.name))]
+        if pruned := {entry for entry in left if attempt.state(paths.place(entry.name))[0] == "pruned"}:
+            click.echo(f"{paths.name}: {counted(len(pruned), 'trial')} stopped early before, and not run again")
+            left = [entry for entry in left if entry not in pruned]
         _check_data(paths, left)
-        click.echo(f"{paths.name}: {_opening(len(left), len(entries), options)}")
+        click.echo(f"{paths.name}: {_opening(len(left), len(entries) - len(pruned), options)}")
         with watcher(paths, left) as watching:
             supply = searching.early_stopping(paths, definition, watching)
             here = runner.Runner(paths, left, options, watching, supply)

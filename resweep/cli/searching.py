@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
+from collections.abc import Iterator
 
 import click
 
 from resweep import run as runner
 from resweep import status
 from resweep.cli.view import Lines, watcher
-from resweep.errors import counted, disk_errors
+from resweep.errors import TrialError, counted, disk_errors
 from resweep.running import Options, Outcome, Supply
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
@@ -20,13 +22,13 @@ def run(paths: SweepPaths, asked: Sweep, options: Options) -> int:
     from resweep.search.search import Search
 
     check(asked)
-    with disk_errors(paths.root):
+    with disk_errors(paths.root), _readable(paths):
         at_a_time = "one at a time" if options.jobs == 1 else f"{options.jobs} at a time"
         click.echo(
             f"{paths.name}: searches {counted(asked.search.n, 'point')} ({asked.search.method}); here, {at_a_time}"
         )
         with watcher(paths, []) as watching:
-            watching.count = asked.search.n * asked.n_trials
+            watching.count = asked.search.n
             supply = Search(paths, asked, watching.told)
             watching.search = supply
             work = runner.Runner(paths, [], options, watching, supply)
@@ -48,6 +50,17 @@ def check(asked: Sweep) -> None:
     from resweep.search import search
 
     search.check(asked)
+
+
+@contextlib.contextmanager
+def _readable(paths: SweepPaths) -> Iterator[None]:
+    """Say so in a line when the journal is damaged."""
+    try:
+        yield
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise TrialError(
+            f"{paths.study}: cannot be read ({error}); move it away, and the search goes on from the trials themselves"
+        ) from None
 
 
 def early_stopping(paths: SweepPaths, asked: Sweep, watching: Lines) -> Supply | None:

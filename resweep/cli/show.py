@@ -85,6 +85,8 @@ def _point(
 
 def _nth(asked: Sweep, number: int) -> space.Point:
     """The point of this number, from 1; those before it are not kept."""
+    if asked.search.learns:
+        raise ConfigError(f"{asked.where}: --point: a search has no points before its workers ask for them")
     with Space(asked) as points:
         for count, point in enumerate(points.points(), 1):
             if count == number:

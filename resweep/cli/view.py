@@ -48,7 +48,8 @@ class Lines:
         self.done += 1
         self.failed += not outcome.finished
         entry = outcome.entry
-        self.say(f"[{self.done}/{self.count}] #{entry.number} {entry.name} {entry.described()}: {outcome.said}")
+        done = self.done if self.search is None else self.search.counted  # of all workers
+        self.say(f"[{done}/{self.count}] #{entry.number} {entry.name} {entry.described()}: {outcome.said}")
 
     def tick(self, runner: Runner) -> None:
         """Nothing: whoever reads this wants lines."""

@@ -10,7 +10,7 @@ from resweep import attempt, metrics
 from resweep.index import Entry
 from resweep.metrics import Curve
 from resweep.running import Running
-from resweep.search.study import Journal
+from resweep.search.study import Journal, turned
 from resweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ class Follower:
         assert rule is not None, "only a sweep with [search.stop] is followed"
         self._rule = rule
         self.metric = rule.metric or asked.results.metric or ""
-        # pruners know the study's direction alone
-        self._sign = 1 if (rule.mode or asked.results.mode) == asked.results.mode else -1
+        self._sign = -1 if turned(asked) else 1
         self._pattern = asked.results.pattern
         self._seen: dict[tuple[str, int], dict[str, Stamp]] = {}
         self._reported: dict[tuple[str, int], float] = {}
@@ -82,11 +81,13 @@ class Follower:
 
 
 def steps(curve: Curve) -> Iterator[tuple[int, float]]:
-    """A curve by what was spent: epochs that are counted from 0 are over when they are written."""
-    shift = 1 if curve.axis in ("epoch", "line") and curve.steps and curve.steps[0] == 0 else 0
-    for step, value in zip(curve.steps, curve.values, strict=True):
-        if step >= 0:
-            yield int(step) + shift, value
+    """A curve by what was spent: steps that are counted from 0 are over when they are written.
+
+    Of fractions of a step the last value counts.
+    """
+    shift = 1 if curve.steps and 0 <= curve.steps[0] < 1 else 0
+    found = {int(step) + shift: value for step, value in zip(curve.steps, curve.values, strict=True) if step >= 0}
+    yield from found.items()
 
 
 def _stamp(path: str) -> Stamp:

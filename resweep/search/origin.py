@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from resweep import engine, gather, index, results
+from resweep import attempt, engine, gather, index, results
 from resweep.choices import Choices
+from resweep.errors import counted
 from resweep.index import Entry
 from resweep.points import points
 from resweep.results import Row
-from resweep.search.study import FROM
+from resweep.search.study import FROM, TRIAL, Journal
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
@@ -47,6 +49,35 @@ def start_from(opened: Study, choices: Choices, paths: SweepPaths, asked: Sweep,
         taken += 1
     left = [f"{outside} outside of what is searched"] * bool(outside) + [f"{without} without a result"] * bool(without)
     return f"starts from {taken} points of {name}" + (f" (left out: {', '.join(left)})" if left else "")
+
+
+def adopt(journal: Journal, choices: Choices, paths: SweepPaths, listed: Iterable[Entry], asked: Sweep) -> str | None:
+    """Tell the journal of points that have finished and that it does not know of, or knows as failed; says how many.
+
+    A person has run them, or the journal is a new one.
+    """
+    known = {
+        each.user_attrs[TRIAL]["id"]
+        for each in journal.trials()
+        if TRIAL in each.user_attrs and each.state.name in ("COMPLETE", "PRUNED", "RUNNING")
+    }
+    unknown = [entry for entry in listed if entry.current and entry.id not in known]
+    library = engine.optuna().trial
+    adopted = 0
+    for point in points(results.rows(paths, unknown, asked.results)) if unknown else ():
+        statistic = point.statistic(asked.results.metric or "")
+        inside = choices.params(point.entry.swept)
+        if statistic is None or inside is None or statistic.n < asked.n_trials or not math.isfinite(statistic.mean):
+            continue
+        params, distributions = inside
+        ours = {"id": point.entry.id, "point": point.entry.swept, "by": attempt.this_process()}
+        journal.study.add_trial(
+            library.create_trial(
+                params=params, distributions=distributions, value=statistic.mean, user_attrs={TRIAL: ours}
+            )
+        )
+        adopted += 1
+    return f"{counted(adopted, 'finished point')} that the journal did not know of" if adopted else None
 
 
 def _rows(paths: SweepPaths, asked: Sweep, name: str) -> tuple[list[Row], dict[str, Any]]:

@@ -75,11 +75,9 @@ class Prepared(Template):
     def close(self) -> None:
         """End the process that waits."""
         if self._process is not None:
-            assert self._process.stdin
-            assert self._process.stdout
-            self._process.stdin.close()
-            self._process.stdout.close()
-            self._process.wait()
+            # its input need not end with ours: launchers that were forked meanwhile have it open, too
+            self._process.kill()
+            self._process.communicate()
             self._process = None
 
     def _answer(self, question: dict[str, Any]) -> list[Any] | None:

@@ -72,6 +72,7 @@ class Search:
         self.open = True
         self.problem: str | None = None
         self.counted = 0
+        paths.study.parent.mkdir(exist_ok=True)
         with disk.asking(paths):
             self._maker = Maker(paths, asked)
             self._choices = Choices(asked.hyper, space.default(asked))
@@ -91,6 +92,8 @@ class Search:
             self._fill(opened.study)
         opened.study.sampler = engine.sampler(self._asked.where, self._asked.search, seed)
         opened.study.set_user_attr("workers", worker + 1)
+        if said := origin.adopt(opened, self._choices, self._paths, self._maker.list.entries.values(), self._asked):
+            self._told(said)
         return opened
 
     def _fill(self, opened: Study) -> None:
@@ -300,6 +303,7 @@ class Search:
             self._study.tell(active.asked, value)
             self._praise(active, value)
         self._failures = 0
+        self.counted = sum(map(counts, self._journal.trials()))
 
     def _praise(self, active: Active, value: float) -> None:
         """Say so when a point is the best so far."""

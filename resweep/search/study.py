@@ -89,8 +89,14 @@ def open_study(paths: SweepPaths, asked: Sweep, began: int | str) -> Journal:
             [direction.MAXIMIZE if asked.results.mode == "max" else direction.MINIMIZE], own
         )
     rule = asked.search.stop
-    pruner = engine.pruner(asked.where, rule) if rule else None
+    pruner = engine.pruner(asked.where, rule, turned(asked)) if rule else None
     return Journal(engine.optuna().load_study(study_name=own, storage=storage, pruner=pruner), storage, number)
+
+
+def turned(asked: Sweep) -> bool:
+    """Whether the study is shown the negative of what trials measure: it has one direction, that of `[results]`."""
+    rule = asked.search.stop
+    return rule is not None and rule.mode not in (None, asked.results.mode)
 
 
 def read_study(paths: SweepPaths, began: int | str) -> Journal | None:

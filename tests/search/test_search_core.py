@@ -307,3 +307,74 @@ def test_the_template_of_a_search_is_the_frozen_one(project: Project) -> None:
     project.resweep("config/one.toml", "base.jsonnet", "one").ok()
     (same,) = project.entries("one")
     assert same.id == entry.id
+
+
+@pytest.mark.parametrize("n", [4, 10])
+def test_bruteforce_ends_when_every_point_has_been_tried(project: Project, n: int) -> None:
+    """Through the command line, which must not wait for anything then."""
+    searched(project, n, '[hyper]\n"params.x" = [1, 2]\n"params.y" = [1, 2]\n[params]\nkind = "branin"\n')
+    text = (project.root / "config/rnn.toml").read_text().replace('"tpe"', '"bruteforce"')
+    project.write({"config/rnn.toml": text})
+    project.generate().ok()
+    worker = start(project)
+    said = worker.communicate(timeout=60)[0]
+    assert worker.returncode == 0, said
+    assert states(project) == ["finished"] * 4
+
+
+def test_a_damaged_journal_ends_a_worker_with_one_line(project: Project) -> None:
+    """At its start, and in the middle of its work; without the journal the search goes on from the trials."""
+    searched(project, 60, train="\ntime.sleep(0.2)\n" + WRITE_X)
+    worker = start(project)
+    while len(project.entries()) < 3:
+        time.sleep(0.05)
+    with open(project.paths().study, "ab") as file:
+        file.write(b"garbage\nmore\n")
+    said = worker.communicate(timeout=60)[0]
+    assert worker.returncode == 2
+    assert "study.journal: cannot be read" in said
+    again = project.resweep("run", "rnn")
+    assert again.status == 2
+    assert "study.journal: cannot be read" in again.err
+    project.paths().study.unlink()
+    finished = states(project).count("finished")
+    text = (project.root / "config/rnn.toml").read_text().replace("n = 60", f"n = {finished + 2}")
+    project.write({"config/rnn.toml": text})
+    project.generate().ok()
+    said = work(project).messages
+    assert f"{finished} finished points that the journal did not know of" in " ".join(said) or finished == 1
+    assert states(project).count("finished") == finished + 2
+
+
+def test_a_trial_that_a_person_ran_after_all_is_told(project: Project) -> None:
+    """A point that failed, and was mended, counts for the next worker."""
+    fails = '\nif not os.path.exists(os.path.join(capsule, "../../../../../fine")):\n    raise SystemExit("not yet")\n'
+    searched(project, 12, train=fails + WRITE_X)
+    project.resweep("run", "rnn", "--jobs", "1", "--max-trials", "2")
+    assert states(project) == ["failed", "failed"]
+    project.write({"fine": ""})
+    project.resweep("run", "rnn#1").ok()
+    said = work(project).messages
+    assert "1 finished point that the journal did not know of" in said
+    assert states(project).count("finished") == 12
+
+
+def test_another_source_can_be_asked_for_after_one_was_kept(project: Project) -> None:
+    """--new-source begins anew, also when the source has not changed since --keep-finished."""
+    searched(project, 3)
+    work(project)
+    project.write({"qb/more.py": "x = 1\n"})
+    assert project.generate().status == 2
+    project.generate("--keep-finished").ok()
+    assert len(project.entries()) == 3
+    assert "3 finished trials of an earlier source: kept" in project.generate().ok().err
+    project.generate("--new-source").ok()
+    assert project.entries() == []
+
+
+def test_points_of_a_search_cannot_be_shown_before_they_are_asked_for(project: Project) -> None:
+    """In one line."""
+    searched(project, 3)
+    done = project.resweep("show", "config/rnn.toml", "base.jsonnet", "--point", "3")
+    assert done.status == 2
+    assert "a search has no points before its workers ask for them" in done.err

@@ -148,11 +148,11 @@ def test_a_rule_may_judge_by_another_metric_in_the_other_direction(project: Proj
     assert 9.0 not in pruned  # the best
 
 
-@pytest.mark.parametrize(("bound", "stopped"), [("upper = 25.0", {-5.0, 0.0, -2.0}), ("lower = 7.85", {9.0})])
+@pytest.mark.parametrize(("bound", "stopped"), [("upper = 25.0", {-5.0, 0.0, -2.0}), ("lower = 30.0", {3.0, 9.0})])
 def test_the_bounds_of_a_threshold_are_the_metric_s_own(project: Project, bound: str, stopped: set[float]) -> None:
     """Also where the sweep maximises another metric."""
     searched(project, 1, GRID, train=EPOCHS)
-    stop = f'[search.stop]\nmethod = "threshold"\nn_warmup_steps = 9\n{bound}\nmetric = "value"\nmode = "min"\n'
+    stop = f'[search.stop]\nmethod = "threshold"\nn_warmup_steps = 3\n{bound}\nmetric = "value"\nmode = "min"\n'
     project.write({"config/rnn.toml": f'{GRID}\n{stop}[results]\nmetric = "epoch"\nmode = "max"\n'})
     project.generate().ok()
     project.resweep("run", "rnn", "--jobs", "2").ok()

@@ -156,7 +156,7 @@ def run(capsule: str, script: str | None = None) -> int:
     if now_ in ("finished", "pruned"):
         print("%s: %s already" % (place.label, now_))
         return 0
-    if now_ == "running" and os.environ.get(CONDUCTED) == place.attempt(record["attempt"]):
+    if now_ == "running" and os.environ.get(CONDUCTED) == place.attempt(record.get("attempt", 0)):
         # `script` has called us, perhaps through srun: the attempt goes on with what it was about to run
         toml = os.path.join(place.attempt(record["attempt"]), manifest["id"] + ".toml")
         sys.stdout.flush()
@@ -700,7 +700,7 @@ def gone(place: Place, record: Record) -> bool:
     """
     if of_this_boot(record):
         return False
-    heartbeat = os.path.join(place.attempt(record["attempt"]), HEARTBEAT)
+    heartbeat = os.path.join(place.attempt(record.get("attempt", 0)), HEARTBEAT)
     with contextlib.suppress(OSError):
         if time.time() - os.stat(heartbeat).st_mtime < 2.5 * HEARTBEAT_SECONDS:
             return False

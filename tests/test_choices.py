@@ -102,7 +102,8 @@ def test_a_suggested_point_is_what_would_be_suggested_for_it(tables: list[dict[s
         params, distributions = found
         optuna.trial.create_trial(params=params, distributions=distributions, value=0.0)  # refuses what does not fit
         again = space.suggest(optuna.trial.FixedTrial(params))  # type: ignore[arg-type]
-        assert json.dumps(again) == json.dumps(point)
+        # 0 of one table is 0.0 of another, for whoever asks which table a point is of
+        assert json.dumps(again) == json.dumps(point) or (len(tables) > 1 and again == point)
         if len(tables) == 1 and not _repeats(tables[0]):
             kept = {name: value for name, value in trial.params.items() if not isinstance(value, float)}
             assert kept.items() <= params.items()

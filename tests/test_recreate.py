@@ -15,7 +15,7 @@ import pytest
 from small_project import Project, Result
 
 from resweep import recreate, surroundings
-from resweep.errors import ProjectError
+from resweep.errors import ProjectError, counted
 
 
 def wheel(folder: Path, name: str, version: str, requires: str = "") -> Path:
@@ -175,7 +175,7 @@ def test_the_command_says_how_much_was_rebuilt(swept: Project, links: Path, tmp_
             path.write_text(json.dumps({"format": 1, **environment(**packages)}))
         result = call(swept, tmp_path / f"env{status}")
         assert result.status == status, result
-        assert f"1 of {len(packages)} packages are in" in result.out
+        assert f" has 1 of {counted(len(packages), 'package')} in their versions" in result.out
     assert "  missing   nowhere: " in result.out
     again = call(swept, tmp_path / "env0")
     assert again.status == 2

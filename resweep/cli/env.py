@@ -131,7 +131,7 @@ def _recreate(recorded: dict[str, Any], directory: Path, label: str) -> int:
     with disk_errors(directory):
         result = recreate.recreate(recorded, directory.absolute(), lambda line: click.echo(f"{label}: {line}"))
     count = len(recorded["packages"])
-    click.echo(f"{label}: {result.installed} of {counted(count, 'package')} are in {directory} in their versions")
+    click.echo(f"{label}: {directory} has {result.installed} of {counted(count, 'package')} in their versions")
     for note in result.notes:
         click.echo(f"  differs   {note}")
     for name, why in result.missing.items():

@@ -39,7 +39,7 @@ def pack(names: tuple[str, ...], target: Path, outputs: str, where: tuple[str, .
     with disk_errors(target), project.terminable():
         packed = archive.pack(paths, entries, target, outputs)
     if paths.study.exists():
-        click.echo(f"{paths.name}: the journal of its search stays here; the trials that it led to are packed", err=True)
+        click.echo(f"{paths.name}: the journal of its search stays here, its trials are packed", err=True)
     for note in packed.notes:
         click.echo(f"{paths.name}: {note}", err=True)
     count = len(packed.contents.trials)

@@ -123,8 +123,9 @@ def _same(compared: Comparison, kind: Kind) -> str:
     count = len(compared.of("same", kind=kind))
     if kind == "metrics":
         return counted(compared.same_metrics, "metric") if count else ""
-    name = {"weights": "file of weights", "file": "other file"}[kind]
-    return counted(count, name) if count else ""
+    if kind == "weights":
+        return f"{counted(count, 'file')} of weights" if count else ""
+    return counted(count, "other file") if count else ""
 
 
 def _metric(metric: Metric, spreads: dict[str, Spread] | object) -> str:

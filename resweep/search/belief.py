@@ -69,8 +69,8 @@ def believed(paths: SweepPaths) -> Belief | None:
     began = record.get("study", number) if asked.search.learns else _judged(asked)
     try:
         found = study.read_study(paths, began)
-        if found is None and asked.search.learns and index.read(paths).current():
-            return _nothing(asked, "its journal is not here; a worker begins another from the trials that have finished")
+        if not paths.study.exists() and asked.search.learns and index.read(paths).current():
+            return _nothing(asked, "its journal is not here; a worker begins another with what has finished")
         trials = found.trials() if found else []
         return _summed(paths, asked, found.study if found else None, trials)
     except ResweepError as error:

@@ -44,6 +44,12 @@ function drawMissing() {
   fill("missing", words.length ? `Without a value for ${metric.name}, thus in no chart of it: ${words.join(", ")}.` : "");
 }
 
+// what the charts mark otherwise
+function sayPruned() {
+  const some = selected().filter((run) => runs.state[run] === PRUNED && !isEmpty(metricNow(), run)).length;
+  fill("pruned-note", some ? " Hollow ones were pruned: each stands at the value at which it stopped, and the line leaves them out." : "");
+}
+
 function drawLegends() {
   const items = page.sweeps.length > 1 ? page.sweeps.map((name, sweep) => legendItem(name, sweepColour(sweep))) : [];
   fill("sweep-legend", ...items);
@@ -72,6 +78,7 @@ function redraw() {
   drawBest();
   if (metricNow()) {
     drawMissing();
+    sayPruned();
     drawLegends();
     drawImportance();
     redrawCharts();
@@ -116,6 +123,17 @@ function afterPrint() {
   redraw();
 }
 
+// by hand: the address holds the filters, and has no room for a place
+function addSkip() {
+  const skip = document.querySelector(".skip");
+  skip.addEventListener("click", (event) => {
+    event.preventDefault();
+    const table = document.querySelector(skip.getAttribute("href"));
+    table.focus({ preventScroll: true });
+    table.scrollIntoView();
+  });
+}
+
 function start() {
   readAddress();
   startTheme();
@@ -130,6 +148,7 @@ function start() {
     for (const box of document.querySelectorAll(".needs-metric")) box.hidden = true;
   }
   addTable();
+  addSkip();
   listeners.push(redraw);
   addEventListener("hashchange", () => { readAddress(); redraw(); });
   addEventListener("beforeprint", beforePrint);
@@ -140,4 +159,4 @@ function start() {
 
 start();
 // for whoever asks the page from outside, as its tests do
-window.report = { page, state, columns, change, setFilter, selected, charts, expectedCurves, bestSoFar, byPoint, correlation, metricNow, chosenCurves, table: () => table };
+window.report = { page, state, columns, change, setFilter, selected, charts, expectedCurves, bestSoFar, byPoint, correlation, correlated, chance, median, sweepStroke, sweepSymbol, metricNow, chosenCurves, table: () => table };

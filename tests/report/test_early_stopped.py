@@ -90,6 +90,20 @@ def test_the_median_is_the_middle_of_two(stopped: Path, opened: Opened) -> None:
         assert page.run(f"return new Set({alike}).size") == 24
 
 
+def test_drawn_values_are_rounded_and_whole_in_the_title(stopped: Path, opened: Opened) -> None:
+    """Five digits in a cell, all of them in its title and among a run's values."""
+    page = opened(stopped / "r.html")
+    page.show("#table")
+    cells = page.run(
+        "return [...document.querySelectorAll('#table .tabulator-cell [title]')]"
+        ".map((each) => `${each.textContent} ${each.title}`)"
+    )
+    assert "0.0012346 0.0012345678901234" in cells
+    page.run("report.change({open: 0, tab: 'values'})")
+    page.settle()
+    assert "0.0012345678901234" in page.texts("#tab-panel td")
+
+
 def test_the_skip_link_leaves_the_address_alone(stopped: Path, opened: Opened) -> None:
     """The filters that stand in it are still there, and the table has the focus."""
     page = opened(stopped / "r.html")

@@ -164,6 +164,6 @@ function fact(title, value, about, run) {
 
 function bestWords(best) {
   if (best === undefined) return "";
-  const words = varying().slice(0, 8).map((each) => element("span", { class: "pair" }, `${short(label(each), 28)} `, element("b", {}, short(shown(each, best), 24))));
+  const words = varying().slice(0, 8).map((each) => element("span", { class: "pair", title: `${each.name} = ${exact(each, best)}` }, `${short(label(each), 28)} `, element("b", {}, short(shown(each, best), 24))));
   return element("div", { class: "best-words" }, element("span", { class: "pair" }, element("b", {}, runName(best))), ...words);
 }

@@ -51,7 +51,7 @@ function sayPruned() {
 }
 
 function drawLegends() {
-  const items = page.sweeps.length > 1 ? page.sweeps.map((name, sweep) => legendItem(name, sweepColour(sweep))) : [];
+  const items = page.sweeps.length > 1 ? page.sweeps.map((name, sweep) => legendItem(name, sweepColour(sweep), MARKS[sweepSymbol(sweep)])) : [];
   fill("sweep-legend", ...items);
   const column = colourColumn();
   if (column?.labels && column.labels.length <= SWEEPS.length) {
@@ -65,9 +65,12 @@ function drawLegends() {
   fill("colour-legend", ...(column && low !== null ? [`${column.name} ${plain(column, low)} `, ramp, ` ${plain(column, high)}`] : []));
 }
 
-function legendItem(name, colour) {
-  const swatch = element("span", { class: "swatch" });
-  swatch.style.background = colour;
+const MARKS = { circle: "●", rect: "■", triangle: "▲", diamond: "◆" };
+
+// a name behind its colour, or its mark in its colour
+function legendItem(name, colour, mark = null) {
+  const swatch = element("span", { class: mark ? "mark" : "swatch" }, mark ?? "");
+  swatch.style[mark ? "color" : "background"] = colour;
   return element("span", { class: "legend" }, swatch, short(name, 30));
 }
 

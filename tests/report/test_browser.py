@@ -60,6 +60,7 @@ def test_a_drag_along_an_axis_filters_everything(page: Page) -> None:
     page.show("#curves")
     best = page.run("return report.chosenCurves().best")
     assert all(dims[run] == 1024 for run in best)
+    assert page.texts("#curves-legend button") == [f"rnn#{data['runs']['number'][run]}" for run in best]
     assert page.complaints() == []
 
 

@@ -14,6 +14,7 @@ from small_project import Project
 
 from resweep import gather, points
 from resweep.report import expected
+from resweep.report.figures import curves
 
 if TYPE_CHECKING:
     from browser import Page
@@ -88,6 +89,12 @@ def test_the_median_is_the_middle_of_two(stopped: Path, opened: Opened) -> None:
     for way in ("sweepStroke", "sweepSymbol"):
         alike = f"Array.from({{length: 24}}, (_, n) => `${{n % 8}} ${{report.{way}(n)}}`)"
         assert page.run(f"return new Set({alike}).size") == 24
+
+
+def test_a_curve_of_a_figure_is_named_by_five_digits() -> None:
+    """What was drawn has seventeen, for which a legend has no room; what is no such number is whole."""
+    values = (0.0012345678901234, 123456789, "adam", [0.5], True)
+    assert [curves._value(value) for value in values] == ["0.0012346", "123456789", '"adam"', "[0.5]", "true"]
 
 
 def test_drawn_values_are_rounded_and_whole_in_the_title(stopped: Path, opened: Opened) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from resweep.points import Point
+from resweep.report import tried
 from resweep.sweep import ResultsOptions, Sweep
 
 EVERY = 200  # each n up to here has its value, and beyond it
@@ -52,10 +53,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class Performance:
-    """The curve of a sweep's points, and what one point costs: `each` is its mean seconds, all repeats together."""
+    """The curve of a sweep's points, and what one point costs: `each` is its mean seconds, all repeats together.
+
+    `pruned` counts the points that are in it with a value at which a trial was pruned.
+    """
 
     curve: Expected
     each: float | None = None
+    pruned: int = 0
 
 
 def expected(values: Sequence[float], mode: str, total: int | None = None) -> Expected:
@@ -91,21 +96,18 @@ def expected(values: Sequence[float], mode: str, total: int | None = None) -> Ex
 def performance(points: Sequence[Point], options: ResultsOptions, definition: Sweep | None) -> Performance:
     """The curve of the points of one sweep by the mean of their repeats; a sweep of 2020 has no definition, and a grid.
 
-    Where an axis is a distribution, the points are draws; else they are a finite grid, or a part of one.
+    Where an axis is a distribution, the points are draws; else they are a finite grid, or a part of one. A trial that
+    was pruned counts with the value at which it stopped, and with its time: those that finished are a selection.
     """
     name = str(options.metric)
-    found = [(point, point.statistic(name)) for point in points]
+    found = [(point, tried.value(point, name)) for point in points]
     known = [(point, statistic.mean) for point, statistic in found if statistic]
     drawn = definition is not None and definition.hyper.random
     curve = expected([mean for _, mean in known], options.mode, None if drawn else len(points))
-    costs = [cost for point, mean in known if math.isfinite(mean) and (cost := _cost(point)) is not None]
-    return Performance(curve, math.fsum(costs) / len(costs) if costs else None)
-
-
-def _cost(point: Point) -> float | None:
-    """How many seconds a point's finished repeats took together."""
-    taken = [row.seconds for row in point.finished if row.seconds is not None]
-    return math.fsum(taken) if taken else None
+    counted = [point for point, mean in known if math.isfinite(mean)]
+    costs = [cost for point in counted if (cost := tried.cost(point)) is not None]
+    pruned = sum(tried.is_bound(point, name) for point in counted)
+    return Performance(curve, math.fsum(costs) / len(costs) if costs else None, pruned)
 
 
 def _numbers(count: int) -> tuple[int, ...]:

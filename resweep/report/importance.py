@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any, Literal
 
 from resweep import trial
@@ -26,6 +26,9 @@ MOST_POINTS = 2000  # of more points so many, drawn at random but always the sam
 MOST_NAMES = 30  # of a key that is not numbers: the most frequent, and the others as one
 TREES = 100
 SHUFFLES = 10
+EXACT = 8  # points: of so many every order is tried, of more the p of a correlation is that of Student's t
+LEAST_SURE = 5  # points, below which no correlation is called sure
+SURE = 0.05
 
 Array = Any  # of numpy, which is imported where it is needed
 
@@ -46,6 +49,11 @@ class Effect:
     p: float | None = None
     n: int = 0
     one: str = ""
+
+    @property
+    def sure(self) -> bool:
+        """Whether the correlation is more than chance easily gives: p below SURE, of LEAST_SURE points or more."""
+        return self.p is not None and self.p < SURE and self.n >= LEAST_SURE
 
 
 @dataclass(frozen=True)
@@ -191,7 +199,18 @@ def _effect(key: _Key, target: Array, share: float | None, spread: float | None)
     if count < 3 or ordered.min() == ordered.max() or values.min() == values.max():
         return Effect(key.name, share, spread, n=count, one=key.one)
     found = stats.spearmanr(ordered, values)
-    return Effect(key.name, share, spread, float(found.statistic), float(found.pvalue), count, key.one)
+    p = _exact(ordered, values) if count <= EXACT else float(found.pvalue)
+    return Effect(key.name, share, spread, float(found.statistic), p, count, key.one)
+
+
+def _exact(one: Array, other: Array) -> float:
+    """The share of all orders in which two lists without any relation have so great a rank correlation."""
+    import numpy as np
+    from scipy import stats
+
+    ranks = [stats.rankdata(values) - (len(values) + 1) / 2 for values in (one, other)]
+    sums = np.abs(ranks[1][np.asarray(list(permutations(range(len(one)))))] @ ranks[0])
+    return float(np.mean(sums >= abs(ranks[0] @ ranks[1]) - 1e-9))  # ties are multiples of a quarter, but for rounding
 
 
 def _keys(swept: Sequence[Mapping[str, Any]], scales: Mapping[str, str]) -> tuple[list[_Key], dict[str, str]]:

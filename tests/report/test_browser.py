@@ -53,13 +53,14 @@ def test_a_drag_along_an_axis_filters_everything(page: Page) -> None:
     assert page.run(TABLE_COUNT) == len(chosen) == everything / 3
     assert page.texts("#count") == [f"{len(chosen)} of {everything} runs"]
     measured = sum(data["metrics"][0]["values"][run] is not None for run in chosen)
-    assert page.chart_runs("#parallel", "chosen") == len(chosen)
+    assert page.chart_runs("#parallel", "chosen") == measured
     for chart in ("#scatters figure:nth-child(1) .chart", "#best-so-far", "#cost"):
         page.show(chart)
         assert page.chart_runs(chart, "chosen") == measured
     page.show("#curves")
     best = page.run("return report.chosenCurves().best")
     assert all(dims[run] == 1024 for run in best)
+    assert page.texts("#curves-legend button") == [f"rnn#{data['runs']['number'][run]}" for run in best]
     assert page.complaints() == []
 
 

@@ -7,6 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -127,6 +128,17 @@ def test_repeats_count_once_in_the_curve_and_all_in_its_cost() -> None:
     assert (found.curve.form, found.curve.missing) == ("without replacement", 1)
     assert found.each == (2 + 2 + 6) / 2
     assert found.curve.seconds(5.0) == (5.0, 10.0)
+
+
+def test_a_pruned_point_counts_with_its_last_value_and_its_time() -> None:
+    """Those that finished are a selection; a point of which one repeat was pruned has the mean of both."""
+    rows = [row("a", 0, 1.0), row("b", 0, 5.0), row("b", 1, 3.0), row("c", 0, 9.0), row("d", 0, math.nan)]
+    rows = [replace(each, state="pruned" if place else "finished") for place, each in enumerate(rows)]
+    rows[1] = replace(rows[1], state="finished")
+    found = expected.performance(points(rows), ResultsOptions("loss", "min"), None)
+    assert found.curve.value == pytest.approx(((1 + 4 + 9) / 3, (1 + 1 + 4) / 3, 1))
+    assert (found.curve.n, found.curve.missing, found.pruned) == ((1, 2, 3), 1, 2)
+    assert found.each == pytest.approx((2 + 4 + 2) / 3)
 
 
 def test_a_sweep_that_draws_from_distributions_has_independent_draws() -> None:

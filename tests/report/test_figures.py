@@ -71,6 +71,22 @@ def test_sweeps_differ_in_colour_line_and_marker() -> None:
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["_hidden", "dan", "rnn"]
 
 
+def test_no_two_of_35_sweeps_look_the_same() -> None:
+    """Neither colour and marker nor colour and line come together a second time."""
+    styles = [look.style(number) for number in range(35)]
+    assert len({(each.colour, each.marker) for each in styles}) == 35
+    assert len({(each.colour, str(each.stroke)) for each in styles}) == 35
+
+
+def test_three_points_have_hollow_dots_and_their_number() -> None:
+    """A perfect order of three is no finding."""
+    drawn_ = figure(gathered([row(n, {"a": n}, float(n)) for n in range(3)]), "importance")
+    correlations = drawn_.axes[1]
+    dots = [line for line in correlations.lines if line.get_marker() == "o"]
+    assert [line.get_markerfacecolor() for line in dots] == ["white"]
+    assert "n = 3" in correlations.get_xlabel()
+
+
 def test_bars_and_dots_are_the_importance() -> None:
     """Bars have the shares, dots the correlations of pandas; hollow ones are not sure."""
     rows = drawn(80)
@@ -170,7 +186,24 @@ def test_diverged_and_unfinished_points_are_left_out_and_told() -> None:
     rows = [*drawn(5), *(row(10 + n, {"params.lr": 0.1, "n": n}, value) for n, value in enumerate(values))]
     rows.append(row(30, {"params.lr": 0.2, "n": 9}, 1.0, state="running"))
     found = drawing.draw(gathered(rows), Asked("scatter", params=("params.lr",)))
-    assert "rnn: 7 of 12 points have no number yet, or no finite one" in found.notes
+    reasons = "4 diverged (NaN, infinite, or too large to draw), 2 finished without accuracy, 1 running"
+    assert f"rnn: 7 of 12 points left out: {reasons}" in found.notes
+
+
+def test_pruned_points_are_in_the_curve_and_in_its_cost_and_are_told() -> None:
+    """Of points of which some were pruned the curve is over all, their time counts, and points are whole numbers."""
+    rows = [row(n, {"a": n}, n / 10, seconds=60.0) for n in range(2)]
+    rows += [row(9 + n, {"a": 9 + n}, -1.0, state="pruned", seconds=30.0) for n in range(6)]
+    drawn_ = drawing.draw(gathered(rows), Asked("performance"))
+    line = drawn_.figure.axes[0].lines[0]
+    assert list(line.get_xdata()) == list(range(1, 9))
+    assert line.get_ydata()[0] == pytest.approx((0.1 - 6) / 8)
+    assert "rnn: 6 pruned points count with the value at which they stopped" in drawn_.notes
+    assert not any("left out" in note for note in drawn_.notes)
+    assert all(float(tick).is_integer() for tick in drawn_.figure.axes[0].get_xticks())
+    axes = figure(gathered(rows), "performance", x="duration").axes[0]
+    assert axes.lines[0].get_xdata()[-1] == pytest.approx((2 * 60 + 6 * 30) / 60)
+    assert "rnn: 6 of 8 points left out: 6 pruned" in drawing.draw(gathered(rows), Asked("scatter")).notes
 
 
 def test_choosing_by_outcome_is_refused_where_it_would_lie() -> None:

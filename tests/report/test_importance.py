@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import time
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
@@ -128,6 +130,19 @@ def test_correlations_are_those_of_pandas(values: list[tuple[int, bool, float]])
         assert effect.n == len(values)
         assert (math.nan if effect.rho is None else effect.rho) == pytest.approx(expected[key], nan_ok=True)
         assert effect.p is None or 0 <= effect.p <= 1
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=3, max_size=5))
+@settings(max_examples=8, deadline=None)
+def test_p_of_few_points_is_that_of_every_order(values: list[tuple[int, int]]) -> None:
+    """The share of orders with so great a rho, and of fewer than five points nothing is sure."""
+    effect = by_key(told([({"a": a}, float(metric)) for a, metric in values], {})).get("a")
+    if effect is None or effect.rho is None:
+        return
+    one, other = zip(*values, strict=True)
+    every = [abs(stats.spearmanr(one, order).statistic) for order in itertools.permutations(other)]
+    assert effect.p == pytest.approx(np.mean(np.asarray(every) >= abs(effect.rho) - 1e-9))
+    assert effect.sure == (effect.p < 0.05 and len(values) >= 5)
 
 
 def test_the_same_points_give_the_same_numbers() -> None:

@@ -139,7 +139,7 @@ def _name(trial: _Trial, found: Gathered, letters: int) -> str:
     entry = trial.row.entry
     keys = index.varying(row.entry for row in found.rows if row.sweep == trial.row.sweep)
     short = look.short(keys)
-    values = [look.plain(f"{short[key]}={jsonnable(entry.swept[key])}", letters) for key in keys if key in entry.swept]
+    values = [look.plain(f"{short[key]}={_value(entry.swept[key])}", letters) for key in keys if key in entry.swept]
     sweep = f"{look.plain(trial.row.sweep, 16)} " * (len(found.sweeps) > 1)
     lines = [f"{sweep}#{entry.number}"]
     for value in values:
@@ -148,6 +148,11 @@ def _name(trial: _Trial, found: Gathered, letters: int) -> str:
         else:
             lines.append(value)
     return "\n".join(lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], "..."])
+
+
+def _value(value: Any) -> str:
+    """A swept value with five digits, which tell trials apart; what was drawn has seventeen."""
+    return f"{value:.5g}" if isinstance(value, float) else jsonnable(value)
 
 
 def _styles(best: Sequence[_Trial], found: Gathered) -> list[look.Style]:

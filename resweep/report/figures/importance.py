@@ -9,9 +9,9 @@ from resweep.report import importance as analysis
 from resweep.report import scale
 from resweep.report.figures import look
 from resweep.report.figures.series import Asked, Drawn, Series, series
-from resweep.report.importance import Importance
+from resweep.report.importance import LEAST_SURE, SURE, Importance
 
-SURE = 0.05  # a correlation with a greater p is hollow
+HOLLOW = f"p above {SURE}, or fewer than {LEAST_SURE} points"
 
 
 def draw(found: Gathered, asked: Asked) -> Drawn:
@@ -29,12 +29,18 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
         _dots(correlations, keys, importance, number, len(pairs))
         notes += _told(each.name, importance)
     _label(shares, correlations, keys, str(found.options.metric))
+    if len(pairs) == 1:
+        correlations.set_xlabel(rf"Spearman's $\rho$, n = {_counted(pairs[0][1])}")
     hidden = [(each.name, importance) for each, importance in pairs if importance.trust == "hidden"]
     if hidden:
         _say_hidden(shares, hidden, len(pairs))
     if len(pairs) > 1:
         look.legend(
-            figure, handles, [look.plain(each.name, 24) for each, _ in pairs], loc="outside upper center", ncols=3
+            figure,
+            handles,
+            [f"{look.plain(each.name, 24)} (n = {_counted(importance)})" for each, importance in pairs],
+            loc="outside upper center",
+            ncols=2,
         )
     return Drawn(figure, tuple(notes))
 
@@ -84,9 +90,15 @@ def _dots(axes: Any, keys: list[str], importance: Importance, number: int, count
                 [_place(keys.index(each.key), number, count)],
                 style.marker,
                 color=style.colour,
-                markerfacecolor=style.colour if each.p < SURE else "white",
+                markerfacecolor=style.colour if each.sure else "white",
                 clip_on=False,
             )
+
+
+def _counted(importance: Importance) -> str:
+    """Of how many points the correlations are; some keys have fewer than others."""
+    counts = [each.n for each in importance.effects if each.rho is not None] or [importance.points]
+    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
 def _place(key: int, number: int, count: int) -> float:
@@ -125,7 +137,8 @@ def _say_hidden(axes: Any, hidden: list[tuple[str, Importance]], count: int) -> 
 
 def _told(name: str, importance: Importance) -> list[str]:
     said = [f"{name}: {key} is left out: {why}" for key, why in importance.left_out.items()]
+    said.append(f"{name}: correlations of {_counted(importance)} points; hollow dots: {HOLLOW}")
     if importance.trust == "hidden":
         return [f"{name}: importance is not shown: {importance.reason}", *said]
     grown = f"a random forest of {importance.used} points, out-of-bag R2 {importance.r2:.2f}"
-    return [f"{name}: {grown}; bars: share of permutation importance; hollow dots: p above {SURE}", *said]
+    return [f"{name}: {grown}; bars: share of permutation importance", *said]

@@ -78,7 +78,7 @@ def style(number: int) -> Style:
     return Style(
         COLOURS[number % len(COLOURS)],
         STROKES[(number + number // len(COLOURS)) % len(STROKES)],
-        MARKERS[number % len(MARKERS)],
+        MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from resweep.errors import ConfigError
 from resweep.gather import Gathered
-from resweep.report import expected
+from resweep.report import expected, tried
 from resweep.report.expected import Performance
 from resweep.report.figures import axis, look
 from resweep.report.figures.series import Asked, Drawn, Series, series
@@ -19,9 +19,8 @@ _UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "second
 def draw(found: Gathered, asked: Asked) -> Drawn:
     """A line for each sweep, with a band of one standard deviation; it ends where the points do."""
     every, notes = series(found, asked)
-    pairs = [
-        (each, expected.performance(each.drawable, found.options, each.definition)) for each in every if each.known
-    ]
+    pairs = [(each, expected.performance(each.drawable, found.options, each.definition)) for each in every]
+    pairs = [(each, performance) for each, performance in pairs if performance.curve.n]
     unit, word = _unit(pairs, asked)
     figure = look.new(asked.width or look.COLUMN, asked.height or 0.72 * (asked.width or look.COLUMN))
     axes = figure.add_subplot()
@@ -38,9 +37,7 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
         notes += _told(each.name, performance)
     ends = [value for _, performance in pairs for value in (*performance.curve.low, *performance.curve.high)]
     axis.apply(axis.metric(str(found.options.metric), ends), axes.yaxis)
-    if _is_wide(axes.lines):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
+    _across(axes, asked)
     axes.set_xlabel("points tried" if asked.x == "points" else f"expected duration of the trials ({word})")
     axes.set_ylabel(f"expected best\n{look.plain(found.options.metric, 32)}")
     if len(pairs) > 1:
@@ -64,6 +61,19 @@ def _unit(pairs: Sequence[tuple[Series, Performance]], asked: Asked) -> tuple[fl
     return next(((unit, word) for unit, word in _UNITS if longest >= 2 * unit), _UNITS[-1])
 
 
+def _across(axes: Any, asked: Asked) -> None:
+    """The x axis: logarithmic where it is wide; points are whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    if _is_wide(axes.lines):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+    elif asked.x == "points":
+        if max(value for line in axes.lines for value in line.get_xdata()) == 1:
+            axes.set_xlim(0.5, 1.5)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+
+
 def _is_wide(lines: Sequence[Any]) -> bool:
     across = [value for line in lines for value in line.get_xdata()]
     return bool(min(across) > 0 and max(across) / min(across) > MANY)
@@ -75,4 +85,5 @@ def _told(name: str, performance: Performance) -> list[str]:
     said = f"{name}: expected best of n {form} ({curve.form}), n up to {curve.n[-1]}; band: one standard deviation"
     if performance.each is not None:
         said += f"; a point took {performance.each:.3g} s on average, all repeats together"
-    return [said]
+    bound = tried.said(performance.pruned)
+    return [said, *([f"{name}: {bound}"] if bound else [])]

@@ -12,7 +12,7 @@ from resweep.conditions import parse
 from resweep.errors import ConfigError
 from resweep.gather import Gathered
 from resweep.points import Point, Statistic
-from resweep.report import scale
+from resweep.report import scale, tried
 from resweep.sweep import Sweep
 
 LARGEST = 1e100  # what can be drawn: an axis of doubles ends before doubles do
@@ -45,9 +45,8 @@ class Series:
 
     @property
     def drawable(self) -> list[Point]:
-        """The points but for those with a number that no axis can hold."""
-        known = {id(point) for point, _ in self.known}
-        return [point for point in self.points if id(point) in known or not _finite(point.statistic(self.metric))]
+        """The points but for those that were tried and have a number that no axis can hold."""
+        return [point for point in self.points if not _is_beyond(tried.value(point, self.metric))]
 
     def value(self, point: Point, key: str) -> Any:
         """A swept value of a point; of a key that only other sweeps vary, what this one gives all of its trials."""
@@ -84,11 +83,18 @@ def series(found: Gathered, asked: Asked) -> tuple[list[Series], list[str]]:
         points = tuple(point for point in lines if point.sweep == paths.name)
         known = [(point, each) for point in points if (each := point.statistic(metric)) and abs(each.mean) <= LARGEST]
         known.sort(key=lambda pair: pair[1].mean, reverse=found.options.mode == "max")
-        notes += _left_out(paths.name, len(points), len(known))
+        # where what was pruned counts, it is not left out
+        counted = _tried(points, metric) if asked.kind == "performance" else [point for point, _ in known]
+        notes += _left_out(paths.name, points, counted, metric)
         every.append(Series(paths.name, metric, points, tuple(known), found.definitions.get(paths.name), get))
     if not any(each.known for each in every):
         raise ConfigError(f"plot: found no finished point with a number for {metric}, expected at least one")
     return every, notes
+
+
+def _tried(points: Sequence[Point], metric: str) -> list[Point]:
+    """The points that a curve of all that were tried is of."""
+    return [point for point in points if (each := tried.value(point, metric)) and abs(each.mean) <= LARGEST]
 
 
 def keys(every: Sequence[Series]) -> list[str]:
@@ -121,8 +127,8 @@ def chosen(every: Sequence[Series], asked: Asked) -> list[str]:
     return list(dict.fromkeys(asked.params)) or known
 
 
-def _finite(statistic: Statistic | None) -> bool:
-    return statistic is not None and math.isfinite(statistic.mean)
+def _is_beyond(statistic: Statistic | None) -> bool:
+    return statistic is not None and math.isfinite(statistic.mean) and abs(statistic.mean) > LARGEST
 
 
 def _check_conditions(asked: Asked, shown: table.Table) -> None:
@@ -139,5 +145,9 @@ def _check_conditions(asked: Asked, shown: table.Table) -> None:
             )
 
 
-def _left_out(name: str, points: int, known: int) -> list[str]:
-    return [f"{name}: {points - known} of {points} points have no number yet, or no finite one"] * (known < points)
+def _left_out(name: str, points: Sequence[Point], shown: Sequence[Point], metric: str) -> list[str]:
+    there = {id(point) for point in shown}
+    gone = [point for point in points if id(point) not in there]
+    if not gone:
+        return []
+    return [f"{name}: {len(gone)} of {len(points)} points left out: {tried.why_not(gone, metric)}"]

@@ -34,6 +34,7 @@ function drawCurves(chart) {
   const measure = page.curves.measures[state.measure];
   chart.lines = best.flatMap((run, place) => ofMeasure(run).map(([, part, steps, values]) => ({ run, part, steps, values, colour: curveColour(run, place, best.length) })));
   sayCurves(chart, total, best.length);
+  drawCurveLegend(chart, best);
   const axis = { axisLabel: { color: paint.soft, fontSize: 11 }, axisLine: { show: true, lineStyle: { color: paint.line } }, splitLine: { lineStyle: { color: paint.faint } }, nameTextStyle: { color: paint.text } };
   return {
     says: `Learning curves of ${measure.name} of ${plural(best.length, "run")}`,
@@ -61,9 +62,27 @@ function curveSeries({ part, steps, values, colour }, place, many) {
   };
 }
 
+// of several sweeps the colours are theirs, as everywhere on the page; of one, its few best runs have one each
 function curveColour(run, place, many) {
-  if (many <= SWEEPS.length) return SWEEPS[place];
-  return page.sweeps.length > 1 ? SWEEPS[runs.sweep[run] % SWEEPS.length] : colours().accent;
+  if (page.sweeps.length > 1) return sweepColour(runs.sweep[run]);
+  return many <= SWEEPS.length ? SWEEPS[place] : colours().accent;
+}
+
+// which curve is which: each of a few runs by name, or the sweeps; who points at a name sees its curves stand out
+function drawCurveLegend(chart, best) {
+  const named = best.length <= SWEEPS.length;
+  const sweeps = [...new Set(best.map((run) => runs.sweep[run]))];
+  const items = named ? best.map((run) => curveName(chart, run)) : page.sweeps.length > 1 ? sweeps.map((sweep) => legendItem(page.sweeps[sweep], sweepColour(sweep))) : [];
+  fill("curves-legend", ...items);
+}
+
+function curveName(chart, run) {
+  const places = chart.lines.flatMap((each, place) => (each.run === run ? [place] : []));
+  const item = element("button", { class: "link", onclick: () => openRun(run) }, legendItem(runName(run), chart.lines[places[0]].colour));
+  for (const [event, type] of [["mouseenter", "highlight"], ["focus", "highlight"], ["mouseleave", "downplay"], ["blur", "downplay"]]) {
+    item.addEventListener(event, () => chart.instance.dispatchAction({ type, seriesId: places.map((place) => `curve${place}`) }));
+  }
+  return item;
 }
 
 function sayCurves(chart, total, drawn) {
@@ -72,7 +91,7 @@ function sayCurves(chart, total, drawn) {
   const selectedRuns = selected().length;
   const begun = runs.state.filter((code) => runs.states[code] !== "queued").length;
   fill("curves-note",
-    `The best ${drawn} of ${plural(total, "chosen run")} with curves${words.length ? ` (${words.join(", ")})` : ""}.`
+    `${drawn < total ? `The best ${drawn} of ${plural(total, "chosen run")}` : total === 1 ? "The only chosen run" : `All ${plural(total, "chosen run")}`} with curves${words.length ? ` (${words.join(", ")})` : ""}.`
     + (page.curves.asked < begun ? ` The page has the curves of ${page.curves.asked.toLocaleString("en")} of ${plural(begun, "run")}, the best first.` : "")
     + (total < selectedRuns ? ` ${plural(selectedRuns - total, "chosen run")} without any.` : "")
     + ` At most ${page.curves.most} points each. A click on a curve opens its run.`);

@@ -6,6 +6,7 @@ const count = runs.number.length;
 const everyRun = Array.from({ length: count }, (_, run) => run);
 const FINISHED = runs.states.indexOf("finished");
 const FAILED = runs.states.indexOf("failed");
+const PRUNED = runs.states.indexOf("pruned");
 
 // key: unlike any other's; values: numbers, codes of `labels`, or texts; null where there is none
 function column(key, name, values, more = {}) {

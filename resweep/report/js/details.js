@@ -71,7 +71,7 @@ function commandFor(run, tab) {
 function valuesOf(run) {
   const rows = [own.trial, own.state, ...swept, ...metrics, own.seconds, own.ended, own.host, own.cause, own.problem]
     .filter((each) => shown(each, run) !== "")
-    .map((each) => [each.name, each.kind === "metric" && !isEmpty(each, run) ? String(each.values[run]) : shown(each, run)]);
+    .map((each) => [each.name, exact(each, run)]);
   const repeats = everyRun.filter((other) => runs.point[other] === runs.point[run] && other !== run);
   const links = repeats.slice(0, 20).map((other) => element("button", { class: "link", onclick: () => openRun(other) }, runName(other)));
   return [

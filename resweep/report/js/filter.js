@@ -49,11 +49,17 @@ function setFilters(some) {
   change({ filters: { ...state.filters, ...some } });
 }
 
-// the runs that every filter lets through; `blind`: but for filters on what was measured
+const GIVEN = new Set(["run.sweep", "run.number", "run.trial"]); // what is known of a run before it runs, beside its values
+
+function isOutcome(column) {
+  return column?.kind !== "swept" && !GIVEN.has(column?.key);
+}
+
+// the runs that every filter lets through; `blind`: but for filters on what came of them
 function selected(blind = false) {
   if (!masks.has(blind)) {
     const tests = Object.entries(state.filters)
-      .filter(([key]) => !(blind && columns.get(key)?.kind === "metric"))
+      .filter(([key]) => !(blind && isOutcome(columns.get(key))))
       .map(([key, filter]) => test(columns.get(key), filter));
     masks.set(blind, everyRun.filter((run) => tests.every((passes) => passes(run))));
   }

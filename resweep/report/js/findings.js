@@ -18,7 +18,7 @@ function drawImportance() {
     : "";
   fill("importance", ...tables);
   fill("importance-note", `${other}Importance: permutation importance of a random forest over all configurations, whatever is filtered; `
-    + "it says what the forest uses, not what causes. ρ: Spearman’s rank correlation over the chosen runs; near 0 also where the best lies in the middle.");
+    + `it says what the forest uses, not what causes. ρ: Spearman’s rank correlation over n chosen runs that finished, pale where p is above ${SURE} or n below ${LEAST_SURE}; near 0 also where the best lies in the middle.`);
 }
 
 function importanceTable(computed, sweep, metric) {
@@ -62,27 +62,35 @@ function importanceRow(column, effect, hidden, chosen, metric, computed) {
   return element("tr", { "data-name": column.name },
     element("th", { scope: "row", title: column.name }, short(label(column), 26)),
     share === null ? element("td", { class: "quiet" }, text) : bar(share, text),
-    rho === null ? element("td", { class: "quiet" }, column.labels && column.labels.length > 2 ? "no order" : "–") : rhoCell(rho, column));
+    rho === null ? element("td", { class: "quiet" }, column.labels && column.labels.length > 2 ? "no order" : "–") : rhoCell(rho, column, correlated(column, chosen, metric)));
 }
 
-function rhoCell(rho, column) {
+function rhoCell(rho, column, pairs) {
+  const p = chance(pairs, rho);
+  const sure = pairs.length >= LEAST_SURE && p < SURE;
   const inner = element("span", { class: "bar-in" });
   inner.style.width = `${Math.abs(rho) * 50}%`;
   inner.style.marginLeft = `${rho < 0 ? 50 - Math.abs(rho) * 50 : 50}%`;
   inner.style.background = rho < 0 ? "var(--minus)" : "var(--plus)";
+  if (!sure) inner.style.opacity = 0.35;
   const higher = column.labels?.length === 2 ? ` (${short(column.labels[1], 10)})` : "";
-  return element("td", { class: "bar-cell" }, element("span", { class: "bar centred" }, inner), element("span", { class: "bar-text" }, `${rho > 0 ? "+" : ""}${rho.toFixed(2)}${higher}`));
+  return element("td", { class: "bar-cell", title: `p ${p < 0.001 ? "< 0.001" : `= ${number(+p.toPrecision(2))}`}, of ${plural(pairs.length, "run")}` },
+    element("span", { class: "bar centred" }, inner),
+    element("span", { class: "bar-text" }, `${rho > 0 ? "+" : ""}${rho.toFixed(2)}${higher} `, element("span", { class: "quiet" }, `n ${pairs.length}`)));
 }
 
 // numbers, and two names as 0 and 1; of three names nobody knows the order
 function correlation(column, chosen, metric) {
-  if (column.labels && column.labels.length > 2) return null;
+  return column.labels && column.labels.length > 2 ? null : spearman(correlated(column, chosen, metric));
+}
+
+function correlated(column, chosen, metric) {
   const pairs = [];
   for (const run of chosen) {
     if (runs.state[run] !== FINISHED || isEmpty(column, run) || isEmpty(metric, run)) continue;
     pairs.push([column.values[run], metric.values[run]]);
   }
-  return spearman(pairs);
+  return pairs;
 }
 
 // --- failures
@@ -135,11 +143,17 @@ function drawBest() {
   const best = known.at(-1);
   const facts = [
     fact("best", best === undefined ? "–" : shown(metric, best), metric.name, best),
-    fact("with a value", known.length.toLocaleString("en"), `of ${plural(chosen.length, "finished run")}`),
-    fact("median", known.length ? number(metric.values[known[Math.floor((known.length - 1) / 2)]]) : "–", metric.name),
+    fact("with a value", known.length.toLocaleString("en"), `of ${plural(chosen.length, "finished run")}${prunedBeside(metric)}`),
+    fact("median", known.length ? number(median(known.map((run) => metric.values[run]))) : "–", metric.name),
     fact("time", duration(selected().reduce((sum, run) => sum + (own.seconds.values[run] ?? 0), 0)), "of all chosen runs together"),
   ];
   return fill("best", ...facts, bestWords(best));
+}
+
+// runs that are in charts and table, but that best and median are not taken of
+function prunedBeside(metric) {
+  const some = selected().filter((run) => runs.state[run] === PRUNED && !isEmpty(metric, run)).length;
+  return some ? `; ${some.toLocaleString("en")} pruned stopped before, and are not ranked here` : "";
 }
 
 function fact(title, value, about, run) {
@@ -150,6 +164,6 @@ function fact(title, value, about, run) {
 
 function bestWords(best) {
   if (best === undefined) return "";
-  const words = varying().slice(0, 8).map((each) => element("span", { class: "pair" }, `${short(label(each), 28)} `, element("b", {}, short(shown(each, best), 24))));
+  const words = varying().slice(0, 8).map((each) => element("span", { class: "pair", title: `${each.name} = ${exact(each, best)}` }, `${short(label(each), 28)} `, element("b", {}, short(shown(each, best), 24))));
   return element("div", { class: "best-words" }, element("span", { class: "pair" }, element("b", {}, runName(best))), ...words);
 }

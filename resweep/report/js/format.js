@@ -24,7 +24,18 @@ function plain(column, value) {
   if (column.text) return value;
   if (column.unit === "duration") return duration(value);
   if (column.unit === "time") return time(value);
-  return column.kind === "swept" ? String(value) : number(value);
+  return column.kind === "swept" ? sweptNumber(value) : number(value);
+}
+
+// five digits; whole numbers whole. What was drawn has seventeen, which the title and the run's values have
+function sweptNumber(value) {
+  return Number.isInteger(value) ? String(value) : String(+value.toPrecision(5));
+}
+
+// all digits
+function exact(column, run) {
+  const isNumber = (column.kind === "metric" || column.kind === "swept") && !column.labels && !isEmpty(column, run);
+  return isNumber ? String(column.values[run]) : shown(column, run);
 }
 
 // what a run has in a column; a number that is none, such as NaN, by its name

@@ -44,8 +44,14 @@ function drawMissing() {
   fill("missing", words.length ? `Without a value for ${metric.name}, thus in no chart of it: ${words.join(", ")}.` : "");
 }
 
+// what the charts mark otherwise
+function sayPruned() {
+  const some = selected().filter((run) => runs.state[run] === PRUNED && !isEmpty(metricNow(), run)).length;
+  fill("pruned-note", some ? " Hollow ones were pruned: each stands at the value at which it stopped, and the line leaves them out." : "");
+}
+
 function drawLegends() {
-  const items = page.sweeps.length > 1 ? page.sweeps.map((name, sweep) => legendItem(name, sweepColour(sweep))) : [];
+  const items = page.sweeps.length > 1 ? page.sweeps.map((name, sweep) => legendItem(name, sweepColour(sweep), MARKS[sweepSymbol(sweep)])) : [];
   fill("sweep-legend", ...items);
   const column = colourColumn();
   if (column?.labels && column.labels.length <= SWEEPS.length) {
@@ -59,9 +65,12 @@ function drawLegends() {
   fill("colour-legend", ...(column && low !== null ? [`${column.name} ${plain(column, low)} `, ramp, ` ${plain(column, high)}`] : []));
 }
 
-function legendItem(name, colour) {
-  const swatch = element("span", { class: "swatch" });
-  swatch.style.background = colour;
+const MARKS = { circle: "●", rect: "■", triangle: "▲", diamond: "◆" };
+
+// a name behind its colour, or its mark in its colour
+function legendItem(name, colour, mark = null) {
+  const swatch = element("span", { class: mark ? "mark" : "swatch" }, mark ?? "");
+  swatch.style[mark ? "color" : "background"] = colour;
   return element("span", { class: "legend" }, swatch, short(name, 30));
 }
 
@@ -72,6 +81,7 @@ function redraw() {
   drawBest();
   if (metricNow()) {
     drawMissing();
+    sayPruned();
     drawLegends();
     drawImportance();
     redrawCharts();
@@ -116,6 +126,17 @@ function afterPrint() {
   redraw();
 }
 
+// by hand: the address holds the filters, and has no room for a place
+function addSkip() {
+  const skip = document.querySelector(".skip");
+  skip.addEventListener("click", (event) => {
+    event.preventDefault();
+    const table = document.querySelector(skip.getAttribute("href"));
+    table.focus({ preventScroll: true });
+    table.scrollIntoView();
+  });
+}
+
 function start() {
   readAddress();
   startTheme();
@@ -130,6 +151,7 @@ function start() {
     for (const box of document.querySelectorAll(".needs-metric")) box.hidden = true;
   }
   addTable();
+  addSkip();
   listeners.push(redraw);
   addEventListener("hashchange", () => { readAddress(); redraw(); });
   addEventListener("beforeprint", beforePrint);
@@ -140,4 +162,4 @@ function start() {
 
 start();
 // for whoever asks the page from outside, as its tests do
-window.report = { page, state, columns, change, setFilter, selected, charts, expectedCurves, bestSoFar, byPoint, correlation, metricNow, chosenCurves, table: () => table };
+window.report = { page, state, columns, change, setFilter, selected, charts, expectedCurves, bestSoFar, byPoint, correlation, correlated, chance, median, sweepStroke, sweepSymbol, metricNow, chosenCurves, table: () => table };

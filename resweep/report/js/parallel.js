@@ -21,10 +21,12 @@ function drawParallel(chart) {
   const dimensions = parallelColumns();
   chart.dimensions = dimensions;
   setBrushes(chart);
-  const all = orderedByMetric(selected());
+  const metric = metricNow();
+  const hasValue = (run) => !isEmpty(metric, run); // what has none would end at no place of the metric's axis
+  const all = orderedByMetric(selected().filter(hasValue));
   const chosen = evenly(all, MOST_LINES);
   const inside = new Set(all);
-  const behind = evenly(everyRun.filter((run) => !inside.has(run)), MOST_BEHIND);
+  const behind = evenly(everyRun.filter((run) => !inside.has(run) && hasValue(run)), MOST_BEHIND);
   fill("parallel-note", ...(chosen.length < all.length ? [`${plural(chosen.length, "line")} of ${all.length.toLocaleString("en")} are drawn, evenly from the worst to the best.`] : []));
   const width = Math.max(chart.element.parentElement.clientWidth, dimensions.length * 92);
   chart.element.style.width = `${width}px`;

@@ -16,20 +16,21 @@ function bestLines(x, y) {
     const points = steps.filter((each) => !isEmpty(x, each.run)).map((each) => [axisOf(x).to(x.values[each.run]), axisOf(y).to(each.best)]);
     return {
       type: "line", id: `best${sweep}`, step: "end", showSymbol: false, silent: true, data: points, sampling: undefined,
-      lineStyle: { color: sweepColour(sweep), width: 2 }, z: 3,
+      lineStyle: { color: sweepColour(sweep), type: sweepStroke(sweep), width: 2 }, z: 3,
     };
   });
 }
 
-// --- expected performance: of points, means of repeats; a filter on what was measured does not change it
+// --- expected performance: of points that were tried, means of repeats; a filter on what came of them does not change it
 
 function expectedCurves() {
   const metric = metricNow();
   return page.sweeps.map((name, sweep) => {
     const chosen = selected(true).filter((run) => runs.sweep[run] === sweep);
-    const values = byPoint(chosen, [metric]).map((point) => point.values[0]);
-    const known = values.filter((value) => value !== null);
-    return { name, sweep, drawn: page.drawn[sweep], leftOut: values.length - known.length, curve: expectedBest(known, state.mode, page.drawn[sweep]) };
+    const points = tried(chosen, metric);
+    const known = points.filter((point) => point.value !== null);
+    const curve = expectedBest(known.map((point) => point.value), state.mode, page.drawn[sweep]);
+    return { name, sweep, drawn: page.drawn[sweep], leftOut: points.length - known.length, pruned: known.filter((point) => point.pruned).length, curve };
   });
 }
 
@@ -76,7 +77,7 @@ function expectedSeries({ sweep, curve }, axis, tries) {
   return [
     { ...band, id: `low${sweep}`, data: curve.map((each, place) => [tries(each.n), low[place]]) },
     { ...band, id: `high${sweep}`, areaStyle: { color: colour, opacity: 0.15 }, data: curve.map((each, place) => [tries(each.n), high[place] - low[place]]) },
-    { ...line, id: `value${sweep}`, lineStyle: { color: colour, width: 2 }, itemStyle: { color: colour }, data: curve.map((each) => [tries(each.n), axis.to(each.value)]) },
+    { ...line, id: `value${sweep}`, lineStyle: { color: colour, type: sweepStroke(sweep), width: 2 }, itemStyle: { color: colour }, data: curve.map((each) => [tries(each.n), axis.to(each.value)]) },
   ];
 }
 
@@ -84,10 +85,12 @@ function sayExpected(curves) {
   const forms = new Set(curves.map((each) => (each.drawn ? "independent draws of a random search (with replacement)" : "points of a finite grid (without replacement)")));
   const leftOut = curves.reduce((sum, each) => sum + each.leftOut, 0);
   const some = curves.reduce((sum, each) => sum + (each.curve.at(-1)?.n ?? 0), 0);
+  const pruned = curves.reduce((sum, each) => sum + each.pruned, 0);
   fill("expected-note",
-    `The mean best of n of these ${plural(some, "configuration")}, and its deviation; repeats are averaged first. Taken as ${[...forms].join("; ")}. `
+    `The mean best of n of ${some === 1 ? "this one configuration" : `these ${plural(some, "configuration")}`}, and its deviation; repeats are averaged first. Taken as ${[...forms].join("; ")}. `
+    + (pruned ? `${plural(pruned, "pruned configuration")} ${pruned === 1 ? "counts with the value at which it" : "count with the value at which they"} stopped. ` : "")
     + (leftOut ? `${plural(leftOut, "configuration")} without a finite number left out. ` : "")
-    + "Filters on parameters count, those on metrics do not.");
+    + "Filters on parameters count, those on what came of a run do not.");
 }
 
 function showExpected(chart, event) {

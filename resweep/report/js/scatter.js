@@ -23,9 +23,9 @@ function drawScatter(chart, x, y, series = []) {
       series: [
         { ...dots, id: "behind", silent: true, symbolSize: 4, itemStyle: { color: paint.soft, opacity: 0.18 }, data: shownBehind },
         ...chart.items.map((own, sweep) => ({
-          ...dots, id: `chosen${sweep}`, symbol: SYMBOLS[sweep % SYMBOLS.length], symbolSize: items.length > 1000 ? 4 : items.length > 200 ? 6 : 8,
+          ...dots, id: `chosen${sweep}`, symbol: sweepSymbol(sweep), symbolSize: items.length > 1000 ? 4 : items.length > 200 ? 6 : 8,
           itemStyle: { color: sweepColour(sweep), opacity: items.length > 1000 ? 0.5 : 0.75 },
-          emphasis: { scale: 1.6 }, data: own.map((item) => item.at),
+          emphasis: { scale: 1.6 }, data: own.map((item) => dot(item, sweep, items.length)),
         })),
         ...series,
       ],
@@ -33,7 +33,11 @@ function drawScatter(chart, x, y, series = []) {
   };
 }
 
-const SYMBOLS = ["circle", "rect", "triangle", "diamond"]; // sweeps differ by more than colour
+// a run that was pruned is hollow, as far as each dot can be drawn by itself
+function dot(item, sweep, many) {
+  if (many > LARGE || runs.state[item.run] !== PRUNED) return item.at;
+  return { value: item.at, itemStyle: { color: "transparent", borderColor: sweepColour(sweep), borderWidth: 1.5 } };
+}
 
 function addScatter(id, columnsOf, series = () => []) {
   const chart = addChart(id, () => {

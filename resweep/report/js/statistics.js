@@ -38,6 +38,53 @@ function spearman(pairs) {
   return first && second ? both / Math.sqrt(first * second) : null;
 }
 
+const EXACT = 8; // of so many pairs every order is tried
+const LEAST_SURE = 5; // of fewer pairs no order is unlikely enough
+const SURE = 0.05;
+
+// the probability that pairs without any relation have so great a rank correlation, of either sign
+function chance(pairs, rho) {
+  if (rho === null) return null;
+  return pairs.length <= EXACT ? chanceOfOrders(pairs, rho) : chanceOfT(pairs.length, rho);
+}
+
+function chanceOfOrders(pairs, rho) {
+  const middle = (pairs.length + 1) / 2;
+  const one = ranks(pairs.map((pair) => pair[0])).map((rank) => rank - middle);
+  const other = ranks(pairs.map((pair) => pair[1])).map((rank) => rank - middle);
+  const size = Math.sqrt(one.reduce((sum, rank) => sum + rank * rank, 0) * other.reduce((sum, rank) => sum + rank * rank, 0));
+  const limit = Math.abs(rho) * size - 1e-9 * size;
+  let as = 0, all = 0;
+  const place = (next, sum) => {
+    if (next === one.length) {
+      all += 1;
+      as += Math.abs(sum) >= limit ? 1 : 0;
+      return;
+    }
+    for (let swap = next; swap < other.length; swap += 1) {
+      [other[next], other[swap]] = [other[swap], other[next]];
+      place(next + 1, sum + one[next] * other[next]);
+      [other[next], other[swap]] = [other[swap], other[next]];
+    }
+  };
+  place(0, 0);
+  return as / all;
+}
+
+// Student's t with n - 2 degrees of freedom: with t = sqrt(free) tan(angle) its tail is an integral over cosines
+function chanceOfT(n, rho) {
+  const free = n - 2;
+  const angle = Math.asin(Math.min(1, Math.abs(rho)));
+  // the integral of cos^(free - 1) from 0 to an angle, by parts, two powers at a time
+  const upToAngle = (end) => {
+    let power = (free - 1) % 2;
+    let sum = power ? Math.sin(end) : end;
+    for (power += 2; power <= free - 1; power += 2) sum = (Math.cos(end) ** (power - 1) * Math.sin(end) + (power - 1) * sum) / power;
+    return sum;
+  };
+  return Math.min(1, Math.max(0, 1 - upToAngle(angle) / upToAngle(Math.PI / 2)));
+}
+
 // the repeats of one configuration together: the mean of each point's finished runs, null where one has no number
 function byPoint(chosen, columns) {
   const points = new Map();
@@ -51,6 +98,26 @@ function byPoint(chosen, columns) {
     run: repeats[0],
     values: columns.map((column) => meanOf(column, repeats)),
   }));
+}
+
+// points by what was tried: a pruned run counts with the value at which it stopped, and makes its point's value a bound
+function tried(chosen, column) {
+  const points = new Map();
+  for (const run of chosen) {
+    const pruned = runs.state[run] === PRUNED;
+    if (runs.state[run] !== FINISHED && !(pruned && !isEmpty(column, run))) continue;
+    if (!points.has(runs.point[run])) points.set(runs.point[run], { runs: [], pruned: false });
+    const point = points.get(runs.point[run]);
+    point.runs.push(run);
+    point.pruned ||= pruned;
+  }
+  return [...points.values()].map((point) => ({ ...point, value: meanOf(column, point.runs) }));
+}
+
+function median(values) {
+  const ordered = [...values].sort((one, other) => one - other);
+  const middle = ordered.length >> 1;
+  return ordered.length % 2 ? ordered[middle] : ordered[middle - 1] / 2 + ordered[middle] / 2;
 }
 
 const DIVERGED = /^-?(nan|inf|\d)/; // what is odd and yet a number; a text has quotes

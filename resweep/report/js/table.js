@@ -69,7 +69,8 @@ function sortNumbers(one, other, _first, _second, _column, direction) {
 function cellOf(each, run) {
   const text = shown(each, run);
   if (each === own.state) return element("span", { class: `dot ${text}` }, text);
-  return document.createTextNode(text || "\u00a0");
+  const whole = exact(each, run);
+  return whole === text ? document.createTextNode(text || "\u00a0") : element("span", { title: whole }, text);
 }
 
 function initialSort(shownColumns) {

@@ -23,6 +23,18 @@ function sweepColour(sweep) {
   return page.sweeps.length > 1 ? SWEEPS[sweep % SWEEPS.length] : colours().accent;
 }
 
+// eight colours come again in other lines and marks: no two sweeps of 24 are alike
+const STROKES = ["solid", "dashed", "dotted"];
+const SYMBOLS = ["circle", "rect", "triangle", "diamond"];
+
+function sweepStroke(sweep) {
+  return STROKES[Math.floor(sweep / SWEEPS.length) % STROKES.length];
+}
+
+function sweepSymbol(sweep) {
+  return SYMBOLS[(sweep + Math.floor(sweep / SWEEPS.length)) % SYMBOLS.length];
+}
+
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
   const button = document.getElementById("theme");

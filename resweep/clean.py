@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from resweep import attempt, results, trial
+from resweep import attempt, metrics, results, trial
 from resweep import exec as execution
 from resweep.index import Entry
 from resweep.results import Row
@@ -86,9 +86,12 @@ def freed(files: Sequence[File]) -> int:
 def best(
     paths: SweepPaths, entries: Sequence[Entry], options: ResultsOptions, count: int
 ) -> tuple[list[Row], list[Row]]:
-    """The best `count` of the trials, and those that finished without their metric, so that nobody can rank them."""
+    """The best `count` of the trials, and those that finished without their metric, so that nobody can rank them.
+
+    What diverged, to NaN or an infinity, is neither: it is known to be no good.
+    """
     rows = results.rows(paths, entries, options)
-    unknown = [row for row in rows if row.state == "finished" and options.metric not in row.metrics]
+    unknown = [r for r in rows if r.state == "finished" and not metrics.number(r.metrics.get(options.metric or ""))]
     return results.best(rows, options)[:count], unknown
 
 

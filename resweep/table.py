@@ -132,10 +132,20 @@ def sort(table: Table, order: str, options: ResultsOptions) -> Table:
     elif direction not in ("asc", "desc"):
         raise ConfigError(f"--sort {order}: found {direction!r} after the colon, expected asc or desc")
     column = _named(table, key, f"--sort {order}")
-    down = direction == "desc" or (not direction and key == options.metric and options.mode == "max")
-    keyed = [(_order(column.get(line)), line) for line in table.lines]
+    ranks = not direction and key == options.metric
+    down = direction == "desc" or (ranks and options.mode == "max")
+    if ranks:  # what diverged is no result, whichever way is good
+        lines = sorted(table.lines, key=lambda line: not metrics.finite(_plain(column.get(line))))
+        good = sum(metrics.finite(_plain(column.get(line))) for line in lines)
+        first, last = (_sorted(column, part, down) for part in (lines[:good], lines[good:]))
+        return replace(table, lines=[*first, *last])
+    return replace(table, lines=_sorted(column, table.lines, down))
+
+
+def _sorted(column: Column, lines: Sequence[Item], down: bool) -> list[Item]:
+    keyed = [(_order(column.get(line)), line) for line in lines]
     known = sorted(((key, line) for key, line in keyed if key), key=operator.itemgetter(0), reverse=down)
-    return replace(table, lines=[line for _, line in known] + [line for key, line in keyed if not key])
+    return [line for _, line in known] + [line for key, line in keyed if not key]
 
 
 def choose(table: Table, wanted: Sequence[str]) -> Table:

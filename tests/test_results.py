@@ -33,6 +33,20 @@ def rows(project: Project, metric: str | None = None, mode: str = "max") -> list
     return results.rows(project.paths(), project.entries(), ResultsOptions(metric, mode))
 
 
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_what_diverged_is_never_best(swept: Project, mode: str) -> None:
+    """NaN, both infinities and integers beyond a double rank after every finite number, in rows and in points."""
+    for entry, value in zip(swept.entries(), ["Infinity", "-Infinity", "0.5", "1" + "0" * 400], strict=True):
+        give(swept, entry, f'{{"a": {value}}}')
+    found = rows(swept, "a", mode)
+    assert found[0].entry.number == 3
+    assert [row.entry.number for row in results.best(found, ResultsOptions("a", mode))] == [3]
+    metric = ("--metric", f"a:{mode}")
+    assert "of 1 finished trial" in swept.resweep("results", "rnn", "--best", *metric).ok().out
+    by_point = swept.resweep("results", "rnn", "--by", "point", "--format", "json", *metric).ok().out
+    assert json.loads(by_point)[0]["a"]["mean"] == 0.5
+
+
 @pytest.mark.parametrize(("mode", "order"), [("max", [3, 4, 2, 1]), ("min", [2, 4, 3, 1])])
 def test_best_first_and_without_the_metric_last(swept: Project, mode: str, order: list[int]) -> None:
     """Rows are ordered by the metric of [results], high or low first; trials without it come last."""
@@ -263,12 +277,12 @@ def test_the_best_as_an_object_keeps_its_fields(two: Project) -> None:
 
 
 def test_the_best_of_strange_numbers_is_json_still(swept: Project) -> None:
-    """An infinite best, and names that UTF-8 has not, are texts in the object."""
+    """An infinity is never best, and a name that UTF-8 has not is one in the object still."""
     for entry, value in zip(swept.entries(), ["Infinity", "1", "NaN", "2"], strict=True):
         give(swept, entry, f'{{"\\ud800": {value}}}')
     metric = ("--metric", "\ud800")
     found = json.loads(swept.resweep("results", "rnn", "--best", "--format", "json", *metric).ok().out)
-    assert (found["value"], found["metric"], found["verdict"]) == ("Infinity", "\ud800", "no repeats")
+    assert (found["value"], found["metric"], found["verdict"]) == (2, "\ud800", "no repeats")
     assert swept.resweep("results", "rnn", "--best", *metric).ok().out
 
 

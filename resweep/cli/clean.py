@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from resweep import clean as cleaning
-from resweep import frozen, index
+from resweep import frozen, index, status
 from resweep.clean import File, Kind, Plan
 from resweep.cli import project, select
 from resweep.cli.orphans import agreed, clean_orphans
@@ -113,8 +113,10 @@ def _spared(
         )
     every = dict.fromkeys((*index.read(paths).current(), *entries))
     spared, unknown = cleaning.best(paths, list(every), options, keep)
-    if unknown and not spared:
-        raise TrialError(f"--keep-best: no finished trial of {paths.name} has {options.metric} in its metrics")
+    if not spared and any(each.state == "finished" for each in status.survey(paths, every)):
+        raise TrialError(
+            f"--keep-best: no finished trial of {paths.name} has {options.metric} in its metrics as a finite number"
+        )
     return spared, unknown
 
 
@@ -135,7 +137,7 @@ def _say(paths: SweepPaths, plan: Plan, options: ResultsOptions) -> None:
     if plan.spared:
         best = ", ".join(f"#{row.entry.number}" for row in plan.spared[:MOST])
         more = f" and {len(plan.spared) - MOST} more" if len(plan.spared) > MOST else ""
-        click.echo(f"  kept     weights of the best by {options.metric}: {best}{more}")
+        click.echo(f"  kept     weights of the best by {options.metric} ({options.mode}): {best}{more}")
     _say_left(plan)
     every = plan.files()
     click.echo(f"  in all   {_amount(every)}; frees {project.size(cleaning.freed(every))}{_shared(every)}")

@@ -33,6 +33,20 @@ def rows(project: Project, metric: str | None = None, mode: str = "max") -> list
     return results.rows(project.paths(), project.entries(), ResultsOptions(metric, mode))
 
 
+def test_a_loss_that_is_asked_for_ranks_the_lowest_first_and_says_so(swept: Project) -> None:
+    """One line names the direction that nobody has said; a direction that is none is refused."""
+    for entry, value in zip(swept.entries(), [3, 1, 2, 4], strict=True):
+        give(swept, entry, json.dumps({"val_loss": value, "a:b": value}))
+    said = swept.resweep("results", "rnn", "--best", "--metric", "val_loss").ok()
+    assert said.out.startswith("rnn#2 ")
+    assert said.err == "resweep: val_loss: lower is better, by its name; say val_loss:max or val_loss:min\n"
+    assert swept.resweep("results", "rnn", "--best", "--metric", "val_loss:max").ok().err == ""
+    assert swept.resweep("results", "rnn", "--best", "--metric", "a:b").ok().out.startswith("rnn#4 ")
+    refused = swept.resweep("results", "rnn", "--metric", "val_loss:foo")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "found 'foo' after the colon, expected max or min" in refused.err
+
+
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_what_diverged_is_never_best(swept: Project, mode: str) -> None:
     """NaN, both infinities and integers beyond a double rank after every finite number, in rows and in points."""

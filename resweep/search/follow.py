@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, metrics
+from resweep import attempt, direction, metrics
 from resweep.index import Entry
 from resweep.metrics import Curve
 from resweep.running import Running
@@ -28,7 +28,8 @@ class Follower:
         self._rule = rule
         self.metric = rule.metric or asked.results.metric or ""
         # pruners know the study's direction alone
-        self._sign = 1 if (rule.mode or asked.results.mode) == asked.results.mode else -1
+        own = asked.results.mode if self.metric == asked.results.metric else direction.guessed(self.metric)
+        self._sign = 1 if (rule.mode or own) == asked.results.mode else -1
         self._pattern = asked.results.pattern
         self._seen: dict[tuple[str, int], dict[str, Stamp]] = {}
         self._reported: dict[tuple[str, int], float] = {}

@@ -5,27 +5,9 @@ from __future__ import annotations
 import re
 
 # words in the names of metrics of which less is better
-LESS = frozenset(
-    [
-        "loss",
-        "losses",
-        "error",
-        "errors",
-        "err",
-        "perplexity",
-        "perplexities",
-        "ppl",
-        "rmse",
-        "mse",
-        "mae",
-        "nll",
-        "bpc",
-        "wer",
-        "cer",
-        "duration",
-        "memory",
-        "regret",
-    ]
+LESS = (
+    *("loss", "losses", "error", "errors", "err", "perplexity", "perplexities", "ppl", "nll", "bpc", "rmse", "mse"),
+    *("mae", "wer", "cer", "regret", "duration", "memory"),
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 

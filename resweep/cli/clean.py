@@ -19,14 +19,16 @@ from resweep.sweep import ResultsOptions
 from resweep.trial import SweepPaths
 
 MOST = 20  # trials that are named
-KINDS: tuple[Kind, ...] = ("failed", "weights", "reproduced")
+KINDS: tuple[Kind, ...] = ("failed", "weights", "pruned", "reproduced")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name")
 @click.argument("names", metavar="[TRIAL]...", nargs=-1)
 @click.option("--failed", is_flag=True, help="Outputs of attempts that failed, were stopped or lost.")
-@click.option("--weights", is_flag=True, help="Files like [results] weights in the output of finished trials.")
+@click.option(
+    "--weights", is_flag=True, help="Files like [results] weights in the output of finished and pruned trials."
+)
 @click.option(
     "--keep-best",
     "keep",
@@ -131,6 +133,8 @@ def _say(paths: SweepPaths, plan: Plan, options: ResultsOptions) -> None:
             owners = f"{counted(count, 'output')} of failed, stopped or lost attempts"
         elif kind == "reproduced":
             owners = f"{counted(count, 'output')} of what `reproduce` ran"
+        elif kind == "pruned":
+            owners = f"{counted(count, 'pruned trial')} ({', '.join(options.weights)})"
         else:
             owners = f"{counted(count, 'finished trial')} ({', '.join(options.weights)})"
         click.echo(f"  {kind:<8} {_amount(files)}, in {owners}")

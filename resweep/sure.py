@@ -20,12 +20,13 @@ def best(name: str, rows: Sequence[Row], options: ResultsOptions) -> Best:
     return points.best(rows, ranked(name, rows, options), options)
 
 
-def check(name: str, options: ResultsOptions) -> None:
-    """A ConfigError, about `name`, where nothing says what is best."""
+def check(name: str, options: ResultsOptions, by_hand: str = "") -> None:
+    """A ConfigError, about `name`, where nothing says what is best; `by_hand` is how the caller takes a metric."""
     if options.metric is None:
         raise ConfigError(
-            f'{name}: the sweep names no metric, expected [results] metric = "..." in its TOML; '
-            "generate it again with that"
+            f"{name}: the sweep names no metric, expected "
+            + (f"{by_hand}, or " if by_hand else "")
+            + '[results] metric = "..." in its TOML; generate it again with that'
         )
 
 
@@ -33,6 +34,8 @@ def ranked(name: str, rows: Sequence[Row], options: ResultsOptions) -> list[Row]
     """The finished trials with a finite number for the metric, the best first; a TrialError when there is none."""
     check(name, options)
     found = results.best(rows, options)
+    if not rows:
+        raise TrialError(f"{name}: no trial was chosen, so none is the best")
     if not any(row.state == "finished" for row in rows):
         raise TrialError(f"{name}: no trial has finished")
     if not found:

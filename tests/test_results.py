@@ -47,6 +47,22 @@ def test_a_loss_that_is_asked_for_ranks_the_lowest_first_and_says_so(swept: Proj
     assert "found 'foo' after the colon, expected max or min" in refused.err
 
 
+def test_short_names_and_nan_choose_rows(swept: Project) -> None:
+    """`lr` is params.lr where only one is meant, NaN is found, and an empty choice says of how many."""
+    for entry, value in zip(swept.entries(), ["NaN", "1", "NaN", "2"], strict=True):
+        give(swept, entry, f'{{"a": {value}, "x.b": 1, "y.b": 2}}')
+    found = shown(swept, "rnn", "--where", "a=nan", "--columns", "number,lr")
+    assert [(line["number"], "params.lr" in line) for line in found] == [(1, True), (3, True)]
+    assert [line["number"] for line in shown(swept, "rnn", "--where", "a!=nan")] == [2, 4]
+    assert shown(swept, "rnn", "--where", "lr=0.1") == shown(swept, "rnn", "--where", "params.lr=0.1")
+    several = swept.resweep("results", "rnn", "--where", "b=1")
+    assert several.status == 2
+    assert "expected one of: x.b, y.b" in several.err
+    assert "0 of 4 trials" in swept.resweep("results", "rnn", "--where", "a=7").ok().err
+    assert "--metric KEY" in swept.resweep("results", "rnn", "--best").err
+    assert swept.resweep("status", "rnn", "--where", "lr=0.1").ok()
+
+
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_what_diverged_is_never_best(swept: Project, mode: str) -> None:
     """NaN, both infinities and integers beyond a double rank after every finite number, in rows and in points."""

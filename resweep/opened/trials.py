@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeVar, overload
 
@@ -41,6 +41,7 @@ class Shared:
     name: str
     options: ResultsOptions
     fixed: Mapping[str, Mapping[str, Any]]
+    rows: Sequence[Row] = ()  # of all trials: where none are chosen, they still say which columns there are
 
 
 class _Items(Sequence[T]):
@@ -125,6 +126,7 @@ class Trials(_Items[Trial]):
     def best(self) -> Best:
         """The best of them and how sure one can be of it; an error where no metric, or no trial, says so."""
         shared = self._shared
+        sure.check(shared.name, shared.options, 'metric="KEY" in resweep.open')
         found = sure.best(shared.name, self._rows(), shared.options)
         other = self._point(found.runner_up) if found.runner_up else None
         return Best(self._by_row[id(found.row)], self._point(found.point), other, found, shared)
@@ -168,6 +170,8 @@ class Trials(_Items[Trial]):
         return [each.row for each in self._items]
 
     def _table(self) -> Table:
+        if not self._items:
+            return replace(table.of_rows(self._shared.rows, self._shared.fixed), lines=[])
         return table.of_rows(self._rows(), self._shared.fixed)
 
 
@@ -253,6 +257,8 @@ class Points(_Items[Point]):
         return [trial.row for each in self._items for trial in each.trials]
 
     def _table(self) -> Table:
+        if not self._items:
+            return replace(table.of_points(self._shared.rows, self._shared.fixed), lines=[])
         return table.of_points(self._rows(), self._shared.fixed)
 
 

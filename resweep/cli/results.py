@@ -65,6 +65,8 @@ def results(
         elif form not in formats.WHOLE:
             shown = table.default(shown, table.shown_metrics(rows, found.options), short=form == "latex")
         gone: list[str] = []
+        if form in ("markdown", "latex"):
+            shown = fit.rounded(shown, fit.drawn(found.definitions.values()), fit.PAPER)
         if form == "table" and sys.stdout.isatty():
             shown = fit.rounded(shown, fit.drawn(found.definitions.values()))
             width = shutil.get_terminal_size().columns

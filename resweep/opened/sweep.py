@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from resweep import gather, results, snapshot
+from resweep import fit, gather, results, snapshot
 from resweep.errors import ConfigError, ProjectError, counted, shown
 from resweep.gather import Gathered
 from resweep.opened import display
@@ -72,10 +72,11 @@ class Opened:
             fixed = found.fixed if len(found.sweeps) > 1 else {}
             places = {paths.name: paths for paths in found.sweeps}
             patterns = {name: each.results.pattern for name, each in found.definitions.items()}
+            drawn = frozenset(fit.drawn(found.definitions.values()))
             trials = [Trial(row, places[row.sweep], patterns.get(row.sweep)) for row in found.rows]
         for note in filter(None, [*found.notes, gather.metric_missing(found)]):
             warnings.warn(f"{self.name}: {note}", stacklevel=4)
-        return found, Trials(trials, Shared(self.name, found.options, fixed, found.rows))
+        return found, Trials(trials, Shared(self.name, found.options, fixed, found.rows, drawn))
 
     @property
     def name(self) -> str:

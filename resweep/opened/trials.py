@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeVar, overload
 
-from resweep import formats, frame, sure, table
+from resweep import fit, formats, frame, sure, table
 from resweep import points as pointing
 from resweep.errors import TrialError, counted
 from resweep.index import SHORTEST_PREFIX
@@ -42,6 +42,7 @@ class Shared:
     options: ResultsOptions
     fixed: Mapping[str, Mapping[str, Any]]
     rows: Sequence[Row] = ()  # of all trials: where none are chosen, they still say which columns there are
+    drawn: frozenset[str] = frozenset()  # the keys whose values nobody wrote down
 
 
 class _Items(Sequence[T]):
@@ -74,7 +75,8 @@ class _Items(Sequence[T]):
     def shown(self) -> Table:
         """The table of them with the columns that people see first."""
         rows = self._rows()
-        return table.default(self._table(), table.shown_metrics(rows, self._shared.options))
+        chosen = table.default(self._table(), table.shown_metrics(rows, self._shared.options))
+        return fit.rounded(chosen, self._shared.drawn, fit.PAPER)
 
     def _rows(self) -> list[Row]:
         raise NotImplementedError

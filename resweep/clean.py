@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from resweep import attempt, results, trial
+from resweep import attempt, metrics, results, trial
 from resweep import exec as execution
 from resweep.index import Entry
 from resweep.results import Row
@@ -24,7 +24,7 @@ from resweep.trial import SweepPaths
 KEPT = ("metrics*.json", "metrics.jsonl", "events.out.tfevents*", "*.log", attempt.LOG, attempt.RECORD, "*.toml")
 _FAILED = ("failed", "stopped", "lost")
 
-Kind = Literal["failed", "weights", "reproduced"]
+Kind = Literal["failed", "weights", "pruned", "reproduced"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class File:
 
 @dataclass(frozen=True)
 class Output:
-    """The files of one output that can go: of an attempt that failed, the weights of a finished trial, or a repeat's.
+    """The files of one output that can go: of a failed attempt, weights of a finished or pruned trial, or a repeat's.
 
     A repeat is what `reproduce` ran; its verdict stays.
     """
@@ -86,9 +86,12 @@ def freed(files: Sequence[File]) -> int:
 def best(
     paths: SweepPaths, entries: Sequence[Entry], options: ResultsOptions, count: int
 ) -> tuple[list[Row], list[Row]]:
-    """The best `count` of the trials, and those that finished without their metric, so that nobody can rank them."""
+    """The best `count` of the trials, and those that finished without their metric, so that nobody can rank them.
+
+    What diverged, to NaN or an infinity, is neither: it is known to be no good.
+    """
     rows = results.rows(paths, entries, options)
-    unknown = [row for row in rows if row.state == "finished" and options.metric not in row.metrics]
+    unknown = [r for r in rows if r.state == "finished" and not metrics.number(r.metrics.get(options.metric or ""))]
     return results.best(rows, options)[:count], unknown
 
 
@@ -119,14 +122,8 @@ def plan(
             _add_reproduced(found, entry, place)
         if failed:
             _add_failed(found, entry, place, state)
-        if weights and state == "finished" and entry.name not in kept:
-            directory = results.output(place, record)
-            if os.path.islink(directory):
-                found.left.append((entry, "its output is a symbolic link"))
-                continue
-            files = [file for file in _files(directory) if _matches(file.path, directory, weights)]
-            if files:
-                found.outputs.append(Output(entry, directory, files, "weights"))
+        if weights and entry.name not in kept:
+            _add_weights(found, entry, place, (state, record), weights)
     return found
 
 
@@ -145,7 +142,7 @@ def remove(paths: SweepPaths, planned: Plan) -> Removed:
                 continue
             except OSError as error:
                 done.refused.append((file.path, error.strerror or str(error)))
-        if output.kind != "weights":
+        if output.kind not in ("weights", "pruned"):
             _remove_empty(output.directory)
     return done
 
@@ -175,6 +172,26 @@ def in_use(place: attempt.Place) -> str | None:
         if attempt.state(_Only(place, str(directory)))[0] == "running":
             return f"a command runs on it ({trial.exec_name(label, number)})"
     return None
+
+
+def _add_weights(
+    found: Plan, entry: Entry, place: attempt.Place, known: tuple[str, attempt.Record], weights: Sequence[str]
+) -> None:
+    """Add the weights of a trial that finished, or that was pruned: no attempt ever goes on with those."""
+    state, record = known
+    if state == "pruned":
+        numbers = [n for n in range(1, place.last() + 1) if _own_output(place, n)]
+        states = {n: attempt.state(_Only(place, place.attempt(n)))[0] for n in numbers}
+        directories = [os.path.join(place.attempt(n), attempt.OUTPUT) for n in numbers if states[n] == "pruned"]
+    else:
+        directories = [results.output(place, record)] if state == "finished" else []
+    for directory in directories:
+        if os.path.islink(directory):
+            found.left.append((entry, "its output is a symbolic link"))
+            continue
+        files = [file for file in _files(directory) if _matches(file.path, directory, weights)]
+        if files:
+            found.outputs.append(Output(entry, directory, files, "pruned" if state == "pruned" else "weights"))
 
 
 def _add_failed(found: Plan, entry: Entry, place: attempt.Place, state: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,17 @@ def value(text: str) -> Any:
 
 def equal(one: Any, other: Any) -> bool:
     """Whether two values are the same for a person: true is not 1, which it is in Python."""
+    if (
+        isinstance(one, float) and isinstance(other, float) and one != one
+    ):  # who asks for nan wants to see what diverged
+        return other != other
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def whole(key: str, names: Iterable[str]) -> list[str]:
+    """What a key may mean: itself where it is a name, else the names that end in it, as `params.lr` ends in `lr`."""
+    known = list(names)
+    return [key] if key in known else [name for name in known if name.endswith(f".{key}")]
 
 
 def _is_number(value: object) -> bool:

@@ -12,6 +12,7 @@ from resweep.forms import Distribution
 from resweep.sweep import Sweep
 from resweep.table import Column, Table
 
+PAPER = 6  # digits of drawn values where a table is no text on a terminal
 GAP = 2  # spaces between two columns
 # what goes first when there is too little room; what is said elsewhere before what is said nowhere
 _FIRST = ("problem", "host", "trial", "seconds")
@@ -22,9 +23,11 @@ def drawn(definitions: Iterable[Sweep]) -> set[str]:
     return {key for each in definitions for branch in each.hyper.branches for key in _drawn(branch)}
 
 
-def rounded(table: Table, keys: Collection[str]) -> Table:
-    """The table with four digits of these keys' values, which in the other forms are whole."""
-    return _replaced(table, lambda each: replace(each, get=_four(each.get)) if _is_swept(each, keys) else each)
+def rounded(table: Table, keys: Collection[str], digits: int = 4) -> Table:
+    """The table with so many digits of these keys' values, which in the forms for programs are whole."""
+    return _replaced(
+        table, lambda each: replace(each, get=_rounding(each.get, digits)) if _is_swept(each, keys) else each
+    )
 
 
 def fit(table: Table, width: int, metric: str | None, leave_out: bool = True) -> tuple[Table, list[str]]:
@@ -59,10 +62,10 @@ def _is_swept(column: Column, keys: Collection[str]) -> bool:
     return column.kind == "swept" and column.name.removeprefix("swept.") in keys
 
 
-def _four(get: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _rounding(get: Callable[[Any], Any], digits: int) -> Callable[[Any], Any]:
     def rounded(item: Any) -> Any:
         value = get(item)
-        return float(f"{value:.4g}") if isinstance(value, float) else value
+        return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
     return rounded
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import frozen, index, legacy, results, table
+from resweep import direction, frozen, index, legacy, results, table
+from resweep.errors import ConfigError
 from resweep.index import Entry
 from resweep.results import Row
 from resweep.sweep import ResultsOptions, Sweep
@@ -59,6 +60,8 @@ def gather(root: Path, names: Sequence[str], metric: str | None = None) -> Gathe
         asked.append(_options(definition.results, metric))
         found.rows += results.rows(paths, entries[paths.name], asked[-1])
     found.options = _common(found, asked)
+    if metric is not None:
+        _check_asked(found, metric)
     if len(found.sweeps) > 1:
         found.rows = results.ranked(found.rows, found.options)
     return found
@@ -70,7 +73,21 @@ def _options(own: ResultsOptions, metric: str | None) -> ResultsOptions:
     name, colon, mode = metric.rpartition(":")
     if colon and mode in ("max", "min"):
         return replace(own, metric=name, mode=mode)
-    return replace(own, metric=metric)
+    if metric == own.metric or (own.metric is None and own.mode == "min"):
+        return replace(own, metric=metric)
+    # what a sweep says is of its own metric
+    return replace(own, metric=metric, mode=direction.guessed(metric))
+
+
+def _check_asked(found: Gathered, metric: str) -> None:
+    """Refuse a direction that is none, and say one that nobody has said."""
+    _, colon, mode = metric.rpartition(":")
+    if colon and mode in ("max", "min"):
+        return
+    if colon and not any(metric in row.metrics for row in found.rows):
+        raise ConfigError(f"metric {metric}: found {mode!r} after the colon, expected max or min")
+    if found.options.mode == "min" and not any(each.results.metric == metric for each in found.definitions.values()):
+        found.notes.append(f"{metric}: lower is better, by its name; say {metric}:max or {metric}:min")
 
 
 def _common(found: Gathered, asked: Sequence[ResultsOptions]) -> ResultsOptions:

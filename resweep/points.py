@@ -106,7 +106,7 @@ class Best:
 
     `runner_up` is the other point with the best mean; `ahead` by how much the best trial's point has the better mean,
     less than 0 where it has not; `spread` the standard deviation that the two have within them together, None where
-    neither has repeats.
+    neither has repeats. Where a repeat of the best trial's point diverged, its mean says nothing, and `ahead` is NaN.
     """
 
     row: Row
@@ -138,6 +138,8 @@ def best(rows: Sequence[Row], ranked: Sequence[Row], options: ResultsOptions) ->
     if not others:
         return Best(first, own[0], len(ranked), own[1])
     runner_up, other = max(others, key=lambda each: sign * each[1].mean)
+    if not math.isfinite(own[1].mean):
+        return Best(first, own[0], len(ranked), own[1], runner_up, other, math.nan)
     ahead = sign * (own[1].mean - other.mean)
     return Best(first, own[0], len(ranked), own[1], runner_up, other, ahead, _within(own[1], other))
 

@@ -49,15 +49,15 @@ def rows(paths: SweepPaths, entries: Iterable[Entry], options: ResultsOptions) -
 
 
 def ranked(table: Iterable[Row], options: ResultsOptions) -> list[Row]:
-    """The rows, the best first where `[results]` names a metric and those without it last."""
+    """The rows, the best first where `[results]` names a metric; then those that diverged, and those without it."""
     if options.metric is None:
         return list(table)
     return sorted(table, key=lambda row: _rank(row, options))
 
 
 def best(table: Iterable[Row], options: ResultsOptions) -> list[Row]:
-    """The finished trials that have a number for the metric of `[results]`, the best first."""
-    return [row for row in table if row.state == "finished" and not _rank(row, options)[0]]
+    """The finished trials that have a finite number for the metric of `[results]`, the best first."""
+    return [row for row in table if row.state == "finished" and metrics.finite(row.metrics.get(options.metric or ""))]
 
 
 def executed(table: Iterable[Row]) -> list[str]:
@@ -65,11 +65,12 @@ def executed(table: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(k for row in table for k in row.executed if metrics.number(row.metrics[k])))
 
 
-def _rank(row: Row, options: ResultsOptions) -> tuple[bool, float]:
-    value = row.metrics.get(options.metric or "")
-    if isinstance(value, int | float) and value == value:
-        return (False, -value if options.mode == "max" else value)
-    return (True, 0.0)
+def _rank(row: Row, options: ResultsOptions) -> tuple[int, float]:
+    value: Any = row.metrics.get(options.metric or "")
+    if not metrics.number(value) or value != value:
+        return (2, 0.0)
+    # what diverged to an infinity is no result, whichever way is good
+    return (0 if metrics.finite(value) else 1, -value if options.mode == "max" else value)
 
 
 def output(place: attempt.Place, record: attempt.Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,14 @@ def flat(values: Mapping[str, Any]) -> Values:
 def number(value: object) -> bool:
     """Whether a value can be compared and averaged; NaN and the infinities are numbers that nobody should."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def finite(value: object) -> bool:
+    """Whether a value can be the best: a number, and none that diverged to NaN or beyond what a double holds."""
+    try:
+        return number(value) and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return False
 
 
 def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -71,15 +71,32 @@ def counts(statuses: Iterable[Status]) -> dict[str, int]:
 
 def failures(statuses: Iterable[Status]) -> list[Failure]:
     """The failed trials by cause, the most frequent first."""
-    groups: dict[str, list[Status]] = {}
-    shown: dict[str, str] = {}
+    groups: dict[tuple[str, ...], list[Status]] = {}
+    causes: dict[tuple[str, ...], dict[str, None]] = {}
     for each in statuses:
         if each.state == "failed":
             why = cause(each)
-            key = _VARIES.sub("#", why)
-            shown.setdefault(key, why)
+            key = tuple(_between(why))
+            causes.setdefault(key, {})[why] = None
             groups.setdefault(key, []).append(each)
-    return [Failure(shown[key], trials) for key, trials in sorted(groups.items(), key=lambda item: -len(item[1]))]
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [Failure(_common(key, list(causes[key])), trials) for key, trials in ordered]
+
+
+def _between(why: str) -> list[str]:
+    """What stands before, between and after the numbers of a line."""
+    found, end = [], 0
+    for number in _VARIES.finditer(why):
+        found.append(why[end : number.start()])
+        end = number.end()
+    return [*found, why[end:]]
+
+
+def _common(between: Sequence[str], causes: Sequence[str]) -> str:
+    """Lines that differ in numbers alone as one, with dots for those that differ."""
+    numbers = zip(*([each[0] for each in _VARIES.finditer(why)] for why in causes), strict=True)
+    shown = [each[0] if len(set(each)) == 1 else "..." for each in numbers]
+    return "".join(text + number for text, number in zip(between, [*shown, ""], strict=True))
 
 
 def cause(failed: Status) -> str:

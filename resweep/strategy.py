@@ -49,7 +49,8 @@ Table = dict[str, Any]
 class StopRule:
     """`[search.stop]`: which trials are stopped early, judged by `metric` (none: that of `[results]`).
 
-    `mode` says whether high or low is good, where it is not as for `[results]`; `arguments` are the pruner's.
+    `mode` says whether high or low is good, none: as for `[results]`, and of another metric
+    than that one what its name suggests; `arguments` are the pruner's.
     """
 
     method: str

@@ -12,7 +12,7 @@ from resweep.points import Best
 from resweep.results import Row
 from resweep.sweep import ResultsOptions
 
-Verdict = Literal["alone", "no repeats", "less than the spread", "more than the spread"]
+Verdict = Literal["alone", "no repeats", "diverged", "less than the spread", "more than the spread"]
 
 
 def best(name: str, rows: Sequence[Row], options: ResultsOptions) -> Best:
@@ -20,23 +20,26 @@ def best(name: str, rows: Sequence[Row], options: ResultsOptions) -> Best:
     return points.best(rows, ranked(name, rows, options), options)
 
 
-def check(name: str, options: ResultsOptions) -> None:
-    """A ConfigError, about `name`, where nothing says what is best."""
+def check(name: str, options: ResultsOptions, by_hand: str = "") -> None:
+    """A ConfigError, about `name`, where nothing says what is best; `by_hand` is how the caller takes a metric."""
     if options.metric is None:
         raise ConfigError(
-            f'{name}: the sweep names no metric, expected [results] metric = "..." in its TOML; '
-            "generate it again with that"
+            f"{name}: the sweep names no metric, expected "
+            + (f"{by_hand}, or " if by_hand else "")
+            + '[results] metric = "..." in its TOML; generate it again with that'
         )
 
 
 def ranked(name: str, rows: Sequence[Row], options: ResultsOptions) -> list[Row]:
-    """The finished trials with a number for the metric, the best first; a TrialError when there is none."""
+    """The finished trials with a finite number for the metric, the best first; a TrialError when there is none."""
     check(name, options)
     found = results.best(rows, options)
+    if not rows:
+        raise TrialError(f"{name}: no trial was chosen, so none is the best")
     if not any(row.state == "finished" for row in rows):
         raise TrialError(f"{name}: no trial has finished")
     if not found:
-        raise TrialError(f"{name}: no finished trial has a number for {options.metric} in its metrics")
+        raise TrialError(f"{name}: no finished trial has a finite number for {options.metric} in its metrics")
     return found
 
 
@@ -44,6 +47,8 @@ def verdict(best: Best) -> Verdict:
     """Whether the best configuration differs from the next best one by more than repeats of one differ."""
     if best.other is None:
         return "alone"
+    if best.ahead != best.ahead:
+        return "diverged"
     if best.spread is None:
         return "no repeats"
     return "more than the spread" if abs(best.ahead) > best.spread else "less than the spread"
@@ -72,6 +77,8 @@ def runner_up(best: Best) -> list[str]:
     entry = best.runner_up.entry
     known = counted(best.other.n, "run")
     lines = [f"{best.runner_up.sweep}#{entry.number} {entry.described()}: {with_spread(best.other)} ({known})"]
+    if verdict(best) == "diverged":
+        return [*lines, "a repeat of the best one diverged, so its mean compares with nothing"]
     better = f"{rounded(abs(best.ahead))} {'worse' if best.ahead >= 0 else 'better'} on average"
     if best.spread is None:
         lines.append(f"{better}; without repeats nobody can say whether that is chance")

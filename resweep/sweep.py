@@ -31,7 +31,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import axes, forms, resources, strategy
+from resweep import axes, direction, forms, resources, strategy
 from resweep.axes import Hyper
 from resweep.errors import ConfigError, shown
 from resweep.forms import Distribution
@@ -70,6 +70,7 @@ class SnapshotOptions:
 class ResultsOptions:
     """`[results]`: the metric that says which trial is best, and whether high (`max`) or low (`min`) is good.
 
+    Where the TOML names a metric and no mode, `mode` is what the metric's name suggests.
     `weights` are patterns, as the shell has them, of the files of a trial's output that can go when space is short;
     `compare` (none: all) and `ignore` those that two runs of a trial are compared by, or are not, metrics too.
     `pattern` is a regular expression that finds numbers in a line of the log; its named groups name them.
@@ -161,7 +162,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
         ),
         results=ResultsOptions(
             metric=metric,
-            mode=reader.text(results, "results.mode", "max", ("max", "min")) or "max",
+            mode=reader.text(results, "results.mode", None, ("max", "min")) or direction.guessed(metric or ""),
             weights=reader.texts(results, "results.weights", WEIGHTS),
             compare=reader.texts(results, "results.compare", ()),
             ignore=reader.texts(results, "results.ignore", ()),

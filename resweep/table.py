@@ -132,10 +132,20 @@ def sort(table: Table, order: str, options: ResultsOptions) -> Table:
     elif direction not in ("asc", "desc"):
         raise ConfigError(f"--sort {order}: found {direction!r} after the colon, expected asc or desc")
     column = _named(table, key, f"--sort {order}")
-    down = direction == "desc" or (not direction and key == options.metric and options.mode == "max")
-    keyed = [(_order(column.get(line)), line) for line in table.lines]
+    ranks = not direction and column.name in (options.metric, f"metric.{options.metric}")
+    down = direction == "desc" or (ranks and options.mode == "max")
+    if ranks:  # what diverged is no result, whichever way is good
+        lines = sorted(table.lines, key=lambda line: not metrics.finite(_plain(column.get(line))))
+        good = sum(metrics.finite(_plain(column.get(line))) for line in lines)
+        first, last = (_sorted(column, part, down) for part in (lines[:good], lines[good:]))
+        return replace(table, lines=[*first, *last])
+    return replace(table, lines=_sorted(column, table.lines, down))
+
+
+def _sorted(column: Column, lines: Sequence[Item], down: bool) -> list[Item]:
+    keyed = [(_order(column.get(line)), line) for line in lines]
     known = sorted(((key, line) for key, line in keyed if key), key=operator.itemgetter(0), reverse=down)
-    return replace(table, lines=[line for _, line in known] + [line for key, line in keyed if not key])
+    return [line for _, line in known] + [line for key, line in keyed if not key]
 
 
 def choose(table: Table, wanted: Sequence[str]) -> Table:
@@ -145,6 +155,7 @@ def choose(table: Table, wanted: Sequence[str]) -> Table:
         name = "number" if pattern == "#" else pattern
         # a name that has [ ] or * in it names itself
         found = [name] if name in table.every else fnmatch.filter(table.every, name)
+        found = found or [_named(table, name, f"--columns {pattern}").name] * bool(conditions.whole(name, table.every))
         if not found:
             raise ConfigError(f"--columns {pattern}: found no such column, expected some of: {', '.join(table.every)}")
         chosen |= dict.fromkeys(found)
@@ -223,10 +234,12 @@ def _hosts(point: Point) -> str | None:
 
 
 def _named(table: Table, key: str, said: str) -> Column:
-    column = table.every.get("number" if key == "#" else key)
-    if column is None:
+    found = conditions.whole("number" if key == "#" else key, table.every)
+    if len(found) > 1:
+        raise ConfigError(f"{said}: {key} is short for several columns, expected one of: {', '.join(found)}")
+    if not found:
         raise ConfigError(f"{said}: found no column {key}, expected one of: {', '.join(table.every)}")
-    return column
+    return table.every[found[0]]
 
 
 def _plain(value: Any) -> Any:

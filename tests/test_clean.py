@@ -165,7 +165,7 @@ def test_keep_best_spares_the_best_and_means_weights(ranked: Project) -> None:
     """--keep-best 2 removes the weights of all but the two best, and names those."""
     result = ranked.resweep("clean", "rnn", "--keep-best", "2", "--yes").ok()
     assert with_weights(ranked) == [2, 3]
-    assert "kept     weights of the best by best_validation_accuracy: #2, #3" in result.out
+    assert "kept     weights of the best by best_validation_accuracy (max): #2, #3" in result.out
     assert "in 2 finished trials" in result.out
 
 
@@ -186,6 +186,20 @@ def test_keep_best_leaves_a_trial_that_cannot_be_ranked(ranked: Project) -> None
     assert "cannot be ranked" in result.out
 
 
+@pytest.mark.parametrize("value", ["Infinity", "NaN"])
+def test_keep_best_keeps_nothing_that_diverged_in_place_of_a_result(ranked: Project, value: str) -> None:
+    """A trial that diverged is not the best; where all of them did, nothing goes."""
+    metrics = '{"best_validation_accuracy": ' + value + "}"
+    (Trial(ranked, 1).output / "metrics.json").write_text(metrics)
+    ranked.resweep("clean", "rnn", "--keep-best", "1", "--yes").ok()
+    assert with_weights(ranked) == [2]
+    for number in (2, 3, 4):
+        (Trial(ranked, number).output / "metrics.json").write_text(metrics)
+    refused = ranked.resweep("clean", "rnn", "--keep-best", "1", "--yes")
+    assert (refused.status, with_weights(ranked)) == (2, [2])
+    assert "as a finite number" in refused.err
+
+
 def test_keep_best_needs_a_metric_that_trials_have(swept: Project) -> None:
     """Without a metric, or with one that no trial has, --keep-best is one line, and nothing goes."""
     run(swept, 1, "exit 0")
@@ -198,7 +212,7 @@ def test_keep_best_needs_a_metric_that_trials_have(swept: Project) -> None:
     swept.generate("--no-slurm-job").ok()
     result = swept.resweep("clean", "rnn", "--weights", "--keep-best", "1", "--yes")
     assert result.status == 2
-    assert result.err == "resweep: --keep-best: no finished trial of rnn has bleu in its metrics\n"
+    assert result.err == "resweep: --keep-best: no finished trial of rnn has bleu in its metrics as a finite number\n"
     assert with_weights(swept) == [1]
 
 

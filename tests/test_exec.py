@@ -292,7 +292,7 @@ def test_best_needs_a_metric_and_a_finished_trial_that_has_it(project: Project) 
     (trial.output / "metrics.json").write_text('{"best_validation_accuracy": "high"}')
     result = project.resweep(*command)
     assert (result.status, result.err.count("\n")) == (2, 1)
-    assert "has a number for best_validation_accuracy" in result.err
+    assert "has a finite number for best_validation_accuracy" in result.err
 
 
 def test_finished_runs_for_every_finished_trial_and_names_what_failed(swept: Project) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from small_project import Project
 from test_results import give
 
+import resweep
 from resweep import fit, formats, table
 from resweep.index import Entry
 from resweep.results import Row
@@ -61,6 +62,23 @@ def heads(found: table.Table) -> list[str]:
 def widest(found: table.Table) -> int:
     """The longest line of the table."""
     return max(map(len, formats.text(found).splitlines()))
+
+
+def test_papers_have_six_digits_of_what_was_drawn(project: Project) -> None:
+    """Markdown, LaTeX and Jupyter round values that nobody wrote down; CSV does not."""
+    text = '[search]\nmethod = "random"\nn = 2\n[hyper]\n"params.lr" = { loguniform = [0.001, 1] }\n[params]\n'
+    project.write({"config/rnn.toml": text})
+    project.generate("--no-slurm-job").ok()
+    lr = project.entries()[0].swept["params.lr"]
+    assert len(repr(lr)) > 12
+    for form in ("markdown", "latex"):
+        said = project.resweep("results", "rnn", "--format", form).ok().out
+        assert f"{lr:.6g}" in said
+        assert repr(lr) not in said
+    assert repr(lr) in project.resweep("results", "rnn", "--format", "csv").ok().out
+    shown = resweep.open("rnn", root=project.root)._repr_html_()
+    assert f"{lr:.6g}" in shown
+    assert repr(lr) not in shown
 
 
 def test_what_has_room_is_left_as_it_is() -> None:

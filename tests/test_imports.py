@@ -20,6 +20,7 @@ FILES = {
 # plain values in, plain values out
 PURE = (
     "conditions",
+    "direction",
     "errors",
     "resources",
     "forms",

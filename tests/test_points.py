@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resweep import points
+from resweep import points, sure
 from resweep.index import Entry
 from resweep.results import Row
 from resweep.sweep import ResultsOptions
@@ -106,6 +106,14 @@ def test_the_runner_up_is_the_next_configuration(mode: str, first: str) -> None:
     assert found.ahead == (1.75 if mode == "max" else 4.75)
     expected = [statistics.variance(values[first]), statistics.variance(values["b"])]
     assert found.spread == pytest.approx(math.sqrt(sum(expected) / 2))
+
+
+def test_a_best_whose_repeat_diverged_compares_with_nothing() -> None:
+    """An infinite mean is neither ahead of another nor within its spread; that is said."""
+    rows = [row("a", 0, 2.0), row("a", 1, math.inf), row("b", 0, 1.0), row("b", 1, 1.5)]
+    found = sure.best("rnn", rows, ResultsOptions("a"))
+    assert (found.row, found.finished, found.spread, sure.verdict(found)) == (rows[0], 3, None, "diverged")
+    assert "diverged" in sure.runner_up(found)[-1]
 
 
 def test_without_repeats_there_is_no_spread() -> None:

@@ -33,6 +33,50 @@ def rows(project: Project, metric: str | None = None, mode: str = "max") -> list
     return results.rows(project.paths(), project.entries(), ResultsOptions(metric, mode))
 
 
+def test_a_loss_that_is_asked_for_ranks_the_lowest_first_and_says_so(swept: Project) -> None:
+    """One line names the direction that nobody has said; a direction that is none is refused."""
+    for entry, value in zip(swept.entries(), [3, 1, 2, 4], strict=True):
+        give(swept, entry, json.dumps({"val_loss": value, "a:b": value}))
+    said = swept.resweep("results", "rnn", "--best", "--metric", "val_loss").ok()
+    assert said.out.startswith("rnn#2 ")
+    assert said.err == "resweep: val_loss: lower is better, by its name; say val_loss:max or val_loss:min\n"
+    assert swept.resweep("results", "rnn", "--best", "--metric", "val_loss:max").ok().err == ""
+    assert swept.resweep("results", "rnn", "--best", "--metric", "a:b").ok().out.startswith("rnn#4 ")
+    refused = swept.resweep("results", "rnn", "--metric", "val_loss:foo")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "found 'foo' after the colon, expected max or min" in refused.err
+
+
+def test_short_names_and_nan_choose_rows(swept: Project) -> None:
+    """`lr` is params.lr where only one is meant, NaN is found, and an empty choice says of how many."""
+    for entry, value in zip(swept.entries(), ["NaN", "1", "NaN", "2"], strict=True):
+        give(swept, entry, f'{{"a": {value}, "x.b": 1, "y.b": 2}}')
+    found = shown(swept, "rnn", "--where", "a=nan", "--columns", "number,lr")
+    assert [(line["number"], "params.lr" in line) for line in found] == [(1, True), (3, True)]
+    assert [line["number"] for line in shown(swept, "rnn", "--where", "a!=nan")] == [2, 4]
+    assert shown(swept, "rnn", "--where", "lr=0.1") == shown(swept, "rnn", "--where", "params.lr=0.1")
+    several = swept.resweep("results", "rnn", "--where", "b=1")
+    assert several.status == 2
+    assert "expected one of: x.b, y.b" in several.err
+    assert "0 of 4 trials" in swept.resweep("results", "rnn", "--where", "a=7").ok().err
+    assert "--metric KEY" in swept.resweep("results", "rnn", "--best").err
+    assert swept.resweep("status", "rnn", "--where", "lr=0.1").ok()
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_what_diverged_is_never_best(swept: Project, mode: str) -> None:
+    """NaN, both infinities and integers beyond a double rank after every finite number, in rows and in points."""
+    for entry, value in zip(swept.entries(), ["Infinity", "-Infinity", "0.5", "1" + "0" * 400], strict=True):
+        give(swept, entry, f'{{"a": {value}}}')
+    found = rows(swept, "a", mode)
+    assert found[0].entry.number == 3
+    assert [row.entry.number for row in results.best(found, ResultsOptions("a", mode))] == [3]
+    metric = ("--metric", f"a:{mode}")
+    assert "of 1 finished trial" in swept.resweep("results", "rnn", "--best", *metric).ok().out
+    by_point = swept.resweep("results", "rnn", "--by", "point", "--format", "json", *metric).ok().out
+    assert json.loads(by_point)[0]["a"]["mean"] == 0.5
+
+
 @pytest.mark.parametrize(("mode", "order"), [("max", [3, 4, 2, 1]), ("min", [2, 4, 3, 1])])
 def test_best_first_and_without_the_metric_last(swept: Project, mode: str, order: list[int]) -> None:
     """Rows are ordered by the metric of [results], high or low first; trials without it come last."""
@@ -263,12 +307,12 @@ def test_the_best_as_an_object_keeps_its_fields(two: Project) -> None:
 
 
 def test_the_best_of_strange_numbers_is_json_still(swept: Project) -> None:
-    """An infinite best, and names that UTF-8 has not, are texts in the object."""
+    """An infinity is never best, and a name that UTF-8 has not is one in the object still."""
     for entry, value in zip(swept.entries(), ["Infinity", "1", "NaN", "2"], strict=True):
         give(swept, entry, f'{{"\\ud800": {value}}}')
     metric = ("--metric", "\ud800")
     found = json.loads(swept.resweep("results", "rnn", "--best", "--format", "json", *metric).ok().out)
-    assert (found["value"], found["metric"], found["verdict"]) == ("Infinity", "\ud800", "no repeats")
+    assert (found["value"], found["metric"], found["verdict"]) == (2, "\ud800", "no repeats")
     assert swept.resweep("results", "rnn", "--best", *metric).ok().out
 
 

@@ -71,7 +71,7 @@ def test_failures_are_grouped_by_their_cause(project: Project) -> None:
     lines = result.out.splitlines()
     assert lines[0] == "rnn: 8 trials: 1 finished, 7 failed"
     causes = [line.strip() for line in lines if line.startswith("  failed")]
-    assert re.fullmatch(r"failed   3 trials: torch\.OutOfMemoryError: tried to allocate \d\.5 GiB at 0x7f\d", causes[0])
+    assert causes[0] == "failed   3 trials: torch.OutOfMemoryError: tried to allocate ... GiB at ..."
     assert set(causes[1:]) == {
         "failed   1 trial: a plain word",
         "failed   1 trial: killed by SIGKILL, out of memory?",

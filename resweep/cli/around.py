@@ -52,5 +52,5 @@ def _best(asked: sweep.Sweep, around: str, top: int) -> tuple[list[Row], Results
     rows = results.rows(paths, entries, options)
     found = results.best(rows, options)
     if not found:
-        raise TrialError(f"--around: no finished trial of {paths.name} has {options.metric} in its metrics")
+        raise TrialError(f"--around: no finished trial of {paths.name} has a finite number for {options.metric}")
     return found[:top], options, len([row for row in rows if row.state == "finished"])

@@ -47,7 +47,9 @@ def show(found: Gathered, form: str, others: Sequence[str]) -> None:
         )
     if form not in ("table", "json"):
         raise ConfigError(f"--best: found --format {form}, expected table or json")
-    best = sure.best(f"--best {found.sweeps[0].name}", found.rows, found.options)
+    name = f"--best {found.sweeps[0].name}"
+    sure.check(name, found.options, "--metric KEY")
+    best = sure.best(name, found.rows, found.options)
     paths = found.paths(best.row)
     if form == "json":
         project.say(formats.one(_object(found, paths, best)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from resweep import clean as cleaning
-from resweep import frozen, index
+from resweep import frozen, index, status
 from resweep.clean import File, Kind, Plan
 from resweep.cli import project, select
 from resweep.cli.orphans import agreed, clean_orphans
@@ -19,14 +19,16 @@ from resweep.sweep import ResultsOptions
 from resweep.trial import SweepPaths
 
 MOST = 20  # trials that are named
-KINDS: tuple[Kind, ...] = ("failed", "weights", "reproduced")
+KINDS: tuple[Kind, ...] = ("failed", "weights", "pruned", "reproduced")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name")
 @click.argument("names", metavar="[TRIAL]...", nargs=-1)
 @click.option("--failed", is_flag=True, help="Outputs of attempts that failed, were stopped or lost.")
-@click.option("--weights", is_flag=True, help="Files like [results] weights in the output of finished trials.")
+@click.option(
+    "--weights", is_flag=True, help="Files like [results] weights in the output of finished and pruned trials."
+)
 @click.option(
     "--keep-best",
     "keep",
@@ -113,8 +115,10 @@ def _spared(
         )
     every = dict.fromkeys((*index.read(paths).current(), *entries))
     spared, unknown = cleaning.best(paths, list(every), options, keep)
-    if unknown and not spared:
-        raise TrialError(f"--keep-best: no finished trial of {paths.name} has {options.metric} in its metrics")
+    if not spared and any(each.state == "finished" for each in status.survey(paths, every)):
+        raise TrialError(
+            f"--keep-best: no finished trial of {paths.name} has {options.metric} in its metrics as a finite number"
+        )
     return spared, unknown
 
 
@@ -129,13 +133,15 @@ def _say(paths: SweepPaths, plan: Plan, options: ResultsOptions) -> None:
             owners = f"{counted(count, 'output')} of failed, stopped or lost attempts"
         elif kind == "reproduced":
             owners = f"{counted(count, 'output')} of what `reproduce` ran"
+        elif kind == "pruned":
+            owners = f"{counted(count, 'pruned trial')} ({', '.join(options.weights)})"
         else:
             owners = f"{counted(count, 'finished trial')} ({', '.join(options.weights)})"
         click.echo(f"  {kind:<8} {_amount(files)}, in {owners}")
     if plan.spared:
         best = ", ".join(f"#{row.entry.number}" for row in plan.spared[:MOST])
         more = f" and {len(plan.spared) - MOST} more" if len(plan.spared) > MOST else ""
-        click.echo(f"  kept     weights of the best by {options.metric}: {best}{more}")
+        click.echo(f"  kept     weights of the best by {options.metric} ({options.mode}): {best}{more}")
     _say_left(plan)
     every = plan.files()
     click.echo(f"  in all   {_amount(every)}; frees {project.size(cleaning.freed(every))}{_shared(every)}")

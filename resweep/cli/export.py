@@ -56,7 +56,7 @@ def export(
         further = table.shown_metrics(rows, found.options) if target == "tensorboard" else called
         tally: Tally = room.write(directory, runs, further)
     _tell(tally, rows, left_out, target, directory)
-    for line in _look(target, directory):
+    for line in _look(target, directory) if tally.new + tally.changed + tally.same else ():
         click.echo(f"  {line}")
 
 

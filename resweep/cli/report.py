@@ -12,7 +12,7 @@ import click
 
 from resweep import gather, status
 from resweep.cli import project
-from resweep.errors import counted
+from resweep.errors import ConfigError, counted
 from resweep.gather import Gathered
 
 OPEN = ("running", "queued")  # states of trials whose numbers may still come
@@ -45,7 +45,7 @@ def report(names: tuple[str, ...], output: Path | None, metric: str | None, watc
     if watch is not None:
         _watch(names, metric, target, watch)
         return
-    found = _gathered(names, metric)
+    found = _checked(names, metric)
     for note in [*found.notes, *filter(None, [gather.metric_missing(found)])]:
         click.echo(f"resweep: {note}", err=True)
     size = _write(found, target, None)
@@ -57,6 +57,15 @@ def _stem(names: Sequence[str]) -> str:
     """A name for a file, of what was named: letters that need no quotes."""
     plain = [re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip("-.") for name in dict.fromkeys(names)]
     return "-".join(filter(None, plain))[:100] or "sweep"
+
+
+def _checked(names: Sequence[str], metric: str | None) -> Gathered:
+    """The rows; an error where a metric is asked for that no trial reports: a good page is not replaced by another."""
+    found = _gathered(names, metric)
+    missing = gather.metric_missing(found)
+    if metric is not None and missing and not any(found.options.metric in row.metrics for row in found.rows):
+        raise ConfigError(f"--metric {metric}: {missing.partition(': ')[2]}; nothing was written")
+    return found
 
 
 def _gathered(names: Sequence[str], metric: str | None) -> Gathered:
@@ -76,7 +85,7 @@ def _write(found: Gathered, target: Path, watch: float | None) -> int:
 def _watch(names: Sequence[str], metric: str | None, target: Path, seconds: float) -> None:
     """Write the page until all trials have ended, or Ctrl-C: the last one does not read itself again."""
     said = ""
-    found = _gathered(names, metric)
+    found = _checked(names, metric)
     try:
         with project.terminable():
             while counts := _still_open(found):

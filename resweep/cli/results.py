@@ -54,6 +54,7 @@ def results(
     with gather.no_collection():
         found = gather.gather(project.root(), names, metric)
         _tell(found.notes)
+        every = len(found.rows)
         found.rows = rows = [row for row in found.rows if not states or row.state in states]
         if best:
             best_of.show(found, form, [*where, *filter(None, (sort, columns))])
@@ -64,13 +65,15 @@ def results(
         elif form not in formats.WHOLE:
             shown = table.default(shown, table.shown_metrics(rows, found.options), short=form == "latex")
         gone: list[str] = []
+        if form in ("markdown", "latex"):
+            shown = fit.rounded(shown, fit.drawn(found.definitions.values()), fit.PAPER)
         if form == "table" and sys.stdout.isatty():
             shown = fit.rounded(shown, fit.drawn(found.definitions.values()))
             width = shutil.get_terminal_size().columns
             shown, gone = fit.fit(shown, width, found.options.metric, leave_out=columns is None)
         text = formats.FORMATS[form](shown)
     project.say(text)
-    _tell(filter(None, [gather.metric_missing(found), _left_out(gone)]))
+    _tell(filter(None, [_none(every, shown, [*where, *states]), gather.metric_missing(found), _left_out(gone)]))
     if "problem" in gone:
         _say_problems(rows)
     if form == "table":
@@ -90,6 +93,11 @@ def _table(found: Gathered, rows: list[Row], by: str, where: Sequence[str], sort
     elif by == "point" and found.options.metric in shown.every:
         shown = table.sort(shown, found.options.metric or "", found.options)
     return shown if top is None else replace(shown, lines=shown.lines[:top])
+
+
+def _none(every: int, shown: Table, asked: Sequence[str]) -> str | None:
+    """What to say of an empty table, so that nobody takes it for an empty sweep."""
+    return None if shown.lines or not asked else f"0 of {counted(every, 'trial')}: of none is true {', '.join(asked)}"
 
 
 def _left_out(names: Sequence[str]) -> str | None:

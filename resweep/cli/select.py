@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -93,7 +94,8 @@ def _conditions(sweep: SweepPaths, entries: list[Entry], where: Sequence[str]) -
                 f"--where {text}: expected KEY=VALUE, KEY!=VALUE, or KEY<NUMBER and the like, such as params.lr=0.001; "
                 f"of {sweep.name}'s swept keys: {expected}"
             )
-        if condition.key not in swept:
+        keys = conditions.whole(condition.key, swept)
+        if len(keys) != 1:
             raise TrialError(f"--where {text}: expected one of {sweep.name}'s swept keys: {expected}")
-        found.append(condition)
+        found.append(replace(condition, key=keys[0]))
     return found

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from resweep import gather, results, snapshot
-from resweep.errors import ConfigError, counted, shown
+from resweep import fit, gather, results, snapshot
+from resweep.errors import ConfigError, ProjectError, counted, shown
 from resweep.gather import Gathered
 from resweep.opened import display
 from resweep.opened.trial import Trial
@@ -34,10 +34,18 @@ def open_sweeps(*names: str, root: str | os.PathLike[str] | None = None, metric:
     if not names:
         raise ConfigError('resweep.open: found no name, expected that of a sweep, such as resweep.open("rnn")')
     for name in names:
+        if isinstance(name, list | tuple):
+            raise ConfigError('resweep.open: found a list, expected the names one by one: resweep.open("s1", "a1")')
         if not isinstance(name, str):
             raise ConfigError(f"resweep.open: found {shown(name)}, expected the name of a sweep, such as 'rnn'")
     start = Path(os.path.abspath(os.getcwd() if root is None else root))
-    return Opened(snapshot.find_sweeps(start), names, metric)
+    try:
+        project = snapshot.find_sweeps(start)
+    except ProjectError as error:
+        if root is not None:
+            raise
+        raise ProjectError(f"{error}; or say which project: resweep.open({names[0]!r}, root=...)") from None
+    return Opened(project, names, metric)
 
 
 class Opened:
@@ -64,10 +72,11 @@ class Opened:
             fixed = found.fixed if len(found.sweeps) > 1 else {}
             places = {paths.name: paths for paths in found.sweeps}
             patterns = {name: each.results.pattern for name, each in found.definitions.items()}
+            drawn = frozenset(fit.drawn(found.definitions.values()))
             trials = [Trial(row, places[row.sweep], patterns.get(row.sweep)) for row in found.rows]
         for note in filter(None, [*found.notes, gather.metric_missing(found)]):
             warnings.warn(f"{self.name}: {note}", stacklevel=4)
-        return found, Trials(trials, Shared(self.name, found.options, fixed))
+        return found, Trials(trials, Shared(self.name, found.options, fixed, found.rows, drawn))
 
     @property
     def name(self) -> str:

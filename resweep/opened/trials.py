@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeVar, overload
 
-from resweep import formats, frame, sure, table
+from resweep import fit, formats, frame, sure, table
 from resweep import points as pointing
 from resweep.errors import TrialError, counted
 from resweep.index import SHORTEST_PREFIX
@@ -41,6 +41,8 @@ class Shared:
     name: str
     options: ResultsOptions
     fixed: Mapping[str, Mapping[str, Any]]
+    rows: Sequence[Row] = ()  # of all trials: where none are chosen, they still say which columns there are
+    drawn: frozenset[str] = frozenset()  # the keys whose values nobody wrote down
 
 
 class _Items(Sequence[T]):
@@ -73,7 +75,8 @@ class _Items(Sequence[T]):
     def shown(self) -> Table:
         """The table of them with the columns that people see first."""
         rows = self._rows()
-        return table.default(self._table(), table.shown_metrics(rows, self._shared.options))
+        chosen = table.default(self._table(), table.shown_metrics(rows, self._shared.options))
+        return fit.rounded(chosen, self._shared.drawn, fit.PAPER)
 
     def _rows(self) -> list[Row]:
         raise NotImplementedError
@@ -125,6 +128,7 @@ class Trials(_Items[Trial]):
     def best(self) -> Best:
         """The best of them and how sure one can be of it; an error where no metric, or no trial, says so."""
         shared = self._shared
+        sure.check(shared.name, shared.options, 'metric="KEY" in resweep.open')
         found = sure.best(shared.name, self._rows(), shared.options)
         other = self._point(found.runner_up) if found.runner_up else None
         return Best(self._by_row[id(found.row)], self._point(found.point), other, found, shared)
@@ -168,6 +172,8 @@ class Trials(_Items[Trial]):
         return [each.row for each in self._items]
 
     def _table(self) -> Table:
+        if not self._items:
+            return replace(table.of_rows(self._shared.rows, self._shared.fixed), lines=[])
         return table.of_rows(self._rows(), self._shared.fixed)
 
 
@@ -253,6 +259,8 @@ class Points(_Items[Point]):
         return [trial.row for each in self._items for trial in each.trials]
 
     def _table(self) -> Table:
+        if not self._items:
+            return replace(table.of_points(self._shared.rows, self._shared.fixed), lines=[])
         return table.of_points(self._rows(), self._shared.fixed)
 
 

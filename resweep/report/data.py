@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from resweep import formats, gather, metrics, points, results, status, table, trial
+from resweep import direction, formats, gather, metrics, points, results, status, table, trial
 from resweep.gather import Gathered
 from resweep.report import details, learning, scale
 from resweep.results import Row
@@ -22,9 +22,6 @@ EXACT_RUNS = 2_000  # beyond so many, metrics have DIGITS digits, but for the on
 DIGITS = 7
 LONGEST = 200  # characters of a value's name
 WHOLE = 2**53  # integers up to here are exact in a browser
-
-# words in the names of metrics of which less is better, where no sweep says
-_LESS = ("loss", "error", "perplexity", "ppl", "rmse", "mse", "mae", "duration", "memory", "nll", "wer", "cer")
 
 Table = dict[str, Any]
 
@@ -41,7 +38,7 @@ def data(found: Gathered) -> Table:
         "format": FORMAT,
         "sweeps": [paths.name for paths in found.sweeps],
         "metric": shown,
-        "mode": options.mode if shown == options.metric else _mode(shown or ""),
+        "mode": options.mode if shown == options.metric else direction.guessed(shown or ""),
         "notes": [*found.notes, *filter(None, [gather.metric_missing(found)])],
         "drawn": [_drawn(found, paths.name) for paths in found.sweeps],
         "swept": [
@@ -78,11 +75,6 @@ def _drawn(found: Gathered, name: str) -> bool:
     """Whether the points of a sweep are draws, which may come again, and not those of a finite grid."""
     definition = found.definitions.get(name)
     return definition is not None and definition.hyper.random
-
-
-def _mode(name: str) -> str:
-    """Whether high or low is good, guessed by the name; a person can turn it on the page."""
-    return "min" if any(word in name.lower() for word in _LESS) else "max"
 
 
 def _runs(found: Gathered, failures: Sequence[status.Failure]) -> Table:
@@ -158,7 +150,7 @@ def _metrics(found: Gathered, shown: str | None) -> list[Table]:
     exact = len(found.rows) <= EXACT_RUNS
     return [
         _metric(name, found.rows, None if exact or name == shown else DIGITS)
-        | {"mode": found.options.mode if name == found.options.metric else _mode(name)}
+        | {"mode": found.options.mode if name == found.options.metric else direction.guessed(name)}
         for name in names
     ]
 

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from resweep import engine
+from resweep import direction, engine
+from resweep.errors import ConfigError
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
@@ -81,12 +82,17 @@ def open_study(paths: SweepPaths, asked: Sweep, began: int | str) -> Journal:
     """The study that `began` names, made if there is none, with the pruner of `[search.stop]`; the lock is held."""
     storage = _storage(paths)
     own = name(paths, began)
+    ways = engine.optuna().study.StudyDirection
+    wanted = ways.MAXIMIZE if asked.results.mode == "max" else ways.MINIMIZE
     try:
         number = storage.get_study_id_from_name(own)
     except KeyError:
-        direction = engine.optuna().study.StudyDirection
-        number = storage.create_new_study(
-            [direction.MAXIMIZE if asked.results.mode == "max" else direction.MINIMIZE], own
+        number = storage.create_new_study([wanted], own)
+    if storage.get_study_directions(number) != [wanted]:
+        if isinstance(began, str):  # trials are judged alike, but for the direction: another study
+            return open_study(paths, asked, f"{began} {asked.results.mode}")
+        raise ConfigError(
+            f"{asked.where}: results.mode: found {asked.results.mode}, and the search began the other way; generate again"
         )
     rule = asked.search.stop
     pruner = engine.pruner(asked.where, rule, turned(asked)) if rule else None
@@ -96,7 +102,9 @@ def open_study(paths: SweepPaths, asked: Sweep, began: int | str) -> Journal:
 def turned(asked: Sweep) -> bool:
     """Whether the study is shown the negative of what trials measure: it has one direction, that of `[results]`."""
     rule = asked.search.stop
-    return rule is not None and rule.mode not in (None, asked.results.mode)
+    if rule is None or (rule.mode is None and rule.metric in (None, asked.results.metric)):
+        return False
+    return (rule.mode or direction.guessed(rule.metric or "")) != asked.results.mode
 
 
 def read_study(paths: SweepPaths, began: int | str) -> Journal | None:

@@ -252,6 +252,29 @@ def test_what_some_trials_are_best_at(seen: Project) -> None:
         _ = some.where("state=failed").best
 
 
+def test_a_choice_of_nothing_says_so_and_keeps_its_columns(seen: Project) -> None:
+    """A condition that is true of no trial leaves a data frame with all columns, and no best one."""
+    none = opened(seen).trials.where("lr>5")
+    assert len(none) == 0
+    assert list(none.to_pandas()) == list(opened(seen).to_pandas())
+    assert {"params.lr", "accuracy", "n"} <= set(none.points.to_pandas())
+    with pytest.raises(TrialError, match="no trial was chosen"):
+        _ = none.best
+
+
+def test_what_is_missing_is_named(seen: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of names, no project and no metric: each says what to write instead."""
+    with pytest.raises(ConfigError, match=r'open\("s1", "a1"\)'):
+        resweep.open(["rnn", "dan"])  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProjectError, match="root="):
+        resweep.open("rnn")
+    seen.write({"config/rnn.toml": "n_trials = 2\n" + SWEEP})
+    seen.generate("--no-slurm-job").ok()
+    with pytest.raises(ConfigError, match='metric="KEY"'):
+        _ = opened(seen).best
+
+
 def test_another_metric_and_several_sweeps(seen: Project) -> None:
     """`metric` ranks by what it says; sweeps merge as in `results`, and an order that is not common is a warning."""
     assert opened(seen, metric="accuracy:min").best.value == 0.7

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trained
 from launched import until
-from small_project import Project
+from small_project import SWEEP, Project
+from test_results import give
 
 from resweep.report import page as pages
 
@@ -107,13 +108,26 @@ def test_a_sweep_that_names_no_metric_takes_one(swept: Project, opened: Opened) 
 
 def test_a_metric_that_nobody_reports_is_said(swept: Project, opened: Opened) -> None:
     """The terminal and the page say that no trial reports it, and what there is."""
+    swept.write({"config/rnn.toml": SWEEP + '[results]\nmetric = "f1"\n'})
+    swept.generate("--no-slurm-job").ok()
     swept.resweep("run", "rnn", "--jobs", "2").ok()
-    said = swept.resweep("report", "rnn", "--metric", "f1", "-o", "r.html").ok()
+    said = swept.resweep("report", "rnn", "-o", "r.html").ok()
     assert "no finished trial reports f1; found best_validation_accuracy" in said.err
     page = opened(swept.root / "r.html")
     assert "no finished trial reports f1" in page.texts("#notes")[0]
     assert page.run("return report.state.metric") == "metric.best_validation_accuracy"
     assert page.complaints() == []
+
+
+def test_a_metric_that_nobody_reports_replaces_no_page(swept: Project) -> None:
+    """--metric of a name that no trial has is refused, with the names that there are; the page that is there stays."""
+    give(swept, swept.entries()[0], '{"accuracy": 1}')
+    swept.resweep("report", "rnn").ok()
+    before = (swept.root / "rnn-report.html").read_text()
+    refused = swept.resweep("report", "rnn", "--metric", "nope")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "no finished trial reports nope; found accuracy" in refused.err
+    assert (swept.root / "rnn-report.html").read_text() == before
 
 
 def test_a_sweep_of_2020_opens(project: Project, opened: Opened) -> None:

@@ -1,0 +1,50 @@
+"""Whether high or low is good, by a metric's name."""
+
+from __future__ import annotations
+
+import pytest
+
+from resweep import direction, sweep
+from resweep.strategy import StopRule
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("loss", "min"),
+        ("best_validation_loss", "min"),
+        ("loss/val \N{LATIN SMALL LETTER E WITH ACUTE}", "min"),
+        ("valLoss", "min"),
+        ("logloss", "min"),
+        ("RMSE", "min"),
+        ("test.error_rate", "min"),
+        ("WER2", "min"),
+        ("accuracy", "max"),
+        ("answered", "max"),
+        ("glossary", "max"),
+        ("terror", "max"),
+        ("", "max"),
+    ],
+)
+def test_a_loss_is_low_where_nobody_says(name: str, mode: str) -> None:
+    """Whole words count, however they are joined; the TOML takes the same, and what it says itself counts first."""
+    assert direction.guessed(name) == mode
+    for said in ("max", "min"):
+        assert sweep.parse(f"[results]\nmetric = '{name or 'x'}'\nmode = '{said}'", "x").results.mode == said
+    assert sweep.parse(f"[results]\nmetric = '{name or 'x'}'", "x").results.mode == mode
+
+
+def test_early_stopping_judges_another_metric_by_its_own_name() -> None:
+    """A loss under [search.stop] is low although the sweep maximises an accuracy."""
+    from resweep.search.follow import Follower
+
+    def turned(metric: str, stop: str) -> bool:
+        text = f"[hyper]\na = [1, 2]\n[results]\nmetric = '{metric}'\n[search.stop]\nmethod = 'median'\n{stop}"
+        asked = sweep.parse(text, "x")
+        assert isinstance(asked.search.stop, StopRule)
+        return Follower(asked)._sign == -1
+
+    assert turned("accuracy", "metric = 'loss'")
+    assert not turned("accuracy", "metric = 'loss'\nmode = 'max'")
+    assert not turned("accuracy", "")
+    assert not turned("loss", "")

@@ -92,7 +92,7 @@ def open_study(paths: SweepPaths, asked: Sweep, began: int | str) -> Journal:
         if isinstance(began, str):  # trials are judged alike, but for the direction: another study
             return open_study(paths, asked, f"{began} {asked.results.mode}")
         raise ConfigError(
-            f"{asked.where}: results.mode: found {asked.results.mode}, and the search began the other way; generate again"
+            f"{asked.where}: results.mode: found {asked.results.mode}, the search began as the other; generate again"
         )
     rule = asked.search.stop
     pruner = engine.pruner(asked.where, rule, turned(asked)) if rule else None

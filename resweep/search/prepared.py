@@ -18,9 +18,11 @@ from resweep.template import Arguments, Template
 
 # argv: the program; stdin: a line of arguments for each evaluation; stdout: a line with the result, empty for an error
 _CHILD = """
-import json, os, sys
+import os, sys
 import _jsonnet
 program = sys.argv[1]
+sys.stdin.reconfigure(encoding="utf-8")
+sys.stdout.reconfigure(encoding="utf-8")
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 def read(folder, name):
     if name == "<arguments>":
@@ -31,13 +33,16 @@ def read(folder, name):
     path = os.path.normpath(os.path.join(folder, name))
     with open(path, "rb") as file:
         return path, file.read()
-while True:
-    try:
-        text = json.dumps(json.loads(_jsonnet.evaluate_snippet("<resweep>", program, import_callback=read)))
-    except RuntimeError:
-        text = ""
+def tell(text):
     sys.stdout.write(text + "\\n")
     sys.stdout.flush()
+# told from within: what is done when an evaluation ends takes milliseconds, too
+own = {"tell": (("text",), tell)}
+while True:
+    try:
+        _jsonnet.evaluate_snippet("<resweep>", program, import_callback=read, native_callbacks=own)
+    except RuntimeError:
+        tell("")
 """
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -110,9 +115,9 @@ class Prepared(Template):
             "if std.isFunction(template) then\n"
             # as text: jsonnet gives each file that it imports as code a library of its own
             'local given = std.parseJson(importstr "<arguments>");\n'
-            "[calls[given.call](each) for each in given.list]"
+            'std.native("tell")(std.toString([calls[given.call](each) for each in given.list]))'
         )
         command = [sys.executable, "-B", "-c", _CHILD, program]
         return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0, cwd=Path("/")
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", process_group=0, cwd=Path("/")
         )

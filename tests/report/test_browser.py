@@ -372,7 +372,8 @@ def test_ten_thousand_runs_open_and_repaint_at_once(project: Project, opened: Op
     page.drag("#parallel", (x, top + 2), (x, top + (bottom - top) * 0.25))
     assert len(page.selected()) == 3330 == page.run(TABLE_COUNT)
     assert page.chart_runs("#parallel", "chosen") == 2000
-    assert "2,000 lines of 3,330 are drawn" in page.texts("#parallel-note")[0]
+    # those that failed have no line
+    assert "2,000 lines of 3,143 are drawn" in page.texts("#parallel-note")[0]
     repaint = """
         const done = arguments[0], began = performance.now();
         report.setFilter('swept.params.dropout', {ranges: [[0, 0.25]]});

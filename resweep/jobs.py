@@ -31,7 +31,7 @@ def script(
     that a job for each trial cannot have. The trials of a `search` are not known: its workers ask for them.
     """
     if search:
-        return re.sub("@([A-Z]+)@", lambda match: {"NAME": name, "WAY": way}[match[1]], _SEARCH)
+        return re.sub("@([A-Z]+)@", lambda match: {"NAME": name, "WAY": way, "WORDS": _WORDS}[match[1]], _SEARCH)
     fields = {
         "NAME": name,
         "GENERATED": "/".join(attempt.CONFIG_ROOT),
@@ -41,6 +41,7 @@ def script(
         "SITE": shlex.quote(asked.script),
         "NEEDS": shlex.quote(", ".join(needs)),
         "TRIALS": "\n".join(_line(entry) for entry in entries),
+        "WORDS": _WORDS,
     }
     return re.sub("@([A-Z]+)@", lambda match: fields[match[1]], _SCRIPT)
 
@@ -83,16 +84,7 @@ trials() {
 TRIALS
 }
 
-rest=()
-for argument; do
-    case $argument in
-        --here | --slurm) way=${argument#--} ;;
-        --help | -h) sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
-        *) rest+=("$argument") ;;
-    esac
-done
-set -- "${rest[@]}"
-CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit
+@WORDS@
 root=$PWD
 sweep=$root/@GENERATED@/$name
 if [ "$way" = auto ]; then
@@ -172,6 +164,17 @@ else
 fi
 """
 
+# what both scripts do with their arguments
+_WORDS = r"""rest=()
+for argument; do
+    case $argument in
+        --here | --slurm) way=${argument#--} ;;
+        --help | -h) sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
+        *) rest+=("$argument") ;;
+    esac
+done
+set -- "${rest[@]}"
+CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit"""
 _SEARCH = r"""#!/usr/bin/env bash
 # Runs workers of the search @NAME@, whatever directory it is called from. Each asks for a trial, writes it, runs it.
 #
@@ -188,16 +191,7 @@ _SEARCH = r"""#!/usr/bin/env bash
 
 name=@NAME@
 way=@WAY@
-rest=()
-for argument; do
-    case $argument in
-        --here | --slurm) way=${argument#--} ;;
-        --help | -h) sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
-        *) rest+=("$argument") ;;
-    esac
-done
-set -- "${rest[@]}"
-CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit
+@WORDS@
 command -v resweep >/dev/null || { echo "$name: resweep is not on PATH, and a search needs it" >&2 && exit 2; }
 if [ "$way" = auto ]; then
     if command -v sbatch >/dev/null; then way=slurm; else way=here; fi

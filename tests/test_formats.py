@@ -179,7 +179,7 @@ def test_columns_are_chosen_by_name_and_pattern() -> None:
         "number",
         "x[0]",
     ]
-    with pytest.raises(ConfigError, match="no such column"):
+    with pytest.raises(ConfigError, match="found no column"):
         table.choose(shown, ["nope*"])
 
 

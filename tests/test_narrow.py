@@ -235,7 +235,7 @@ def test_a_narrower_toml_is_written_and_nothing_generated(ranked: Project) -> No
     [
         (["rnn", "--around", "rnn"], "config/rnn.toml: is there already"),
         (["new", "--around", "nope"], "found no such sweep"),
-        (["new", "--around", "rnn#4"], "no finished trial of rnn has best_validation_accuracy"),
+        (["new", "--around", "rnn#4"], "no finished trial of rnn has a finite number for best_validation_accuracy"),
         (["a b", "--around", "rnn"], "NAME: found 'a b'"),
         (["new", "--around", "rnn", "--dry-run"], "--around: generates nothing"),
         (["new", "--around", "rnn", "--set", "params.lr=1"], "--around: generates nothing"),

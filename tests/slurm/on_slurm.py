@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,15 @@ class Cluster:
         """What waits, runs or ends, a line `JOB|STATE|REASON` for each task."""
         form = ("-h", "-r", "--states=pending,running,completing", "-o", "%F_%K|%T|%r")
         return self.ask("squeue", *form, *options).splitlines()
+
+    @contextmanager
+    def closed(self, partition: str) -> Iterator[None]:
+        """For a while, what waits for this partition does not begin; what runs there goes on."""
+        self.ask("scontrol", "update", f"partitionname={partition}", "state=down")
+        try:
+            yield
+        finally:
+            self.ask("scontrol", "update", f"partitionname={partition}", "state=up")
 
     def drained(self, seconds: float = 90) -> None:
         """Wait until nothing is in the queue."""

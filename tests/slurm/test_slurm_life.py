@@ -203,12 +203,13 @@ def test_a_requeued_task_runs_its_trial_again_as_on_retry_says(slurm: Cluster, p
     start(project).ok()
     seen(project, "started-0-1")
     seen(project, "started-1-1")
-    slurm.ask("scontrol", "requeue", jobs(project)[0].id)
-    on_slurm.until(lambda: running.states(project).count("running") == 0)
-    assert running.states(project) == ["stopped", "stopped"]
-    # until Slurm has done away with the job's first life, it is completing
-    on_slurm.until(lambda: "2 trials: 2 queued" in status(project), told=lambda: status(project))
-    assert "after attempt 1: stopped" in status(project)
+    with slurm.closed("cpu"):  # so that no second life begins while the first ones are looked at
+        slurm.ask("scontrol", "requeue", jobs(project)[0].id)
+        on_slurm.until(lambda: running.states(project).count("running") == 0)
+        assert running.states(project) == ["stopped", "stopped"]
+        # until Slurm has done away with the job's first life, it is completing
+        on_slurm.until(lambda: "2 trials: 2 queued" in status(project), told=lambda: status(project))
+        assert "after attempt 1: stopped" in status(project)
     slurm.drained()
     assert running.states(project) == ["finished", "finished"]
     for n in (0, 1):

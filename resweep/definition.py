@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import data, forms, space, sweep, trial
+from resweep import data, dotted, forms, space, sweep, trial
 from resweep.data import Cache, DataError, Listing
 from resweep.errors import ConfigError, ProjectError
 from resweep.index import Entry, described
@@ -120,7 +120,7 @@ def _whole(definition: Sweep, config: dict[str, Any], key: str, default: int) ->
 
 def configuration(definition: Sweep, point: space.Point) -> dict[str, Any]:
     """The configuration of a trial of one point: what Slurm is asked for is no part of it."""
-    return sweep.fill(definition.config, {k: value for k, value in point.items() if not k.startswith("slurm.")})
+    return dotted.fill(definition.config, {k: value for k, value in point.items() if not k.startswith("slurm.")})
 
 
 def identify(frozen: Definition, filled: list[Filled]) -> list[Wanted]:

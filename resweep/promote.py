@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from resweep import capsule, generation, sweep, trial
+from resweep import capsule, dotted, generation, sweep, trial
 from resweep.definition import BASE
 from resweep.errors import ConfigError, DiskError, TrialError
 from resweep.generation import Request
@@ -72,7 +72,7 @@ def definition(paths: SweepPaths, entry: Entry, overrides: Sequence[str] = ()) -
     own = _read(file, tomllib.loads)
     table: dict[str, Any] = {key: value for key, value in own.items() if key not in sweep.TRIAL_KEYS}
     table |= {key: old[key] for key in _KEPT if key in old}
-    table = sweep.fill(table, {key: value for key, value in entry.swept.items() if key.startswith("slurm.")})
+    table = dotted.fill(table, {key: value for key, value in entry.swept.items() if key.startswith("slurm.")})
     changed = sweep.tables(tomli_w.dumps(table), "--set", tuple(overrides))
     said = "".join(f"# with {override}\n" for override in overrides if override.isprintable())
     head = f"# Promoted from {paths.name}#{entry.number}, {paths.name}/{entry.name}.\n{said}\n"

@@ -13,9 +13,10 @@ from typing import Any
 
 from resweep import draw, trial
 from resweep.axes import Axis, Branch
+from resweep.dotted import names_something
 from resweep.errors import ConfigError
 from resweep.forms import Distribution
-from resweep.sweep import Sweep, names_something
+from resweep.sweep import Sweep
 
 Point = dict[str, Any]
 

@@ -18,8 +18,9 @@ from typing import Any
 
 from resweep import trial
 from resweep.axes import Hyper
-from resweep.errors import ConfigError, shown
+from resweep.errors import ConfigError
 from resweep.forms import Distribution
+from resweep.reader import Reader
 
 # our names -> Optuna's; those of its samplers that need neither a space written twice nor another sampler
 SAMPLERS = {
@@ -97,10 +98,10 @@ class Search:
         return {"method": self.method, "n": self.n, "seed": self.seed, **own}
 
 
-def read(where: str, table: object, hyper: Hyper, metric: str | None) -> Search:
-    """Read `[search]`, for what `[hyper]` sweeps and the metric of `[results]`; a ConfigError for every mistake."""
-    reader = _Reader(where)
-    table = reader.table("search", table, KEYS)
+def read(where: str, tables: Mapping[str, Any], hyper: Hyper, metric: str | None) -> Search:
+    """Read a file's `[search]`, for what `[hyper]` sweeps and the metric of `[results]`; a ConfigError for mistakes."""
+    reader = Reader(where)
+    table = reader.table(tables, "search", KEYS)
     method = _method(reader, table)
     n = reader.whole(table, "search.n", least=1) or 0
     _check_points(reader, method, n, table, hyper)
@@ -108,15 +109,15 @@ def read(where: str, table: object, hyper: Hyper, metric: str | None) -> Search:
         method=method,
         n=n,
         seed=reader.whole(table, "search.seed", least=0) or 0,
-        options=reader.arguments(table, "search.options"),
-        start_from=reader.texts(table, "search.start_from"),
+        options=dict(reader.table(table, "search.options")),
+        start_from=reader.texts(table, "search.start_from") or (),
         stop_after=_stop_after(reader, table),
         stop=_stop(reader, table),
     )
     return _checked(reader, search, metric)
 
 
-def _method(reader: _Reader, table: Table) -> str:
+def _method(reader: Reader, table: Table) -> str:
     value = table.get("method", "grid")
     by_class = {name.lower(): own for own, name in SAMPLERS.items()}
     known = {**dict.fromkeys((*FIXED, *SAMPLERS)), **by_class}
@@ -131,7 +132,7 @@ def _close(value: object, known: Collection[str]) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def _check_points(reader: _Reader, method: str, n: int, table: Table, hyper: Hyper) -> None:
+def _check_points(reader: Reader, method: str, n: int, table: Table, hyper: Hyper) -> None:
     """Whether the method can search what is swept."""
     where = reader.where
     if method == "grid" and hyper.random:
@@ -159,7 +160,7 @@ def _check_points(reader: _Reader, method: str, n: int, table: Table, hyper: Hyp
             _check_axis(reader, method, axis.name, axis.values)
 
 
-def _check_axis(reader: _Reader, method: str, name: str, values: object) -> None:
+def _check_axis(reader: Reader, method: str, name: str, values: object) -> None:
     """Refuse what Optuna has no distribution for."""
     place = f"{reader.where}: hyper.{name}"
     if not isinstance(values, Distribution):
@@ -175,8 +176,8 @@ def _check_axis(reader: _Reader, method: str, name: str, values: object) -> None
         raise ConfigError(f'{place}: found a step, which only uniform and randint take where method = "{method}"')
 
 
-def _stop_after(reader: _Reader, table: Table) -> StopAfter:
-    words = reader.table("search.stop_after", table.get("stop_after", {}), ("value", "hours", "without_improvement"))
+def _stop_after(reader: Reader, table: Table) -> StopAfter:
+    words = reader.table(table, "search.stop_after", ("value", "hours", "without_improvement"))
     return StopAfter(
         value=reader.number(words, "search.stop_after.value"),
         hours=reader.number(words, "search.stop_after.hours", above=0),
@@ -184,10 +185,10 @@ def _stop_after(reader: _Reader, table: Table) -> StopAfter:
     )
 
 
-def _stop(reader: _Reader, table: Table) -> StopRule | None:
+def _stop(reader: Reader, table: Table) -> StopRule | None:
     if "stop" not in table:
         return None
-    words = reader.table("search.stop", table["stop"])
+    words = reader.table(table, "search.stop")
     if "method" not in words:
         raise ConfigError(f"{reader.where}: search.stop.method: is missing, expected one of {', '.join(PRUNERS)}")
     method = words["method"]
@@ -198,12 +199,12 @@ def _stop(reader: _Reader, table: Table) -> StopRule | None:
     return StopRule(
         method=by_class.get(method.lower(), method.lower()),
         metric=reader.text(words, "search.stop.metric"),
-        mode=reader.choice(words, "search.stop.mode", ("max", "min")),
+        mode=reader.text(words, "search.stop.mode", ("max", "min")),
         arguments={key: value for key, value in words.items() if key not in ("method", "metric", "mode")},
     )
 
 
-def _checked(reader: _Reader, search: Search, metric: str | None) -> Search:
+def _checked(reader: Reader, search: Search, metric: str | None) -> Search:
     """Refuse words that have no meaning together; nothing that is said is silently without effect."""
     for key, said in (("options", search.options), ("start_from", search.start_from)):
         if said and not search.learns:
@@ -228,60 +229,3 @@ def _checked(reader: _Reader, search: Search, metric: str | None) -> Search:
     for name in search.start_from:
         trial.check_name(name)
     return search
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Typed reading of one table's words; each mistake is a ConfigError with its place."""
-
-    where: str
-
-    def table(self, key: str, value: object, known: tuple[str, ...] = ()) -> Table:
-        if not isinstance(value, dict):
-            raise self.wrong(key, value, f"a table, [{key}]")
-        for name in value:
-            if known and name not in known:
-                raise ConfigError(f"{self.where}: {key}.{name}: unknown key, expected one of {', '.join(known)}")
-        return value
-
-    def text(self, table: Mapping[str, Any], key: str) -> str | None:
-        value = table.get(key.rpartition(".")[2])
-        if value is not None and (not isinstance(value, str) or not value):
-            raise self.wrong(key, value, "a text")
-        return value
-
-    def choice(self, table: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str | None:
-        value = self.text(table, key)
-        if value is not None and value not in choices:
-            raise self.wrong(key, value, " or ".join(choices) if len(choices) < 3 else "one of " + ", ".join(choices))
-        return value
-
-    def texts(self, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
-        value = table.get(key.rpartition(".")[2], [])
-        if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
-            raise self.wrong(key, value, 'a list of texts, such as ["rnn"]')
-        return tuple(value)
-
-    def whole(self, table: Mapping[str, Any], key: str, least: int) -> int | None:
-        value = table.get(key.rpartition(".")[2])
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**31:
-            raise self.wrong(key, value, f"a whole number, {least} or more")
-        return value
-
-    def number(self, table: Mapping[str, Any], key: str, above: float | None = None) -> float | None:
-        value = table.get(key.rpartition(".")[2])
-        if value is None:
-            return None
-        if not isinstance(value, int | float) or isinstance(value, bool) or value - value != 0:
-            raise self.wrong(key, value, "a number")
-        if above is not None and value <= above:
-            raise self.wrong(key, value, f"a number above {above:g}")
-        return float(value)
-
-    def arguments(self, table: Mapping[str, Any], key: str) -> Table:
-        return dict(self.table(key, table.get(key.rpartition(".")[2], {})))
-
-    def wrong(self, key: str, value: object, expected: str) -> ConfigError:
-        return ConfigError(f"{self.where}: {key}: found {shown(value)}, expected {expected}")

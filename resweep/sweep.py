@@ -26,15 +26,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import axes, direction, forms, resources, strategy
+from resweep import axes, direction, forms, resources, setting, strategy
 from resweep.axes import Hyper
-from resweep.errors import ConfigError, shown
+from resweep.errors import ConfigError
 from resweep.forms import Distribution
+from resweep.reader import Reader
 from resweep.strategy import Search as Search
 
 TOOL_TABLES = ("hyper", "search", "slurm", "run", "results", "snapshot", "data")
@@ -133,50 +133,62 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
 def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
     """Read a sweep from TOML `text`; as `load`, for text that is at hand."""
     table = tables(text, where, overrides)
-    reader = _Reader(where, table)
+    reader = Reader(where)
     hyper = axes.read(where, table.get("hyper", {}), _NOT_SWEPT)
     _check_slurm_values(where, hyper)
-    snapshot = reader.table("snapshot", "include", "exclude", "from")
-    results = reader.table("results", "metric", "mode", "weights", "compare", "ignore", "pattern")
-    metric = reader.text(results, "results.metric", None)
-    data = reader.table("data", "files")
-    run = reader.table("run", "python", "gpus", "on_retry")
-    params = reader.table("params")
-    resources.check(where, reader.table("slurm"))
-    forms.check_numbers(where, "params", params)
-    source = reader.text(snapshot, "snapshot.from", "build", ("build", "git"))
+    results = _results(reader, table)
+    data = reader.table(table, "data", ("files",))
+    run = reader.table(table, "run", ("python", "gpus", "on_retry"))
+    resources.check(where, reader.table(table, "slurm"))
+    forms.check_numbers(where, "params", reader.table(table, "params"))
     config = {key: value for key, value in table.items() if key not in (*TOOL_TABLES, *TRIAL_KEYS, "n_trials")}
     return Sweep(
         where=where,
         text=text,
         overrides=overrides,
         hyper=hyper,
-        search=strategy.read(where, table.get("search", {}), hyper, metric),
+        search=strategy.read(where, table, hyper, results.metric),
         config=config,
         slurm=table.get("slurm", {}),
-        snapshot=SnapshotOptions(
-            include=reader.texts(snapshot, "snapshot.include", ()),
-            exclude=reader.texts(snapshot, "snapshot.exclude", ()),
-            source=source or "build",
-            where=where,
-        ),
-        results=ResultsOptions(
-            metric=metric,
-            mode=reader.text(results, "results.mode", None, ("max", "min")) or direction.guessed(metric or ""),
-            weights=reader.texts(results, "results.weights", WEIGHTS),
-            compare=reader.texts(results, "results.compare", ()),
-            ignore=reader.texts(results, "results.ignore", ()),
-            pattern=reader.pattern(results, "results.pattern"),
-        ),
-        data=reader.texts(data, "data.files", ()),
-        python=reader.text(run, "run.python", None),
-        gpus=reader.cards(run, "run.gpus"),
-        resume=reader.text(run, "run.on_retry", "clean", ("clean", "resume")) == "resume",
-        n_trials=reader.integer("n_trials", 1, at_least=1),
-        seed=reader.integer("seed", 0, at_least=0),
-        threads=reader.integer("threads", 1, at_least=1),
-        seed_params=reader.texts(table, "seed_params", SEED_PARAMS),
+        snapshot=_snapshot(reader, table),
+        results=results,
+        data=reader.texts(data, "data.files") or (),
+        python=reader.text(run, "run.python"),
+        gpus=_cards(reader, run),
+        resume=reader.text(run, "run.on_retry", ("clean", "resume")) == "resume",
+        n_trials=reader.whole(table, "n_trials", least=1) or 1,
+        seed=reader.whole(table, "seed", least=0) or 0,
+        threads=reader.whole(table, "threads", least=1) or 1,
+        seed_params=_or(reader.texts(table, "seed_params"), SEED_PARAMS),
     )
+
+
+def _snapshot(reader: Reader, table: Table) -> SnapshotOptions:
+    words = reader.table(table, "snapshot", ("include", "exclude", "from"))
+    return SnapshotOptions(
+        include=reader.texts(words, "snapshot.include") or (),
+        exclude=reader.texts(words, "snapshot.exclude") or (),
+        source=reader.text(words, "snapshot.from", ("build", "git")) or "build",
+        where=reader.where,
+    )
+
+
+def _results(reader: Reader, table: Table) -> ResultsOptions:
+    words = reader.table(table, "results", ("metric", "mode", "weights", "compare", "ignore", "pattern"))
+    metric = reader.text(words, "results.metric")
+    return ResultsOptions(
+        metric=metric,
+        mode=reader.text(words, "results.mode", ("max", "min")) or direction.guessed(metric or ""),
+        weights=_or(reader.texts(words, "results.weights"), WEIGHTS),
+        compare=reader.texts(words, "results.compare") or (),
+        ignore=reader.texts(words, "results.ignore") or (),
+        pattern=_pattern(reader, words),
+    )
+
+
+def _or(said: tuple[str, ...] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """What was said, be it nothing at all, or else the default."""
+    return default if said is None else said
 
 
 def tables(text: str, where: str, overrides: tuple[str, ...] = ()) -> Table:
@@ -186,77 +198,32 @@ def tables(text: str, where: str, overrides: tuple[str, ...] = ()) -> Table:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: not valid TOML: {error}") from None
     for override in overrides:
-        _override(table, override)
+        setting.apply(table, override, _SETTABLE)
     return table
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Typed reading of one parsed file; each mistake is a ConfigError with its place."""
+def _pattern(reader: Reader, results: Table) -> str | None:
+    """A regular expression whose groups name what the log tells."""
+    key = "results.pattern"
+    value = reader.text(results, key)
+    if value is None:
+        return None
+    try:
+        named = re.compile(value).groupindex
+    except re.error as error:
+        raise reader.wrong(key, value, f"a regular expression ({error})") from None
+    if not set(named) - set(STEPS):
+        raise reader.wrong(key, value, r"a named group for each metric, such as 'val_acc=(?P<val_acc>\S+)'")
+    return value
 
-    where: str
-    root: Table
 
-    def table(self, key: str, *known: str) -> Table:
-        value = self.root.get(key, {})
-        if not isinstance(value, dict):
-            raise self._wrong(key, value, f"a table, [{key}]")
-        for name in value:
-            if known and name not in known:
-                raise ConfigError(f"{self.where}: {key}.{name}: unknown key, expected one of {', '.join(known)}")
-        return value
-
-    def text(self, table: Table, key: str, default: str | None, choices: tuple[str, ...] = ()) -> str | None:
-        value = table.get(key.rpartition(".")[2], default)
-        if value is default:
-            return default
-        if not isinstance(value, str) or not value or (choices and value not in choices):
-            raise self._wrong(key, value, " or ".join(f'"{choice}"' for choice in choices) or "a text")
-        return value
-
-    def texts(self, table: Table, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        value = table.get(key.rpartition(".")[2], None)
-        if value is None:
-            return default
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise self._wrong(key, value, 'a list of texts, such as ["one", "two"]')
-        return tuple(value)
-
-    def pattern(self, table: Table, key: str) -> str | None:
-        value = self.text(table, key, None)
-        if value is None:
-            return None
-        try:
-            named = re.compile(value).groupindex
-        except re.error as error:
-            raise ConfigError(
-                f"{self.where}: {key}: found {shown(value)}, expected a regular expression ({error})"
-            ) from None
-        if not set(named) - set(STEPS):
-            raise self._wrong(key, value, r"a named group for each metric, such as 'val_acc=(?P<val_acc>\S+)'")
-        return value
-
-    def integer(self, key: str, default: int, at_least: int) -> int:
-        return self.whole(self.root, key, default, at_least)
-
-    def whole(self, table: Table, key: str, default: int, at_least: int) -> int:
-        value = table.get(key.rpartition(".")[2])
-        if value is None:
-            return default
-        if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value < 2**31:
-            raise self._wrong(key, value, f"a whole number, {at_least} or more")
-        return value
-
-    def cards(self, table: Table, key: str) -> float | None:
-        value = table.get(key.rpartition(".")[2])
-        if value is None:
-            return None
-        if not isinstance(value, int | float) or isinstance(value, bool) or not valid_cards(value):
-            raise self._wrong(key, value, "a number of cards: 0, 1, 2, ... or a fraction of one, such as 0.5")
-        return float(value)
-
-    def _wrong(self, key: str, value: object, expected: str) -> ConfigError:
-        return ConfigError(f"{self.where}: {key}: found {shown(value)}, expected {expected}")
+def _cards(reader: Reader, run: Table) -> float | None:
+    value = run.get("gpus")
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not valid_cards(value):
+        raise reader.wrong("run.gpus", value, "a number of cards: 0, 1, 2, ... or a fraction of one, such as 0.5")
+    return float(value)
 
 
 def _check_slurm_values(where: str, hyper: Hyper) -> None:
@@ -274,94 +241,6 @@ def _check_slurm_values(where: str, hyper: Hyper) -> None:
                 resources.check(where, {key.partition(".")[2]: value}, "hyper.slurm", swept=True)
 
 
-def _override(table: Table, override: str) -> None:
-    """Apply one --set KEY=VALUE to a parsed file; VALUE is TOML, or else a text."""
-    key, equals, value = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {override}: expected KEY=VALUE, such as params.debug=true")
-    try:
-        parsed = tomllib.loads(f"{key} = {value}")
-    except tomllib.TOMLDecodeError:
-        try:
-            parsed = tomllib.loads(f"{key} = ''")
-        except tomllib.TOMLDecodeError:
-            raise ConfigError(
-                f"--set {override}: {key.strip()!r} is not a key, expected one such as params.lr"
-            ) from None
-        if value.strip()[:1] in ("[", "{", '"', "'"):
-            raise ConfigError(f"--set {override}: {value.strip()} is not a value of TOML") from None
-        _replace_leaf(parsed, value.strip())
-    hyper = table.get("hyper")
-    swept = axes.described(hyper) if isinstance(hyper, dict | list) else {}
-    for path, new in list(axes.leaves(parsed)):
-        name = path.partition(".")[2]
-        if path.startswith("hyper.") and isinstance(hyper, list):
-            raise ConfigError(f"--set {override}: found several [[hyper]] tables, expected one; edit the file")
-        if path.startswith("hyper.") and isinstance(hyper, dict):
-            _drop(hyper, name)
-            hyper[name] = new
-            continue
-        if path in {key.strip() for keys in swept for key in keys.split(",")}:
-            raise ConfigError(f"--set {override}: {path} is swept by [hyper]; say --set hyper.{path}=[...]")
-        if path.partition(".")[0] not in _SETTABLE and not names_something(table, path):
-            raise ConfigError(
-                f"--set {override}: {path} names nothing, expected a key that stands in the file, or one of [params]"
-            )
-        _set(table, path.split("."), new, override)
-
-
-def _replace_leaf(table: Table, value: str) -> None:
-    for key, inner in table.items():
-        if isinstance(inner, dict):
-            _replace_leaf(inner, value)
-        else:
-            table[key] = value
-
-
-def _drop(hyper: Table, key: str) -> None:
-    """Take the swept key `key` out of `[hyper]`, quoted or not."""
-    hyper.pop(key, None)
-    head, _, rest = key.partition(".")
-    if rest and isinstance(hyper.get(head), dict):
-        _drop(hyper[head], rest)
-        if not hyper[head]:
-            del hyper[head]
-
-
-def _set(table: Table, path: list[str], value: object, override: str) -> None:
-    for part in path[:-1]:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"--set {override}: {part} is no table")
-    table[path[-1]] = value
-
-
 def valid_cards(value: float) -> bool:
     """Whether a trial can be given so many cards: none, a fraction of one, or whole ones."""
     return 0 <= value < 1 or (1 <= value < float("inf") and value == int(value))
-
-
-def fill(tables: Table, point: Mapping[str, Any]) -> Table:
-    """`tables` with each dotted key of `point` set, at any depth; a missing table is made.
-
-    Only the tables on the way are copied, and the rest is shared with `tables`: nobody changes any of them.
-    """
-    filled = dict(tables)
-    for key, value in point.items():
-        *parents, last = key.split(".")
-        table = filled
-        for parent in parents:
-            table[parent] = dict(table.get(parent, {}))
-            table = table[parent]
-        table[last] = value
-    return filled
-
-
-def names_something(tables: Table, key: str) -> bool:
-    """Whether the dotted `key` stands in `tables`."""
-    value: object = tables
-    for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return False
-        value = value[part]
-    return True

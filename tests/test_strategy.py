@@ -140,7 +140,7 @@ def test_a_patient_pruner_may_wait_on_another() -> None:
         (LEARNS + "[search.stop]\nmethod = 'ahsa'", "search.stop.method: found 'ahsa', expected one of asha, "),
         (LEARNS + "[search.stop]\nmethod = 'ahsa'", "did you mean asha?"),
         (LEARNS + "[search.stop]\nmethod = 3", "search.stop.method: found 3, expected one of asha"),
-        (LEARNS + "[search.stop]\nmethod = 'asha'\nmode = 'up'", "search.stop.mode: found 'up', expected max or min"),
+        (LEARNS + "[search.stop]\nmethod = 'asha'\nmode = 'up'", "search.stop.mode: found 'up', expected"),
         (LEARNS + "[search.stop]\nmethod = 'asha'\nmetric = 3", "search.stop.metric: found 3, expected a text"),
         (LEARNS + "[search.stop]\nmethod = 'asha'\neta = 3", "search.stop.eta: SuccessiveHalvingPruner does not take"),
         (LEARNS + "[search.stop]\nmethod = 'asha'\nreduction_factor = 1", "SuccessiveHalvingPruner says: "),

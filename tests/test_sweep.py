@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,17 +96,6 @@ def test_an_override_of_a_key_that_names_nothing_is_refused(override: str) -> No
 def test_the_first_override_of_two_loses() -> None:
     """Overrides apply in the order in which they were given."""
     assert sweep.parse("", "x.toml", ("seed=1", "seed=2")).seed == 2
-
-
-def test_filling_a_point_leaves_the_tables_and_other_points_alone() -> None:
-    """Every point starts from the same configuration, whatever was set for another, at any depth."""
-    tables = {"params": {"lr": 1, "model": {"dim": 1, "layers": [1, 2]}}}
-    before = deepcopy(tables)
-    first = sweep.fill(tables, {"params.lr": 2, "params.model.dim": 3, "params.new.deep": {"x": [1]}})
-    second = sweep.fill(tables, {"params.model.dim": 4})
-    assert tables == before
-    assert first["params"] == {"lr": 2, "model": {"dim": 3, "layers": [1, 2]}, "new": {"deep": {"x": [1]}}}
-    assert second["params"] == {"lr": 1, "model": {"dim": 4, "layers": [1, 2]}}
 
 
 def mistake(text: str) -> str:

@@ -1,0 +1,26 @@
+"""Dotted keys, and the tables that they lead into."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from resweep import dotted
+
+
+def test_filling_a_point_leaves_the_tables_and_other_points_alone() -> None:
+    """Every point starts from the same configuration, whatever was set for another, at any depth."""
+    tables = {"params": {"lr": 1, "model": {"dim": 1, "layers": [1, 2]}}}
+    before = deepcopy(tables)
+    first = dotted.fill(tables, {"params.lr": 2, "params.model.dim": 3, "params.new.deep": {"x": [1]}})
+    second = dotted.fill(tables, {"params.model.dim": 4})
+    assert tables == before
+    assert first["params"] == {"lr": 2, "model": {"dim": 3, "layers": [1, 2]}, "new": {"deep": {"x": [1]}}}
+    assert second["params"] == {"lr": 1, "model": {"dim": 4, "layers": [1, 2]}}
+
+
+def test_a_key_names_something_only_where_tables_lead_all_the_way() -> None:
+    """A value on the way that is no table ends it, and nothing is looked up in a text."""
+    tables = {"params": {"lr": 1, "kind": "gru"}}
+    assert dotted.names_something(tables, "params.lr")
+    assert dotted.names_something(tables, "params")
+    assert not any(dotted.names_something(tables, key) for key in ("params.x", "params.lr.x", "params.kind.g", "lr"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import on_slurm
 import pytest
@@ -141,6 +142,14 @@ def test_a_launcher_that_is_killed_leaves_a_lost_trial_which_runs_again(slurm: C
     assert running.attempts(project) == [2]
 
 
+def look_like_elsewhere(place: attempt.Place, record: dict[str, Any]) -> None:
+    """Make a running attempt look as its files do from another machine than the one that the job runs on."""
+    elsewhere = record | {"host": "elsewhere", "boot": "another", "state": "running"}
+    attempt.write_json(f"{place.attempt(1)}/record.json", elsewhere)
+    attempt.note_processes(f"{place.attempt(1)}/heartbeat", elsewhere)
+    assert attempt.begin(place, attempt.read_manifest(place.capsule))[0] == "running"
+
+
 def test_a_trial_of_another_host_is_lost_as_soon_as_slurm_says_that_its_job_is_over(
     slurm: Cluster, project: Project
 ) -> None:
@@ -152,12 +161,7 @@ def test_a_trial_of_another_host_is_lost_as_soon_as_slurm_says_that_its_job_is_o
     place = project.paths().place(entry.name)
     now = running.record(project, 1)
     processes = [now["group"], now["pid"], int(attempt._stat(now["pid"])[1])]
-    # as the same files look from another machine than the one that the job runs on
-    now |= {"host": "elsewhere", "boot": "another", "state": "running"}
-    attempt.write_json(f"{place.attempt(1)}/record.json", now)
-    attempt.note_processes(f"{place.attempt(1)}/heartbeat", now)
-    manifest = attempt.read_manifest(place.capsule)
-    assert attempt.begin(place, manifest)[0] == "running"
+    look_like_elsewhere(place, now)
     assert "1 running" in status(project)
     assert "1 run" in start(project).ok().out
     for send, target in zip((os.killpg, os.kill, os.kill), processes, strict=True):
@@ -185,10 +189,7 @@ def test_a_trial_of_another_host_whose_task_has_the_arrays_own_number_is_not_tak
     on_slurm.until(lambda: "finished" in running.states(project))
     now = running.record(project, last + 1)
     place = project.paths().place(project.entries()[last].name)
-    elsewhere = now | {"host": "elsewhere", "boot": "another", "state": "running"}
-    attempt.write_json(f"{place.attempt(1)}/record.json", elsewhere)
-    attempt.note_processes(f"{place.attempt(1)}/heartbeat", elsewhere)
-    assert attempt.begin(place, attempt.read_manifest(place.capsule))[0] == "running"
+    look_like_elsewhere(place, now)
     attempt.note_processes(f"{place.attempt(1)}/heartbeat", now)
     go(project)
     slurm.drained()

@@ -31,6 +31,7 @@ from resweep import (
     sweep,
     trial,
 )
+from resweep.build import Build
 from resweep.choices import Choices
 from resweep.data import Cache
 from resweep.definition import Definition
@@ -38,7 +39,8 @@ from resweep.environment import Capture
 from resweep.errors import ConfigError, disk_errors
 from resweep.index import Index, described
 from resweep.plan import Plan, SourceChange, last_generation, plan
-from resweep.snapshot import Build, Frozen
+from resweep.root import find_python, find_root
+from resweep.snapshot import Frozen
 from resweep.space import Space
 from resweep.sweep import Sweep
 from resweep.template import Template
@@ -67,10 +69,10 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     Raises a ResweepError for every mistake a person can make, and has written nothing then.
     """
     trial.check_name(request.name)
-    paths = SweepPaths(snapshot.find_root(Path.cwd()), request.name)
+    paths = SweepPaths(find_root(Path.cwd()), request.name)
     given = request.config
     asked = given if isinstance(given, Sweep) else sweep.load(given, request.overrides)
-    python = snapshot.find_python(asked.python, asked.where, paths.root)
+    python = find_python(asked.python, asked.where, paths.root)
     engine.check(asked.where, asked.search)
     train = definition.read_train(request.source or paths.root)
     with ExitStack() as stack:

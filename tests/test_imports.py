@@ -45,6 +45,7 @@ WRITING = (
     "draw",
     "space",
     "template",
+    "build",
     "snapshot",
     "environment",
     "definition",

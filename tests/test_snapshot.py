@@ -10,8 +10,8 @@ import pytest
 from small_project import SWEEP, Project
 
 from resweep import snapshot
+from resweep.build import Build
 from resweep.errors import TrialError
-from resweep.snapshot import Build
 from resweep.sweep import SnapshotOptions
 
 GIT = "git init -q . && git -c core.excludesFile= add -A"

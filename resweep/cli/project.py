@@ -11,20 +11,20 @@ from pathlib import Path
 
 import click
 
-from resweep import snapshot
+from resweep.root import find_python, find_sweeps
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
 
 def root() -> Path:
     """The root of the project, or of what was unpacked of one, that the command was called in."""
-    return snapshot.find_sweeps(Path.cwd())
+    return find_sweeps(Path.cwd())
 
 
 def python(paths: SweepPaths, asked: Sweep) -> str:
     """The interpreter that trains: the environment's word counts most, then the sweep's."""
     named = os.environ.get("RESWEEP_PYTHON")
-    return snapshot.find_python(named or asked.python, "RESWEEP_PYTHON" if named else paths.name, paths.root)
+    return find_python(named or asked.python, "RESWEEP_PYTHON" if named else paths.name, paths.root)
 
 
 @contextmanager

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from resweep import fit, gather, results, snapshot
+from resweep import fit, gather, results
 from resweep.errors import ConfigError, ProjectError, counted, shown
 from resweep.gather import Gathered
 from resweep.opened import display
 from resweep.opened.trial import Trial
 from resweep.opened.trials import Best, Points, Shared, Trials
+from resweep.root import find_sweeps
 from resweep.trial import SweepPaths
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def open_sweeps(*names: str, root: str | os.PathLike[str] | None = None, metric:
             raise ConfigError(f"resweep.open: found {shown(name)}, expected the name of a sweep, such as 'rnn'")
     start = Path(os.path.abspath(os.getcwd() if root is None else root))
     try:
-        project = snapshot.find_sweeps(start)
+        project = find_sweeps(start)
     except ProjectError as error:
         if root is not None:
             raise

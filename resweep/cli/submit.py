@@ -15,7 +15,9 @@ from resweep.errors import ConfigError, counted
 from resweep.resources import Resources
 from resweep.slurm import commands
 from resweep.slurm import submit as slurm
-from resweep.slurm.submit import Batch, Draft, Submitted, Wish
+from resweep.slurm.batches import Batch, Wish
+from resweep.slurm.draft import Draft, draft
+from resweep.slurm.submit import Submitted
 
 WORDS = {"array": "an array of {}", "canary": "the canary"}
 
@@ -70,12 +72,12 @@ def submit(
     elif definition.search.stop:
         searching.check(definition)
     if dry_run:
-        _show(slurm.draft(paths, definition, entries, wish))
+        _show(draft(paths, definition, entries, wish))
         return
     with slurm.locked(paths):
         for line in slurm.recover(paths):
             click.echo(f"{paths.name}: {line}")
-        planned = slurm.draft(paths, definition, entries, wish)
+        planned = draft(paths, definition, entries, wish)
         _opening(planned)
         if not planned.batches:
             return

@@ -1,4 +1,4 @@
-"""Trials -> jobs: one array for all that ask for the same, in as few pieces as the site allows.
+"""A draft -> jobs of Slurm's.
 
 What is to run stands in a directory that is written before Slurm hears of it, and never changes; every job that sbatch
 takes is written down at once. So generating again remaps nothing, and a crash loses no job.
@@ -12,112 +12,21 @@ import json
 import os
 import shutil
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt, launcher, resources, status, task, trial
-from resweep.errors import ConfigError, SlurmError, disk_errors
-from resweep.index import Entry
-from resweep.resources import Resources
-from resweep.slurm import commands, ledger, limits, queue, script, site, states
-from resweep.slurm.ledger import Kind, Runner, Submission
-from resweep.slurm.limits import Limits
-from resweep.slurm.script import SiteScript
-from resweep.slurm.states import View
-from resweep.sweep import Sweep
+from resweep import attempt, launcher, task, trial
+from resweep.errors import SlurmError, disk_errors
+from resweep.slurm import commands, ledger, limits, queue, script
+from resweep.slurm.batches import Batch
+from resweep.slurm.draft import Draft
+from resweep.slurm.ledger import Submission
 from resweep.trial import SweepPaths
 
 TASK = "task.py"
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How a person wants the trials submitted: by default as arrays."""
-
-    workers: int = 0  # so many tasks that drain the trials together
-    one_job_per_trial: bool = False
-    profile: str | None = None
-    canary: bool = False
-    extra: tuple[str, ...] = ()  # options of sbatch, as on its command line
-    max_trials: int = 0  # that a worker runs; 0: as many as there are, or as `trials_per_job` says
-    points: int | None = None  # left to a search, whose trials nobody knows; None for trials that are known
-    over: str = ""  # why there is nothing left to a search
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What is one job of Slurm's, or for one job per trial one after another: a list of trials."""
-
-    name: str
-    kind: Kind
-    trials: tuple[Entry, ...]
-    resources: Resources
-    tasks: int
-    runner: Runner = ""
-
-    def record(self) -> dict[str, Any]:
-        """The list, as the submission's file holds it."""
-        asked = self.resources
-        return {
-            "kind": self.kind,
-            "trials": len(self.trials),
-            "tasks": self.tasks,
-            "trials_per_job": asked.trials_per_job if self.kind == "workers" else None,
-            **({"runner": self.runner} if self.runner else {}),
-            "options": asked.options,
-        }
-
-
-@dataclass(frozen=True)
-class Draft:
-    """Everything that is known before Slurm is asked to take anything."""
-
-    paths: SweepPaths
-    folder: Path
-    batches: list[Batch]
-    site: SiteScript
-    task_script: str
-    limits: Limits
-    wish: Wish
-    declared: dict[str, str]  # in the script or among the extra options
-    skipped: dict[str, int]  # why trials are not submitted -> how many
-    notes: list[str]
-
-    @property
-    def trials(self) -> int:
-        """How many trials are to be submitted."""
-        return sum(len(batch.trials) for batch in self.batches)
-
-    def command(self, batch: Batch, count: int, line: int = 0, after: Sequence[str] = ()) -> list[str]:
-        """The sbatch of a batch's first `count` tasks, or of one line of it, to be run after other jobs."""
-        array = not line and batch.kind != "canary"
-        own = {"parsable": True, "job-name": self._job_name(batch, line), "open-mode": "append"}
-        own["output"] = ledger.output_pattern(self.paths, array)
-        if array:
-            throttle = batch.resources.parallel
-            own["array"] = f"1-{count}" + (f"%{throttle}" if throttle else "")
-        options = {key: value for key, value in own.items() if key not in {**self.declared, **batch.resources.options}}
-        command = ["sbatch", *Resources(options).arguments(), *batch.resources.arguments(), *self.wish.extra]
-        if after:
-            asked = str(self.options(batch).get("dependency", ""))
-            command.append("--dependency=" + ",".join(filter(None, [asked, *after])))
-            command.append("--kill-on-invalid-dep=yes")
-        where = [str(self.folder / ledger.TASK_SCRIPT), str(self.folder), batch.name]
-        return [*command, *where, *([str(line)] if line else [])]
-
-    def options(self, batch: Batch) -> dict[str, Any]:
-        """What sbatch will heed: the site's script's lines, before them [slurm], before that the command line."""
-        return _effective(batch.resources, self.site, self.wish)
-
-    def _job_name(self, batch: Batch, line: int) -> str:
-        name = self.paths.name
-        if batch.kind == "canary":
-            return f"{name}-canary"
-        return f"{name}-{batch.trials[line - 1].id}-{batch.trials[line - 1].trial}" if line else name
 
 
 @dataclass
@@ -133,175 +42,6 @@ class Submitted:
     def tasks(self) -> int:
         """How many tasks there are in all."""
         return sum(count for _, _, count in self.jobs)
-
-
-def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: Wish) -> Draft:
-    """Work out what would be submitted; writes nothing. Raises SlurmError or ConfigError where nothing can be."""
-    tables, files = site.read()
-    own = [*tables, definition.slurm]
-    if wish.profile is not None:
-        own.append(_profile(wish.profile, own, definition.where))
-    statuses = status.survey(paths, entries)
-    view = states.look(paths, statuses)
-    if view.error:
-        raise SlurmError(view.error)
-    runner = _runner(definition, wish)
-    first, _ = resources.resolve(*own)
-    found = script.read(paths.root, first.script, _source(definition))
-    declared = {**found.declared, **script.declared(wish.extra)}
-    if runner == "search":
-        asked, notes = resources.resolve(*own, threads=definition.threads, declared=declared)
-        groups: list[tuple[Resources, list[Entry]]] = [(_limited(asked, wish), [])]
-        tasks, skipped, said = _workers(asked, wish, view)
-        notes += said
-    else:
-        wanted, skipped = _wanted(states.merged(statuses, view), view, wish)
-        groups, notes = _groups(wanted, own, definition, declared, wish)
-    if wish.one_job_per_trial and first.parallel:
-        notes.append(f"parallel = {first.parallel} has no effect with one job per trial: Slurm throttles arrays only")
-    if not definition.slurm and wish.profile is None:
-        where = " and ".join(map(str, files)) if files else "the site's own"
-        notes.append(f"no [slurm] table: the defaults are {where}")
-    allowed = limits.read()
-    for each, _ in groups:
-        notes += limits.doubts(allowed, _effective(each, found, wish))
-    if runner == "search":
-        batches = list(_search(groups[0][0], tasks, wish, allowed))
-    else:
-        batches = list(_batches(groups, wish, allowed, len(view.working()), runner))
-    python = os.environ.get("RESWEEP_PYTHON") or definition.python
-    return Draft(
-        paths=paths,
-        folder=paths.submissions / str(max((each.number for each in view.submissions), default=0) + 1),
-        batches=batches,
-        site=found,
-        task_script=script.task_script(
-            paths.name, found, first.setup, python, sys.executable, paths.root if runner else None
-        ),
-        limits=allowed,
-        wish=wish,
-        declared=declared,
-        skipped=skipped,
-        notes=list(dict.fromkeys(notes)),
-    )
-
-
-def _runner(definition: Sweep, wish: Wish) -> Runner:
-    """Whether the tasks are runners of the tool's own, and what they work on."""
-    runner: Runner = "search" if wish.points is not None else "list" if definition.search.stop else ""
-    if runner and wish.one_job_per_trial:
-        what, why = ("a search", "ask for its trials") if runner == "search" else ("[search.stop]", "follow the trials")
-        raise ConfigError(f"--one-job-per-trial: found {what}, expected --workers N, since it is workers who {why}")
-    return runner
-
-
-def _workers(asked: Resources, wish: Wish, view: View) -> tuple[int, dict[str, int], list[str]]:
-    """How many workers a search wants besides those that it has, how many those are, and what is worth a note."""
-    working = sum(submission.searches(job) for submission, job, _ in view.working())
-    points, wanted, notes = wish.points or 0, wish.workers or asked.parallel or 1, []
-    if not wish.workers and not asked.parallel and points > 1:
-        notes.append("one worker; --workers N starts more, and so does parallel = N in [slurm]")
-    if wanted > points > 0:
-        notes.append(f"{points} points are left: no more workers than that")
-    return max(0, min(wanted, points) - working), {"workers wait or run already": working} if working else {}, notes
-
-
-def _search(asked: Resources, tasks: int, wish: Wish, allowed: Limits) -> Iterator[Batch]:
-    """The jobs of a search: an array of workers, perhaps behind one that tries a single trial."""
-    if tasks and wish.canary:
-        yield Batch("canary", "canary", (), asked, 1, "search")
-    if tasks:
-        yield Batch("1", "workers", (), asked, min(tasks, allowed.array), "search")
-
-
-def _limited(asked: Resources, wish: Wish) -> Resources:
-    return replace(asked, trials_per_job=wish.max_trials) if wish.max_trials else asked
-
-
-def _effective(asked: Resources, site_script: SiteScript, wish: Wish) -> dict[str, Any]:
-    return {**site_script.declared, **asked.options, **script.declared(wish.extra)}
-
-
-def _profile(name: str, tables: Sequence[dict[str, Any]], where: str) -> dict[str, Any]:
-    known = resources.profiles(*tables)
-    if name not in known:
-        shown = ", ".join(known) or f"none; write [slurm.profiles.{name}]"
-        raise ConfigError(f"--profile {name}: found no such profile in {where}, expected one of: {shown}")
-    return dict(known[name])
-
-
-def _source(definition: Sweep) -> str:
-    return definition.where if "script" in definition.slurm else "Slurm"
-
-
-def _wanted(statuses: Sequence[status.Status], view: View, wish: Wish) -> tuple[list[Entry], dict[str, int]]:
-    """The trials that want a task, and how many do not for which reason."""
-    lists = {(submission.folder, job.list): submission for submission, job, _ in view.working()}
-    drained = {name for (_, each), submission in lists.items() for name in submission.trials(each)}
-    wanted, skipped = (
-        [],
-        dict.fromkeys(("have finished", "were stopped early", "run", "wait in Slurm", "are left to workers"), 0),
-    )
-    for each in statuses:
-        if each.state == "finished":
-            skipped["have finished"] += 1
-        elif each.state == "pruned":
-            skipped["were stopped early"] += 1
-        elif each.state == "running" or view.task(view.given(each.entry.name)).runs:
-            skipped["run"] += 1
-        elif not wish.workers and view.task(view.given(each.entry.name)).waits:
-            skipped["wait in Slurm"] += 1
-        elif not wish.workers and each.entry.name in drained:
-            skipped["are left to workers"] += 1
-        else:
-            wanted.append(each.entry)
-    return wanted, {reason: count for reason, count in skipped.items() if count}
-
-
-def _groups(
-    wanted: Sequence[Entry], tables: Sequence[dict[str, Any]], definition: Sweep, declared: dict[str, str], wish: Wish
-) -> tuple[list[tuple[Resources, list[Entry]]], list[str]]:
-    """The trials that ask for the same, together."""
-    groups: dict[str, tuple[Resources, list[Entry]]] = {}
-    notes: list[str] = []
-    for entry in wanted:
-        swept = {key.removeprefix("slurm."): value for key, value in entry.swept.items() if key.startswith("slurm.")}
-        threads = entry.swept.get("threads", definition.threads)
-        key = trial.canonical([swept, threads])
-        if key not in groups:
-            asked, found = resources.resolve(*tables, swept, threads=threads, declared=declared)
-            notes += found
-            groups[key] = (_limited(asked, wish), [])
-        groups[key][1].append(entry)
-    return list(groups.values()), notes
-
-
-def _batches(
-    groups: list[tuple[Resources, list[Entry]]], wish: Wish, allowed: Limits, working: int, runner: Runner
-) -> Iterator[Batch]:
-    """The jobs: as many lists as the groups, and the site's longest array, make necessary."""
-    number = 0
-    everything = sum(len(entries) for _, entries in groups) - wish.canary
-    for each, (asked, entries) in enumerate(groups):
-        if wish.canary and each == 0:
-            yield Batch("canary", "canary", (entries[0],), asked, 1, runner)
-            entries = entries[1:]
-        workers = wish.workers or runner or (asked.trials_per_job and not wish.one_job_per_trial)
-        size = len(entries) if workers or wish.one_job_per_trial else allowed.array
-        for start in range(0, len(entries), size or 1):
-            number += 1
-            trials = tuple(entries[start : start + size])
-            kind: Kind = "workers" if workers else "single" if wish.one_job_per_trial else "array"
-            tasks = len(trials)
-            if wish.workers:
-                share = (wish.workers - working) * len(trials) // everything
-                tasks = min(max(share, 0 if working else 1), len(trials))
-            elif workers:
-                tasks = -(-len(trials) // (asked.trials_per_job or 1))
-                if not asked.trials_per_job:  # more would only wait for their turn
-                    tasks = min(tasks, asked.parallel or tasks)
-            if tasks:
-                yield Batch(str(number), kind, trials, asked, min(tasks, allowed.array) if workers else tasks, runner)
 
 
 @contextmanager

@@ -1,0 +1,140 @@
+"""What would be submitted, worked out whole before Slurm is asked to take anything."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resweep import resources, status
+from resweep.errors import ConfigError, SlurmError
+from resweep.index import Entry
+from resweep.resources import Resources
+from resweep.slurm import batches, ledger, limits, script, site, states
+from resweep.slurm.batches import Batch, Wish
+from resweep.slurm.limits import Limits
+from resweep.slurm.script import SiteScript
+from resweep.sweep import Sweep
+from resweep.trial import SweepPaths
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Everything that is known before Slurm is asked to take anything."""
+
+    paths: SweepPaths
+    folder: Path
+    batches: list[Batch]
+    site: SiteScript
+    task_script: str
+    limits: Limits
+    wish: Wish
+    declared: dict[str, str]  # in the script or among the extra options
+    skipped: dict[str, int]  # why trials are not submitted -> how many
+    notes: list[str]
+
+    @property
+    def trials(self) -> int:
+        """How many trials are to be submitted."""
+        return sum(len(batch.trials) for batch in self.batches)
+
+    def command(self, batch: Batch, count: int, line: int = 0, after: Sequence[str] = ()) -> list[str]:
+        """The sbatch of a batch's first `count` tasks, or of one line of it, to be run after other jobs."""
+        array = not line and batch.kind != "canary"
+        own = {"parsable": True, "job-name": self._job_name(batch, line), "open-mode": "append"}
+        own["output"] = ledger.output_pattern(self.paths, array)
+        if array:
+            throttle = batch.resources.parallel
+            own["array"] = f"1-{count}" + (f"%{throttle}" if throttle else "")
+        options = {key: value for key, value in own.items() if key not in {**self.declared, **batch.resources.options}}
+        command = ["sbatch", *Resources(options).arguments(), *batch.resources.arguments(), *self.wish.extra]
+        if after:
+            asked = str(self.options(batch).get("dependency", ""))
+            command.append("--dependency=" + ",".join(filter(None, [asked, *after])))
+            command.append("--kill-on-invalid-dep=yes")
+        where = [str(self.folder / ledger.TASK_SCRIPT), str(self.folder), batch.name]
+        return [*command, *where, *([str(line)] if line else [])]
+
+    def options(self, batch: Batch) -> dict[str, Any]:
+        """What sbatch will heed: the site's script's lines, before them [slurm], before that the command line."""
+        return _effective(batch.resources, self.site, self.wish)
+
+    def _job_name(self, batch: Batch, line: int) -> str:
+        name = self.paths.name
+        if batch.kind == "canary":
+            return f"{name}-canary"
+        return f"{name}-{batch.trials[line - 1].id}-{batch.trials[line - 1].trial}" if line else name
+
+
+def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: Wish) -> Draft:
+    """Work out what would be submitted; writes nothing. Raises SlurmError or ConfigError where nothing can be."""
+    tables, files = site.read()
+    own = [*tables, definition.slurm]
+    if wish.profile is not None:
+        own.append(_profile(wish.profile, own, definition.where))
+    statuses = status.survey(paths, entries)
+    view = states.look(paths, statuses)
+    if view.error:
+        raise SlurmError(view.error)
+    runner = batches.runner(definition, wish)
+    first, _ = resources.resolve(*own)
+    found = script.read(paths.root, first.script, _source(definition))
+    declared = {**found.declared, **script.declared(wish.extra)}
+    allowed = limits.read()
+    if runner == "search":
+        asked, notes = resources.resolve(*own, threads=definition.threads, declared=declared)
+        jobs, skipped, said = batches.of_search(asked, wish, view, allowed)
+        wanted = [asked]
+    else:
+        entries, skipped = batches.wanted(states.merged(statuses, view), view, wish)
+        groups, notes = batches.groups(entries, own, definition, declared, wish)
+        jobs, said = list(batches.of_trials(groups, wish, allowed, len(view.working()), runner)), []
+        wanted = [asked for asked, _ in groups]
+    notes += said + _notes(definition, wish, first, files)
+    for each in wanted:
+        notes += limits.doubts(allowed, _effective(each, found, wish))
+    python = os.environ.get("RESWEEP_PYTHON") or definition.python
+    return Draft(
+        paths=paths,
+        folder=paths.submissions / str(max((each.number for each in view.submissions), default=0) + 1),
+        batches=jobs,
+        site=found,
+        task_script=script.task_script(
+            paths.name, found, first.setup, python, sys.executable, paths.root if runner else None
+        ),
+        limits=allowed,
+        wish=wish,
+        declared=declared,
+        skipped=skipped,
+        notes=list(dict.fromkeys(notes)),
+    )
+
+
+def _notes(definition: Sweep, wish: Wish, asked: Resources, files: Sequence[Path]) -> list[str]:
+    """What is worth a word before anything is submitted."""
+    notes = []
+    if wish.one_job_per_trial and asked.parallel:
+        notes.append(f"parallel = {asked.parallel} has no effect with one job per trial: Slurm throttles arrays only")
+    if not definition.slurm and wish.profile is None:
+        where = " and ".join(map(str, files)) if files else "the site's own"
+        notes.append(f"no [slurm] table: the defaults are {where}")
+    return notes
+
+
+def _effective(asked: Resources, site_script: SiteScript, wish: Wish) -> dict[str, Any]:
+    return {**site_script.declared, **asked.options, **script.declared(wish.extra)}
+
+
+def _profile(name: str, tables: Sequence[dict[str, Any]], where: str) -> dict[str, Any]:
+    known = resources.profiles(*tables)
+    if name not in known:
+        shown = ", ".join(known) or f"none; write [slurm.profiles.{name}]"
+        raise ConfigError(f"--profile {name}: found no such profile in {where}, expected one of: {shown}")
+    return dict(known[name])
+
+
+def _source(definition: Sweep) -> str:
+    return definition.where if "script" in definition.slurm else "Slurm"

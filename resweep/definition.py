@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import data, dotted, forms, space, sweep, trial
+from resweep import data, dotted, space, sweep, trial
 from resweep.data import Cache, DataError, Listing
 from resweep.errors import ConfigError, ProjectError
 from resweep.index import Entry, described
@@ -166,20 +165,13 @@ def doubts(frozen: Definition) -> list[str]:
     notes = []
     for key in asked.hyper.keys:
         head = key.partition(".")[0]
-        last = key.rpartition(".")[2]
-        close = difflib.get_close_matches(last, (*forms.RANGES, *forms.DISTRIBUTIONS), 1, cutoff=0.8)
-        if close and last != close[0]:
-            notes.append(f"{asked.where}: hyper.{key}: taken for a key of your own; did you mean {close[0]}?")
         if head not in ("params", "slurm", "seed", "threads"):
             notes.append(
                 f"{key} does not reach {frozen.template.path}, which gets [params] alone; "
                 f"what reads the trial's TOML will find it there"
             )
-    known = {*sweep.TOOL_TABLES, *sweep.TOP_KEYS, "params"}
-    for key in asked.config:
-        close = difflib.get_close_matches(key, known, 1, cutoff=0.8)
-        if key not in known and close:
-            notes.append(f"{asked.where}: {key}: taken for your own; did you mean {close[0]}?")
+    for key, meant in sweep.misspelt(asked.config).items():
+        notes.append(f"{asked.where}: {key}: taken for your own; did you mean {meant}?")
     return notes
 
 

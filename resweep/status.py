@@ -22,7 +22,8 @@ RECENT = 20  # finished trials that the rate is taken from
 
 _TRACEBACK = "Traceback (most recent call last):"
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(: .*)?$")
-_VARIES = re.compile(r"0x[0-9a-fA-F]+|\d+(\.\d+)?([eE][-+]?\d+)?")
+_OWN = "\ufdd0"  # stands for the trial's own id, as in paths of its output; no text has it
+_VARIES = re.compile(rf"{_OWN}|0x[0-9a-fA-F]+|\d+(\.\d+)?([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -70,33 +71,32 @@ def counts(statuses: Iterable[Status]) -> dict[str, int]:
 
 
 def failures(statuses: Iterable[Status]) -> list[Failure]:
-    """The failed trials by cause, the most frequent first."""
+    """The failed trials by cause, the most frequent first. Numbers and the trial's own id make no other cause."""
     groups: dict[tuple[str, ...], list[Status]] = {}
-    causes: dict[tuple[str, ...], dict[str, None]] = {}
+    varied: dict[tuple[str, ...], dict[tuple[str, ...], None]] = {}
     for each in statuses:
         if each.state == "failed":
-            why = cause(each)
-            key = tuple(_between(why))
-            causes.setdefault(key, {})[why] = None
+            key, varying = _parts(cause(each), each.entry.id)
+            varied.setdefault(key, {})[varying] = None
             groups.setdefault(key, []).append(each)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [Failure(_common(key, list(causes[key])), trials) for key, trials in ordered]
+    return [Failure(_common(key, list(varied[key])), trials) for key, trials in ordered]
 
 
-def _between(why: str) -> list[str]:
-    """What stands before, between and after the numbers of a line."""
-    found, end = [], 0
-    for number in _VARIES.finditer(why):
-        found.append(why[end : number.start()])
-        end = number.end()
-    return [*found, why[end:]]
+def _parts(why: str, own: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What stands before, between and after what varies in a line; and what varies."""
+    text = why.replace(own, _OWN)
+    found = list(_VARIES.finditer(text))
+    ends = [0, *(each.end() for each in found)]
+    starts = [*(each.start() for each in found), len(text)]
+    between = tuple(text[end:start] for end, start in zip(ends, starts, strict=True))
+    return between, tuple(own if each[0] == _OWN else each[0] for each in found)
 
 
-def _common(between: Sequence[str], causes: Sequence[str]) -> str:
-    """Lines that differ in numbers alone as one, with dots for those that differ."""
-    numbers = zip(*([each[0] for each in _VARIES.finditer(why)] for why in causes), strict=True)
-    shown = [each[0] if len(set(each)) == 1 else "..." for each in numbers]
-    return "".join(text + number for text, number in zip(between, [*shown, ""], strict=True))
+def _common(between: Sequence[str], varied: Sequence[Sequence[str]]) -> str:
+    """Lines that differ in what varies alone as one, with dots for what does."""
+    shown = [each[0] if len(set(each)) == 1 else "..." for each in zip(*varied, strict=True)]
+    return "".join(text + value for text, value in zip(between, [*shown, ""], strict=True))
 
 
 def cause(failed: Status) -> str:

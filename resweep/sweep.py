@@ -24,6 +24,7 @@ into every trial.
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from typing import Any
 
 from resweep import axes, direction, forms, resources, setting, strategy
 from resweep.axes import Hyper
+from resweep.dotted import names_something
 from resweep.errors import ConfigError
 from resweep.forms import Distribution
 from resweep.reader import Reader
@@ -52,6 +54,8 @@ WEIGHTS = ("*.th", "*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.bin", "model.t
 
 # what trainings call the place of a measurement in time: in lines of metrics.jsonl, and as groups of `pattern`
 STEPS = ("step", "global_step", "iteration", "epoch")
+
+_FORMS = (*forms.RANGES, *forms.DISTRIBUTIONS)
 
 Table = dict[str, Any]
 
@@ -133,9 +137,26 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
 def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
     """Read a sweep from TOML `text`; as `load`, for text that is at hand."""
     table = tables(text, where, overrides)
+    try:
+        return _read(table, text, where, overrides)
+    except ConfigError as error:
+        # what is missing may stand there, misspelt
+        said = "".join(f"; found {key}, did you mean {meant}?" for key, meant in misspelt(table).items())
+        raise ConfigError(f"{error}{said}") from None
+
+
+def misspelt(table: Table) -> dict[str, str]:
+    """The keys of a file that are almost one of the tool's own, which is what was perhaps meant."""
+    known = (*TOOL_TABLES, *TOP_KEYS, "params")
+    close = {key: difflib.get_close_matches(key, known, 1, cutoff=0.8) for key in table if key not in known}
+    return {key: found[0] for key, found in close.items() if found}
+
+
+def _read(table: Table, text: str, where: str, overrides: tuple[str, ...]) -> Sweep:
     reader = Reader(where)
     hyper = axes.read(where, table.get("hyper", {}), _NOT_SWEPT)
     _check_slurm_values(where, hyper)
+    _check_forms(where, table, hyper)
     results = _results(reader, table)
     data = reader.table(table, "data", ("files",))
     run = reader.table(table, "run", ("python", "gpus", "on_retry"))
@@ -224,6 +245,18 @@ def _cards(reader: Reader, run: Table) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not valid_cards(value):
         raise reader.wrong("run.gpus", value, "a number of cards: 0, 1, 2, ... or a fraction of one, such as 0.5")
     return float(value)
+
+
+def _check_forms(where: str, table: Table, hyper: Hyper) -> None:
+    """Refuse a misspelt range or distribution, which would be a key of its own below the swept one."""
+    for key in hyper.keys:
+        parent, _, last = key.rpartition(".")
+        close = difflib.get_close_matches(last, _FORMS, 1, cutoff=0.8)
+        if close and last not in _FORMS and parent.count(".") and not names_something(table, parent):
+            raise ConfigError(
+                f"{where}: hyper.{parent}: found {last}, did you mean {close[0]}? A key of your own would want a table "
+                f"[{parent}]"
+            )
 
 
 def _check_slurm_values(where: str, hyper: Hyper) -> None:

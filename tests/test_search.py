@@ -192,10 +192,29 @@ def test_more_trials_than_anybody_means_want_a_word(project: Project, monkeypatc
     assert "4 new trials" in project.generate("--yes").ok().out
 
 
-def test_an_idle_exclusion_and_a_misspelt_form_are_worth_a_warning(project: Project) -> None:
+def test_an_idle_exclusion_is_worth_a_warning(project: Project) -> None:
     """On stderr, and the sweep is generated."""
-    text = '[hyper]\n"params.lr" = [1]\n"params.dropout" = { unifrom = [1] }\nexclude = [{ "params.lr" = 2 }]\n'
+    project.write(
+        {"config/rnn.toml": '[hyper]\n"params.lr" = [1]\nexclude = [{ "params.lr" = 2 }]\n[params]\ndropout = 1\n'}
+    )
+    assert 'hyper.exclude: {"params.lr": 2} matches no point' in project.generate("--dry-run").ok().err
+
+
+def test_a_misspelt_form_is_refused_unless_a_table_has_such_a_key(project: Project) -> None:
+    """Every trial would be given a table where a number was meant."""
+    swept = '[hyper]\n"params.lr" = [1]\n"params.dropout" = { unifrom = [1] }\n'
+    project.write({"config/rnn.toml": swept})
+    refused = project.generate("--dry-run")
+    assert refused.status == 2
+    assert "hyper.params.dropout: found unifrom, did you mean uniform?" in refused.err
+    project.write({"config/rnn.toml": swept + "[params.dropout]\nunifrom = 2\n"})
+    assert "unifrom" not in project.generate("--dry-run").ok().err
+
+
+def test_a_misspelt_table_is_named_where_what_it_holds_is_missed(project: Project) -> None:
+    """Tables of the researcher's own are allowed, so that it is no mistake by itself."""
+    text = '[search]\nmethod = "random"\nn = 3\n[hypr]\n"params.lr" = { uniform = [0, 1] }\n'
     project.write({"config/rnn.toml": text})
-    err = project.generate("--dry-run").ok().err
-    assert 'hyper.exclude: {"params.lr": 2} matches no point' in err
-    assert "hyper.params.dropout.unifrom: taken for a key of your own; did you mean uniform?" in err
+    refused = project.generate("--dry-run")
+    assert "found nothing to draw from" in refused.err
+    assert refused.err.rstrip().endswith("; found hypr, did you mean hyper?")

@@ -84,6 +84,22 @@ def test_failures_are_grouped_by_their_cause(project: Project) -> None:
     assert "OutOfMemoryError" in (project.root / log).read_text()
 
 
+def test_the_trials_own_paths_make_no_other_cause(project: Project) -> None:
+    """What fails the same way for each trial is one cause, also where the message has the path of its output."""
+    train = "cd \"$1\"; python -S -c \"import os; open(os.environ['RESWEEP_OUTPUT'] + '/metrics.json', 'w')\"\n"
+    project.write({"train.sh": train})
+    project.generate().ok()
+    assert project.resweep("run", "rnn").status == 1
+    causes = [line.strip() for line in project.resweep("status", "rnn").ok().out.splitlines() if "failed  " in line]
+    count = len(project.entries())
+    assert count > 1
+    place = project.paths().place(project.entries()[0].name)
+    path = place.attempt(1).replace(project.entries()[0].id, "...")
+    assert causes == [
+        f"failed   {count} trials: FileNotFoundError: [Errno 2] No such file or directory: '{path}/output/metrics.json'"
+    ]
+
+
 def test_json_has_every_trial_with_its_record(project: Project) -> None:
     """--json is one object: counts, causes, and every trial with its state, log and record."""
     repeated(project, 3, "[ $n != 1 ]")

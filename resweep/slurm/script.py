@@ -63,7 +63,7 @@ def read(root: Path, name: str, where: str) -> SiteScript:
     except OSError as error:
         raise SlurmError(
             f"{where}: {path} cannot be read ({error.strerror}), expected the script that Slurm runs for each trial, "
-            "called with CONF_DIR CONF_PATH"
+            "called with CONF_DIR CONF_PATH; or run the trials on this machine with --here"
         ) from None
     lines = []
     for line in data.decode(errors="surrogateescape").splitlines():

@@ -99,8 +99,10 @@ def missing(*programs: str) -> list[str]:
 
 
 def _free_ports() -> int:
-    """The first of some neighbouring ports that nobody uses."""
-    for first in range(27100, 32000, 97):
+    """The first of some neighbouring ports that nobody uses; two test runs at once begin their looks elsewhere."""
+    firsts = list(range(27100, 32000, 97))
+    begin = os.getpid() % len(firsts)
+    for first in firsts[begin:] + firsts[:begin]:
         with_listeners = False
         for port in range(first, first + PORTS):
             with socket.socket() as probe:

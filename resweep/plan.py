@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -78,7 +78,9 @@ def plan(
             kept.append(entry)
     names = {entry.name for entry in final}
     orphaned = [entry for entry in old.current() if entry.name not in names]
-    explained = why.changes(last, frozen.record, changed) if last and (new or orphaned) else []
+    searched = last is not None and last.get("search") != frozen.record.get("search")
+    explained = why.changes(last, frozen.record, changed) if last and (new or orphaned or searched) else []
+    notes = [*notes, *_pruned_otherwise(paths, kept, last, frozen)]
     explained += _data_changes(paths, old, last, frozen)
     notes = [*frozen.snapshot.warnings, *doubts, *definition.doubts(frozen), *notes, *_running(paths, orphaned)]
     asked = {entry.name for entry in new}
@@ -133,25 +135,48 @@ def _settle_source(
     names = {w.name for w in wanted}
     same = {(e.point, e.trial): e for e in old.current() if e.name not in names}
     earlier = {w.name: same[w.point, w.trial] for w in wanted if (w.point, w.trial) in same}
-    earlier = {name: e for name, e in earlier.items() if paths.place(e.name).finished()}
+    earlier = {name: e for name, e in earlier.items() if _is_over(paths, e)}
     if not earlier:
         return wanted, [
             f"source changed: {why.some(changed)}; the trials that it replaces had not finished"
         ] if changed and same else []
     if choice == "new-source":
-        return wanted, [f"{counted(len(earlier), 'finished trial')} of an earlier source: left in place, and run again"]
+        return wanted, [f"{_ended(paths, earlier.values())} of an earlier source: left in place, and run again"]
     if choice == "keep-finished" or not changed:
         kept = [earlier.get(w.name, w) for w in wanted]
-        return kept, [f"{counted(len(earlier), 'finished trial')} of an earlier source: kept"]
-    raise _source_changed(paths, changed, len(earlier), "runs them again", "keeps them and runs the others with it")
+        return kept, [f"{_ended(paths, earlier.values())} of an earlier source: kept"]
+    raise _source_changed(paths, changed, earlier.values(), "runs them again", "keeps them and runs the others with it")
 
 
-def _source_changed(paths: SweepPaths, changed: list[str], finished: int, again: str, keep: str) -> SourceChangedError:
+def _source_changed(
+    paths: SweepPaths, changed: list[str], ended: Collection[Entry], again: str, keep: str
+) -> SourceChangedError:
+    pruned = len(ended) - _finished(paths, ended)
+    many = f"{len(ended):,} of them" + (f", {pruned:,} stopped early" if pruned else "")
     return SourceChangedError(
         f"{paths.name}: the source changed ({why.some(changed)}), and trials of the same points have finished "
-        f"with the old one ({finished:,} of them); nothing was written. Choose: --new-source {again} with the new "
-        f"source, --keep-finished {keep}"
+        f"with the old one ({many}); nothing was written. Choose: --new-source {again} with the "
+        f"new source, --keep-finished {keep}"
     )
+
+
+def _is_over(paths: SweepPaths, entry: Entry) -> bool:
+    """Whether a trial has finished, or was stopped early: it is not run again, and its result counts."""
+    place = paths.place(entry.name)
+    return place.finished() or attempt.state(place)[0] == "pruned"
+
+
+def _ended(paths: SweepPaths, over: Collection[Entry]) -> str:
+    """Those trials in words."""
+    finished = _finished(paths, over)
+    pruned = len(over) - finished
+    if finished and pruned:
+        return f"{finished} finished and {pruned} pruned trials"
+    return counted(pruned, "pruned trial") if pruned else counted(finished, "finished trial")
+
+
+def _finished(paths: SweepPaths, entries: Iterable[Entry]) -> int:
+    return sum(paths.place(entry.name).finished() for entry in entries)
 
 
 # what makes a search another one, whose results say nothing of this one's
@@ -169,29 +194,44 @@ def _settle_search(
     current = [entry for entry in old.current() if paths.capsule(entry.name).is_dir()]
     if last is None or not _same_problem(last, frozen.record):
         note = (
-            f"another search begins, without the last one's ({counted(len(current), 'trial')}); "
+            f"another search begins, without the last one's ({counted(len(current), 'trial')}); where it asks for one "
+            f"that has finished, that is not run again; "
             f'[search] start_from = ["{paths.name}"] lets it learn from them'
         )
         return [], 0, [note] * bool(current)
     source = trial.digest([frozen.snapshot.digest, frozen.record["train"]])
-    earlier = [entry for entry in current if entry.source != source and paths.place(entry.name).finished()]
+    over = [entry for entry in current if _is_over(paths, entry)]
+    earlier = [entry for entry in over if entry.source != source]
     if not changed and not (earlier and choice == "new-source"):
-        note = f"{counted(len(earlier), 'finished trial')} of an earlier source: kept"
+        note = f"{_ended(paths, earlier)} of an earlier source: kept"
         return current, last["study"], [note] * bool(earlier)
-    finished = [entry for entry in current if paths.place(entry.name).finished()]
-    if not finished:
+    if not over:
         note = f"source changed: {why.some(changed)}; the trials that ran it had not finished"
         return [], 0, [note] * bool(current)
     if choice == "new-source":
-        return [], 0, [f"{counted(len(finished), 'finished trial')} of an earlier source: left in place"]
+        return [], 0, [f"{_ended(paths, over)} of an earlier source: left in place"]
     if choice == "keep-finished":
-        return finished, last["study"], [f"{counted(len(finished), 'finished trial')} of an earlier source: kept"]
-    raise _source_changed(paths, changed, len(finished), "begins anew", "goes on from them")
+        return over, last["study"], [f"{_ended(paths, over)} of an earlier source: kept"]
+    raise _source_changed(paths, changed, over, "begins anew", "goes on from them")
 
 
 def _same_problem(last: dict[str, Any], record: dict[str, Any]) -> bool:
     ranked = [(each.get("search", {}).get("metric"), each.get("search", {}).get("mode")) for each in (last, record)]
     return "study" in last and ranked[0] == ranked[1] and all(last.get(key) == record[key] for key in _PROBLEM)
+
+
+def _pruned_otherwise(
+    paths: SweepPaths, kept: Iterable[Entry], last: dict[str, Any] | None, frozen: Definition
+) -> list[str]:
+    """A note on trials that another rule stopped early."""
+    rules = [each.get("search", {}).get("stop") for each in (last or {}, frozen.record)]
+    if last is None or rules[0] == rules[1] or rules[0] is None:
+        return []
+    pruned = sum(attempt.state(paths.place(entry.name))[0] == "pruned" for entry in kept)
+    if not pruned:
+        return []
+    again = f"`resweep run {paths.name} --state pruned` trains them to their end"
+    return [f"{counted(pruned, 'trial')} stopped early by [search.stop] as it was: left as they are; {again}"]
 
 
 def _data_changes(paths: SweepPaths, old: Index, last: dict[str, Any] | None, frozen: Definition) -> list[str]:
@@ -200,7 +240,7 @@ def _data_changes(paths: SweepPaths, old: Index, last: dict[str, Any] | None, fr
         return []
     before = attempt.read_json(str(paths.generations / str(old.generation) / trial.FINGERPRINTS))
     changed = why.some([str(change) for change in data.differences(before, frozen.data)])
-    finished = sum(paths.place(entry.name).finished() for entry in old.current())
+    finished = _finished(paths, old.current())
     ran = f"; finished with the data as it was: {counted(finished, 'trial')}" if finished else ""
     return [f"data changed: {changed or '[data] files'}{ran}"]
 

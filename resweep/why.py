@@ -18,7 +18,8 @@ def changes(last: Record, now: Record, files: list[str]) -> list[str]:
     were, are = (_flat({**each["settings"], "search": each.get("search", {})}) for each in (last, now))
     for key in sorted(were.keys() | are.keys()):
         if were.get(key) != are.get(key):
-            why.append(f"{key}: {were.get(key, 'nothing')} is now {are.get(key, 'nothing')}")
+            said = key.replace("search.stop.arguments.", "search.stop.")
+            why.append(f"{said}: {were.get(key, 'nothing')} is now {are.get(key, 'nothing')}")
     sources, earlier = now["sources"], last["sources"]
     templates = [name for name in sorted(sources.keys() | earlier.keys()) if sources.get(name) != earlier.get(name)]
     why += [f"template changed: {some(templates)}"] if templates else []

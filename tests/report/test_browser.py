@@ -21,12 +21,6 @@ ROWS = "#table .tabulator-row"
 TABLE_COUNT = "return report.table().getDataCount('active')"
 
 
-@pytest.fixture
-def page(searched: Project, opened: Opened) -> Page:
-    """The page of the sweep, fresh."""
-    return opened(searched.root / "report.html")
-
-
 def axis(page: Page, name: str) -> tuple[float, float, float]:
     """Where an axis of the parallel coordinates is: x, and the y of its ends, in pixels of the chart."""
     script = """
@@ -304,7 +298,7 @@ def test_a_page_for_paper_is_light_and_has_the_runs(page: Page) -> None:
     page.click("#theme")
     page.run("window.dispatchEvent(new Event('beforeprint'))")
     assert page.run("return document.documentElement.dataset.theme") == "light"
-    assert page.run("return report.charts.every((each) => each.instance && !each.stale)")
+    assert page.run("return report.charts.every((each) => !each.element.clientWidth || (each.instance && !each.stale))")
     rows = page.run("return [...document.querySelectorAll('#printed tbody tr')].map((e) => e.textContent)")
     best = max(value for value in page.data()["metrics"][0]["values"] if value is not None)
     assert len(rows) == 40
@@ -346,6 +340,13 @@ def test_hostile_names_and_values_run_nothing(project: Project, opened: Opened) 
     page.click(ROWS)
     for tab in page.run("return [...document.querySelectorAll('#tabs button')].map((each) => each.id)"):
         page.click(f"#{tab}")
+    page.press("\ue00c")  # Escape
+    page.click("#columns-menu summary")
+    page.click("#columns-all")
+    page.run("report.change({compare: [1, 2, 3, 4].map((number) => `rnn#${number}`)})")
+    page.settle()
+    assert any(HOSTILE in text for text in page.texts("#compare th"))
+    assert any(HOSTILE in text for text in page.texts("#columns-list label"))
     page.run("window.dispatchEvent(new Event('beforeprint'))")
     page.settle()
     assert page.run("return window.hurt") is None

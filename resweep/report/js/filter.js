@@ -10,6 +10,8 @@ const state = {
   colour: page.sweeps.length > 1 ? "run.sweep" : "metric",
   by: "run",
   filters: {},
+  columns: {}, // by key whether the table shows it, where that is not as at first
+  compare: [], // runs by name, since their places change when the page is written again
   open: null,
   tab: "config",
   measure: 0,
@@ -154,6 +156,8 @@ const VALID = {
   colour: (value) => value === "metric" || columns.has(value),
   by: (value) => value === "run" || value === "point",
   filters: (value) => Boolean(value) && Object.entries(value).every(([key, each]) => validFilter(columns.get(key), each)),
+  columns: (value) => Boolean(value) && Object.entries(value).every(([key, each]) => columns.has(key) && typeof each === "boolean"),
+  compare: (value) => Array.isArray(value) && value.length <= MOST_COMPARED && new Set(value).size === value.length && value.every((each) => runNamed(each) !== undefined),
   open: (value) => value === null || (Number.isInteger(value) && value >= 0 && value < count),
   tab: (value) => typeof value === "string",
   measure: (value) => Number.isInteger(value) && value >= 0 && value < page.curves.measures.length,

@@ -14,7 +14,8 @@ function everyColumn() {
 
 // the same in every run: having none counts as a value, too
 function isConstant(column) {
-  return count > 1 && column.values.every((value) => (value ?? null) === (column.values[0] ?? null)) && !Object.keys(column.odd).length;
+  column.constant ??= count > 1 && column.values.every((value) => (value ?? null) === (column.values[0] ?? null)) && !Object.keys(column.odd).length;
+  return column.constant;
 }
 
 let atFirst = null;

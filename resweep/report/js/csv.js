@@ -32,6 +32,15 @@ function saveCsv() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
+let cut = null;
+
+// whether the page has only the beginning of some text
+function isCut() {
+  cut ??= [...swept, ...metrics, own.cause].some((each) => [each.name, ...(each.labels ?? []), ...Object.values(each.odd)].some((text) => text.length >= page.longest))
+    || Object.values(runs.problems).some((text) => text.length >= page.longest);
+  return cut;
+}
+
 function csvName() {
   return `${short(page.sweeps.join("-").replace(/[^A-Za-z0-9._-]+/g, "_"), 80).replace("…", "")}-runs.csv`;
 }
@@ -46,8 +55,7 @@ function drawCsv() {
   fill("csv", `Save ${plural(chosen, "run")} as CSV`);
   document.getElementById("csv").disabled = !chosen;
   const names = page.sweeps.map((name) => `'${name}'`).join(" ");
-  const cut = [...swept, ...metrics, own.cause, own.problem].some((each) => [each.name, ...(each.labels ?? []), ...Object.values(each.odd)].some((text) => text.length >= page.longest));
   const rounded = page.digits !== null && metrics.length > 1;
-  const words = [...(rounded ? [`metrics other than ${metrics[0].name} have ${page.digits} digits`] : []), ...(cut ? [`texts are cut at ${page.longest} characters`] : [])];
+  const words = [...(rounded ? [`metrics other than ${metrics[0].name} have ${page.digits} digits`] : []), ...(isCut() ? [`texts are cut at ${page.longest} characters`] : [])];
   fill("csv-note", `The file has all columns of the chosen runs${words.length ? `; of so many runs or so long texts, ${words.join(", and ")}, as in this page: resweep results ${names} --format csv has them whole` : ", whichever are shown"}.`);
 }

@@ -12,11 +12,14 @@ function addCurves() {
   most.addEventListener("change", () => change({ curves: Number(most.value) }));
   const chart = addChart("curves", () => drawCurves(chart));
   chart.runsAt = (event) => curveAt(chart, event);
+  chart.started = listenToSteps;
+  addSteps();
 }
 
+// a line says only which series it is: the curves are the first of them
 function curveAt(chart, event) {
-  const place = /^curve(\d+)$/.exec(event.seriesId ?? "")?.[1];
-  return place === undefined ? null : { run: chart.lines[place].run };
+  const line = chart.lines[event.seriesIndex];
+  return line ? { run: line.run } : null;
 }
 
 function addMeasures(id) {
@@ -42,7 +45,10 @@ function drawCurves(chart) {
   chart.lines = curveLines(best);
   sayCurves(chart, total, best.length);
   drawCurveLegend(chart, best);
-  return curveOptions(chart.lines, best.length);
+  drawSteps();
+  const drawn = curveOptions(chart.lines, best.length);
+  drawn.options.series.push(...stepBands(chart.lines));
+  return drawn;
 }
 
 // the curves of these runs of the measure that is chosen, a run's colour by its place
@@ -110,13 +116,18 @@ function saidParts(lines) {
   return words.length ? ` (${words.join(", ")})` : "";
 }
 
+// as many as could have curves
+function begunRuns() {
+  return runs.state.filter((code) => runs.states[code] !== "queued").length;
+}
+
 function sayCurves(chart, total, drawn) {
   const words = saidParts(chart.lines);
   const selectedRuns = selected().length;
-  const begun = runs.state.filter((code) => runs.states[code] !== "queued").length;
+  const begun = begunRuns();
   fill("curves-note",
     `${drawn < total ? `The best ${drawn} of ${plural(total, "chosen run")}` : total === 1 ? "The only chosen run" : `All ${plural(total, "chosen run")}`} with curves${words}.`
     + (page.curves.asked < begun ? ` The page has the curves of ${page.curves.asked.toLocaleString("en")} of ${plural(begun, "run")}, the best first.` : "")
     + (total < selectedRuns ? ` ${plural(selectedRuns - total, "chosen run")} without any.` : "")
-    + ` At most ${page.curves.most} points each. A click on a curve opens its run.`);
+    + ` At most ${page.curves.most} points each.${sayStepFilters()} A click on a curve opens its run.`);
 }

@@ -155,7 +155,7 @@ const VALID = {
   mode: (value) => value === "max" || value === "min",
   colour: (value) => value === "metric" || columns.has(value),
   by: (value) => value === "run" || value === "point",
-  filters: (value) => Boolean(value) && Object.entries(value).every(([key, each]) => validFilter(columns.get(key), each)),
+  filters: (value) => Boolean(value) && Object.entries(value).every(([key, each]) => validFilter(columnNamed(key), each)),
   columns: (value) => Boolean(value) && Object.entries(value).every(([key, each]) => columns.has(key) && typeof each === "boolean"),
   compare: (value) => Array.isArray(value) && value.length <= MOST_COMPARED && new Set(value).size === value.length && value.every((each) => runNamed(each) !== undefined),
   open: (value) => value === null || (Number.isInteger(value) && value >= 0 && value < count),

@@ -52,10 +52,12 @@ function addCompare() {
   document.getElementById("details-compare").addEventListener("click", () => toggleCompared(state.open));
   if (!metricNow() || !page.curves.measures.length) return document.getElementById("compare-curves-box").remove();
   addMeasures("compare-measure");
+  addSmoothing("compare-smooth");
   const chart = addChart("compare-curves", () => {
     const some = compared();
     chart.lines = curveLines(some, (_, place) => SWEEPS[place]);
     document.getElementById("compare-measure").value = state.measure;
+    drawSmoothing("compare-smooth");
     sayComparedCurves(some, chart.lines);
     return curveOptions(chart.lines, some.length);
   });
@@ -64,7 +66,7 @@ function addCompare() {
 
 function sayComparedCurves(some, lines) {
   const without = some.filter((run) => !lines.some((each) => each.run === run));
-  fill("compare-curves-note", `Their curves${saidParts(lines)}, in the colours above.${without.length ? ` In this page there are none of ${without.map(runName).join(", ")}.` : ""}`);
+  fill("compare-curves-note", `Their curves${saidParts(lines)}, in the colours above.${saySmoothed()}${without.length ? ` In this page there are none of ${without.map(runName).join(", ")}.` : ""}`);
 }
 
 // --- what is compared

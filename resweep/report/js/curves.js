@@ -8,6 +8,7 @@ function addCurves() {
     return;
   }
   addMeasures("measure");
+  addSmoothing("smooth");
   const most = document.getElementById("curve-count");
   most.addEventListener("change", () => change({ curves: Number(most.value) }));
   const chart = addChart("curves", () => drawCurves(chart));
@@ -46,6 +47,7 @@ function drawCurves(chart) {
   sayCurves(chart, total, best.length);
   drawCurveLegend(chart, best);
   drawSteps();
+  drawSmoothing("smooth");
   const drawn = curveOptions(chart.lines, best.length);
   drawn.options.series.push(...stepBands(chart.lines));
   return drawn;
@@ -67,7 +69,7 @@ function curveOptions(lines, many) {
       grid: { left: 8, right: 16, top: 12, bottom: 24, containLabel: true },
       xAxis: { type: "value", scale: true, name: measure.axis, nameLocation: "middle", nameGap: 26, ...axis, ...extents(lines) },
       yAxis: { type: "value", scale: true, ...axis },
-      series: lines.map((each, place) => curveSeries(each, place, many)),
+      series: [...lines.map((each, place) => curveSeries(each, place, many)), ...measuredBehind(lines, many)],
     },
   };
 }
@@ -77,12 +79,12 @@ function extents(lines) {
   return ends && ends[0] < ends[1] ? { min: ends[0], max: ends[1] } : {};
 }
 
-function curveSeries({ part, steps, values, colour }, place, many) {
+function curveSeries({ part, steps, values, colour }, place, many, drawn = state.smooth ? smoothed(values, state.smooth) : values) {
   return {
     type: "line", id: `curve${place}`, triggerLineEvent: true, showSymbol: steps.length < 3, symbolSize: 5, connectNulls: false,
     lineStyle: { color: colour, width: part === "train" ? 1.3 : 2, type: DASHES[part] ?? "solid", opacity: many > 25 ? 0.5 : 0.9 },
     itemStyle: { color: colour }, emphasis: { focus: "series", lineStyle: { width: 3.5 } },
-    data: steps.map((step, number) => [step, values[number]]),
+    data: steps.map((step, number) => [step, drawn[number]]),
   };
 }
 
@@ -129,5 +131,5 @@ function sayCurves(chart, total, drawn) {
     `${drawn < total ? `The best ${drawn} of ${plural(total, "chosen run")}` : total === 1 ? "The only chosen run" : `All ${plural(total, "chosen run")}`} with curves${words}.`
     + (page.curves.asked < begun ? ` The page has the curves of ${page.curves.asked.toLocaleString("en")} of ${plural(begun, "run")}, the best first.` : "")
     + (total < selectedRuns ? ` ${plural(selectedRuns - total, "chosen run")} without any.` : "")
-    + ` At most ${page.curves.most} points each.${sayStepFilters()} A click on a curve opens its run.`);
+    + ` At most ${page.curves.most} points each.${saySmoothed()}${sayStepFilters()} A click on a curve opens its run.`);
 }

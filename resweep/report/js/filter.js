@@ -16,6 +16,7 @@ const state = {
   tab: "config",
   measure: 0,
   curves: 8,
+  smooth: 0, // weight of what came before, of learning curves
   paused: false,
 };
 const START = JSON.stringify(state);
@@ -161,6 +162,7 @@ const VALID = {
   open: (value) => value === null || (Number.isInteger(value) && value >= 0 && value < count),
   tab: (value) => typeof value === "string",
   measure: (value) => Number.isInteger(value) && value >= 0 && value < page.curves.measures.length,
+  smooth: (value) => Number.isFinite(value) && value >= 0 && value <= 0.99,
   curves: (value) => Number.isInteger(value) && value > 0,
   paused: (value) => typeof value === "boolean",
 };

@@ -170,4 +170,4 @@ function start() {
 
 start();
 // for whoever asks the page from outside, as its tests do
-window.report = { page, state, columns, change, setFilter, selected, charts, expectedCurves, bestSoFar, byPoint, correlation, correlated, chance, median, sweepStroke, sweepSymbol, metricNow, chosenCurves, table: () => table, tableColumns, csvOf, compared, stepColumn };
+window.report = { page, state, columns, change, setFilter, selected, charts, expectedCurves, bestSoFar, byPoint, correlation, correlated, chance, median, sweepStroke, sweepSymbol, metricNow, chosenCurves, table: () => table, tableColumns, csvOf, compared, stepColumn, smoothed };

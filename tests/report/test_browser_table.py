@@ -126,6 +126,35 @@ def test_a_sort_outlives_a_choice_of_columns(wide: Project, opened: Opened) -> N
     assert page.run(order) == list(range(8, 0, -1))
 
 
+def test_the_metric_that_is_chosen_has_a_column(wide: Project, opened: Opened) -> None:
+    """Also one that is not shown at first; a person may hide it."""
+    page = opened(wide.root / "report.html")
+    assert "m37" not in page.run(NAMES)
+    page.run("report.change({metric: 'metric.m37'})")
+    page.settle()
+    assert "m37" in page.run(NAMES)
+    page.run("report.change({columns: {'metric.m37': false}})")
+    page.settle()
+    assert "m37" not in page.run(NAMES)
+
+
+def test_a_page_without_any_number_has_columns_a_file_and_runs_to_compare(project: Project, opened: Opened) -> None:
+    """Before anything was measured there are no charts, and nothing else is missing."""
+    trained.sweep(project)
+    project.resweep("report", "rnn", "-o", "r.html").ok()
+    page = opened(project.root / "r.html")
+    assert page.run(NAMES)[:3] == ["#", "state", "params.dropout"]
+    page.run("report.change({compare: ['rnn#1', 'rnn#2'], columns: {'run.state': false}})")
+    page.settle()
+    assert page.run(NAMES)[:2] == ["#", "params.dropout"]
+    assert page.element("#compare table").is_displayed()
+    assert len(page.run("return report.csvOf(report.selected())").split("\r\n")) == 162 + 2
+    page.run("location.hash = encodeURIComponent(arguments[0])", '{"filters":{"curve.[0]":{"text":">0"}},"smooth":0.5}')
+    page.settle()
+    assert len(page.selected()) == 162
+    assert page.complaints() == []
+
+
 @pytest.mark.parametrize("nonsense", ['{"columns":{"x":true}}', '{"columns":[1]}', '{"columns":{"run.state":3}}'])
 def test_an_address_with_columns_that_are_none_changes_nothing(wide: Project, opened: Opened, nonsense: str) -> None:
     """What somebody wrote into an address is looked at before it counts."""

@@ -32,8 +32,13 @@ function shownAtFirst() {
   return atFirst;
 }
 
+// the metric that the page is about is never hidden by itself
+function isFirst(column) {
+  return column === metricNow() || shownAtFirst().has(column);
+}
+
 function isShown(column) {
-  return column === own.number || (state.columns[column.key] ?? shownAtFirst().has(column));
+  return column === own.number || (state.columns[column.key] ?? isFirst(column));
 }
 
 function tableColumns() {
@@ -44,7 +49,7 @@ function tableColumns() {
 function showColumns(some, wanted) {
   const next = { ...state.columns };
   for (const each of some) {
-    if (each === own.number || wanted === shownAtFirst().has(each)) delete next[each.key];
+    if (each === own.number || wanted === isFirst(each)) delete next[each.key];
     else next[each.key] = wanted;
   }
   change({ columns: next });

@@ -56,6 +56,7 @@ function drawCsv() {
   document.getElementById("csv").disabled = !chosen;
   const names = page.sweeps.map((name) => `'${name}'`).join(" ");
   const rounded = page.digits !== null && metrics.length > 1;
-  const words = [...(rounded ? [`metrics other than ${metrics[0].name} have ${page.digits} digits`] : []), ...(isCut() ? [`texts are cut at ${page.longest} characters`] : [])];
-  fill("csv-note", `The file has all columns of the chosen runs${words.length ? `; of so many runs or so long texts, ${words.join(", and ")}, as in this page: resweep results ${names} --format csv has them whole` : ", whichever are shown"}.`);
+  const less = [...(rounded ? [`metrics other than ${metrics[0].name} have ${page.digits} digits`] : []), ...(isCut() ? [`texts are cut at ${page.longest} characters`] : [])].join(", and ");
+  fill("csv-note", "The file has all columns of the chosen runs, whichever are shown.",
+    ...(less ? [` As in this page, ${less}: `, element("code", {}, `resweep results ${names} --format csv`), " has them whole."] : []));
 }

@@ -14,7 +14,12 @@ function smoothed(values, weight) {
 
 function addSmoothing(id) {
   const slider = document.getElementById(id);
-  slider.addEventListener("input", () => change({ smooth: Number(slider.value) }));
+  // nothing else follows it, so that it can be dragged however many runs there are
+  slider.addEventListener("input", () => {
+    state.smooth = Number(slider.value);
+    writeAddress();
+    redrawSome(["curves", "compare-curves"]);
+  });
 }
 
 function drawSmoothing(id) {

@@ -22,6 +22,7 @@ function addTable() {
   });
   table.on("rowClick", (event, row) => {
     if (!event.target.closest(".pick")) openRun(row.getData().run);
+    else if (event.target.tagName !== "INPUT") toggleCompared(row.getData().run); // beside the box is meant for it
   });
   table.on("dataFiltering", hearHeader);
   table.on("tableBuilt", () => {

@@ -224,6 +224,32 @@ def test_what_is_chosen_survives_a_reload(page: Page) -> None:
     assert page.complaints() == []
 
 
+def test_an_address_names_runs_and_labels(project: Project, opened: Opened) -> None:
+    """A page that was written again, with other causes and another order, shows the same run and the same cause."""
+    trained.sweep(project)
+    first, second, third, fourth = project.entries()[:4]
+    trained.failed(project, first, "rnn", "ValueError: one", trained.BEGAN)
+    trained.finished(project, second, "rnn", {}, trained.BEGAN, best_validation_accuracy=0.5)
+    project.resweep("report", "rnn", "-o", "r.html").ok()
+    page = opened(project.root / "r.html")
+    page.run("report.setFilter('run.cause', {codes: [0]})")
+    page.run("report.change({open: report.page.runs.number.indexOf(2)})")
+    page.settle()
+    address = page.run("return location.hash")
+    for entry in (third, fourth):
+        trained.failed(project, entry, "rnn", "AssertionError: another", trained.BEGAN)
+    trained.finished(project, project.entries()[4], "rnn", {}, trained.BEGAN, best_validation_accuracy=0.9)
+    project.resweep("report", "rnn", "-o", "r.html").ok()
+    page = opened(project.root / "r.html", address=address)
+    assert page.data()["causes"][0] != "ValueError: one"
+    assert page.texts("#chips .chip") == ["cause: ValueError: one \N{MULTIPLICATION X}"]
+    assert page.texts("#details-title")[0].startswith("rnn#2")
+    page.run('location.hash = encodeURIComponent(\'{"filters":{"run.cause":{"labels":["gone"]}}}\')')
+    page.settle()
+    assert page.filters() == {}
+    assert page.complaints() == []
+
+
 def test_dark_follows_the_system_until_a_person_says(page: Page) -> None:
     """prefers-color-scheme counts, and the switch counts more; text can be read in both."""
 

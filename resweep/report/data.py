@@ -48,6 +48,8 @@ def data(found: Gathered) -> Table:
         ],
         "metrics": _metrics(found, shown),
         "runs": _runs(found, failures),
+        "digits": None if len(rows) <= EXACT_RUNS else DIGITS,
+        "longest": LONGEST,
         "causes": [failure.cause[:LONGEST] for failure in failures],
         "curves": learning.learning(found, shown),
         "details": details.details(found, failures),

@@ -44,3 +44,9 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Project:
     trained.finish_all(project, run=9)
     project.resweep("report", "rnn", "-o", str(root / "report.html")).ok()
     return project
+
+
+@pytest.fixture
+def page(searched: Project, opened: Callable[..., Page]) -> Page:
+    """The page of that sweep, fresh."""
+    return opened(searched.root / "report.html")

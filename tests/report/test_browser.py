@@ -21,12 +21,6 @@ ROWS = "#table .tabulator-row"
 TABLE_COUNT = "return report.table().getDataCount('active')"
 
 
-@pytest.fixture
-def page(searched: Project, opened: Opened) -> Page:
-    """The page of the sweep, fresh."""
-    return opened(searched.root / "report.html")
-
-
 def axis(page: Page, name: str) -> tuple[float, float, float]:
     """Where an axis of the parallel coordinates is: x, and the y of its ends, in pixels of the chart."""
     script = """
@@ -230,6 +224,32 @@ def test_what_is_chosen_survives_a_reload(page: Page) -> None:
     assert page.complaints() == []
 
 
+def test_an_address_names_runs_and_labels(project: Project, opened: Opened) -> None:
+    """A page that was written again, with other causes and another order, shows the same run and the same cause."""
+    trained.sweep(project)
+    first, second, third, fourth = project.entries()[:4]
+    trained.failed(project, first, "rnn", "ValueError: one", trained.BEGAN)
+    trained.finished(project, second, "rnn", {}, trained.BEGAN, best_validation_accuracy=0.5)
+    project.resweep("report", "rnn", "-o", "r.html").ok()
+    page = opened(project.root / "r.html")
+    page.run("report.setFilter('run.cause', {codes: [0]})")
+    page.run("report.change({open: report.page.runs.number.indexOf(2)})")
+    page.settle()
+    address = page.run("return location.hash")
+    for entry in (third, fourth):
+        trained.failed(project, entry, "rnn", "AssertionError: another", trained.BEGAN)
+    trained.finished(project, project.entries()[4], "rnn", {}, trained.BEGAN, best_validation_accuracy=0.9)
+    project.resweep("report", "rnn", "-o", "r.html").ok()
+    page = opened(project.root / "r.html", address=address)
+    assert page.data()["causes"][0] != "ValueError: one"
+    assert page.texts("#chips .chip") == ["cause: ValueError: one \N{MULTIPLICATION X}"]
+    assert page.texts("#details-title")[0].startswith("rnn#2")
+    page.run('location.hash = encodeURIComponent(\'{"filters":{"run.cause":{"labels":["gone"]}}}\')')
+    page.settle()
+    assert page.filters() == {}
+    assert page.complaints() == []
+
+
 def test_dark_follows_the_system_until_a_person_says(page: Page) -> None:
     """prefers-color-scheme counts, and the switch counts more; text can be read in both."""
 
@@ -304,7 +324,7 @@ def test_a_page_for_paper_is_light_and_has_the_runs(page: Page) -> None:
     page.click("#theme")
     page.run("window.dispatchEvent(new Event('beforeprint'))")
     assert page.run("return document.documentElement.dataset.theme") == "light"
-    assert page.run("return report.charts.every((each) => each.instance && !each.stale)")
+    assert page.run("return report.charts.every((each) => !each.element.clientWidth || (each.instance && !each.stale))")
     rows = page.run("return [...document.querySelectorAll('#printed tbody tr')].map((e) => e.textContent)")
     best = max(value for value in page.data()["metrics"][0]["values"] if value is not None)
     assert len(rows) == 40
@@ -346,6 +366,13 @@ def test_hostile_names_and_values_run_nothing(project: Project, opened: Opened) 
     page.click(ROWS)
     for tab in page.run("return [...document.querySelectorAll('#tabs button')].map((each) => each.id)"):
         page.click(f"#{tab}")
+    page.press("\ue00c")  # Escape
+    page.click("#columns-menu summary")
+    page.click("#columns-all")
+    page.run("report.change({compare: [1, 2, 3, 4].map((number) => `rnn#${number}`)})")
+    page.settle()
+    assert any(HOSTILE in text for text in page.texts("#compare th"))
+    assert any(HOSTILE in text for text in page.texts("#columns-list label"))
     page.run("window.dispatchEvent(new Event('beforeprint'))")
     page.settle()
     assert page.run("return window.hurt") is None

@@ -100,6 +100,7 @@ def test_a_curve_of_a_figure_is_named_by_five_digits() -> None:
 def test_drawn_values_are_rounded_and_whole_in_the_title(stopped: Path, opened: Opened) -> None:
     """Five digits in a cell, all of them in its title and among a run's values."""
     page = opened(stopped / "r.html")
+    page.run("report.change({columns: {'swept.params.lr': true}})")  # the same in every run, thus hidden at first
     page.show("#table")
     cells = page.run(
         "return [...document.querySelectorAll('#table .tabulator-cell [title]')]"

@@ -30,8 +30,16 @@ function removeChart(chart) {
 }
 
 function redrawCharts() {
-  for (const chart of charts) chart.stale = true;
-  charts.forEach(drawIfSeen);
+  charts.forEach(redrawChart);
+}
+
+function redrawSome(ids) {
+  charts.filter((each) => ids.includes(each.element.id)).forEach(redrawChart);
+}
+
+function redrawChart(chart) {
+  chart.stale = true;
+  drawIfSeen(chart);
 }
 
 function drawIfSeen(chart) {

@@ -7,13 +7,26 @@ function addCurves() {
     document.getElementById("curves-box").replaceWith(element("p", { class: "empty" }, "No run wrote numbers more than once: metrics_epoch_N.json, metrics.jsonl, TensorBoard's files or a pattern of the log."));
     return;
   }
-  const measure = document.getElementById("measure");
-  measure.append(...page.curves.measures.map((each, place) => element("option", { value: place }, each.name)));
-  measure.addEventListener("change", () => change({ measure: Number(measure.value) }));
+  addMeasures("measure");
+  addSmoothing("smooth");
   const most = document.getElementById("curve-count");
   most.addEventListener("change", () => change({ curves: Number(most.value) }));
   const chart = addChart("curves", () => drawCurves(chart));
-  chart.runsAt = (event) => (event.seriesIndex === undefined ? null : { run: chart.lines[event.seriesIndex]?.run });
+  chart.runsAt = (event) => curveAt(chart, event);
+  chart.started = listenToSteps;
+  addSteps();
+}
+
+// a line says only which series it is: the curves are the first of them
+function curveAt(chart, event) {
+  const line = chart.lines[event.seriesIndex];
+  return line ? { run: line.run } : null;
+}
+
+function addMeasures(id) {
+  const measure = document.getElementById(id);
+  measure.append(...page.curves.measures.map((each, place) => element("option", { value: place }, each.name)));
+  measure.addEventListener("change", () => change({ measure: Number(measure.value) }));
 }
 
 // the curves of one measure of the best chosen runs
@@ -30,20 +43,33 @@ function drawCurves(chart) {
   const { total, best } = chosenCurves();
   document.getElementById("measure").value = state.measure;
   document.getElementById("curve-count").value = state.curves;
-  const paint = colours();
-  const measure = page.curves.measures[state.measure];
-  chart.lines = best.flatMap((run, place) => ofMeasure(run).map(([, part, steps, values]) => ({ run, part, steps, values, colour: curveColour(run, place, best.length) })));
+  chart.lines = curveLines(best);
   sayCurves(chart, total, best.length);
   drawCurveLegend(chart, best);
+  drawSteps();
+  drawSmoothing("smooth");
+  const drawn = curveOptions(chart.lines, best.length);
+  drawn.options.series.push(...stepBands(chart.lines));
+  return drawn;
+}
+
+// the curves of these runs of the measure that is chosen, a run's colour by its place
+function curveLines(some, colourOf = curveColour) {
+  return some.flatMap((run, place) => ofMeasure(run).map(([, part, steps, values]) => ({ run, part, steps, values, colour: colourOf(run, place, some.length) })));
+}
+
+function curveOptions(lines, many) {
+  const paint = colours();
+  const measure = page.curves.measures[state.measure];
   const axis = { axisLabel: { color: paint.soft, fontSize: 11 }, axisLine: { show: true, lineStyle: { color: paint.line } }, splitLine: { lineStyle: { color: paint.faint } }, nameTextStyle: { color: paint.text } };
   return {
-    says: `Learning curves of ${measure.name} of ${plural(best.length, "run")}`,
+    says: `Learning curves of ${measure.name} of ${plural(many, "run")}`,
     options: {
       animation: false,
       grid: { left: 8, right: 16, top: 12, bottom: 24, containLabel: true },
-      xAxis: { type: "value", scale: true, name: measure.axis, nameLocation: "middle", nameGap: 26, ...axis, ...extents(chart.lines) },
+      xAxis: { type: "value", scale: true, name: measure.axis, nameLocation: "middle", nameGap: 26, ...axis, ...extents(lines) },
       yAxis: { type: "value", scale: true, ...axis },
-      series: chart.lines.map((each, place) => curveSeries(each, place, best.length)),
+      series: [...lines.map((each, place) => curveSeries(each, place, many)), ...measuredBehind(lines, many)],
     },
   };
 }
@@ -53,12 +79,12 @@ function extents(lines) {
   return ends && ends[0] < ends[1] ? { min: ends[0], max: ends[1] } : {};
 }
 
-function curveSeries({ part, steps, values, colour }, place, many) {
+function curveSeries({ part, steps, values, colour }, place, many, drawn = state.smooth ? smoothed(values, state.smooth) : values) {
   return {
     type: "line", id: `curve${place}`, triggerLineEvent: true, showSymbol: steps.length < 3, symbolSize: 5, connectNulls: false,
     lineStyle: { color: colour, width: part === "train" ? 1.3 : 2, type: DASHES[part] ?? "solid", opacity: many > 25 ? 0.5 : 0.9 },
     itemStyle: { color: colour }, emphasis: { focus: "series", lineStyle: { width: 3.5 } },
-    data: steps.map((step, number) => [step, values[number]]),
+    data: steps.map((step, number) => [step, drawn[number]]),
   };
 }
 
@@ -85,14 +111,25 @@ function curveName(chart, run) {
   return item;
 }
 
-function sayCurves(chart, total, drawn) {
-  const parts = new Set(chart.lines.map((each) => each.part));
+// which lines are which part of the data
+function saidParts(lines) {
+  const parts = new Set(lines.map((each) => each.part));
   const words = ["train", "validation", "test"].filter((part) => parts.has(part)).map((part) => `${part} ${DASHES[part]}`);
+  return words.length ? ` (${words.join(", ")})` : "";
+}
+
+// as many as could have curves
+function begunRuns() {
+  return runs.state.filter((code) => runs.states[code] !== "queued").length;
+}
+
+function sayCurves(chart, total, drawn) {
+  const words = saidParts(chart.lines);
   const selectedRuns = selected().length;
-  const begun = runs.state.filter((code) => runs.states[code] !== "queued").length;
+  const begun = begunRuns();
   fill("curves-note",
-    `${drawn < total ? `The best ${drawn} of ${plural(total, "chosen run")}` : total === 1 ? "The only chosen run" : `All ${plural(total, "chosen run")}`} with curves${words.length ? ` (${words.join(", ")})` : ""}.`
+    `${drawn < total ? `The best ${drawn} of ${plural(total, "chosen run")}` : total === 1 ? "The only chosen run" : `All ${plural(total, "chosen run")}`} with curves${words}.`
     + (page.curves.asked < begun ? ` The page has the curves of ${page.curves.asked.toLocaleString("en")} of ${plural(begun, "run")}, the best first.` : "")
     + (total < selectedRuns ? ` ${plural(selectedRuns - total, "chosen run")} without any.` : "")
-    + ` At most ${page.curves.most} points each. A click on a curve opens its run.`);
+    + ` At most ${page.curves.most} points each.${saySmoothed()}${sayStepFilters()} A click on a curve opens its run.`);
 }

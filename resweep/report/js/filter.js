@@ -10,10 +10,13 @@ const state = {
   colour: page.sweeps.length > 1 ? "run.sweep" : "metric",
   by: "run",
   filters: {},
+  columns: {}, // by key whether the table shows it, where that is not as at first
+  compare: [], // runs by name, since their places change when the page is written again
   open: null,
   tab: "config",
   measure: 0,
   curves: 8,
+  smooth: 0, // weight of what came before, of learning curves
   paused: false,
 };
 const START = JSON.stringify(state);
@@ -123,49 +126,4 @@ function saidRange(column, low, high) {
   if (inside.length > 1 && different(column).length <= 12) return inside.map((value) => plain(column, value)).join(", ");
   const rounded = (value) => (column.unit ? plain(column, value) : number(value));
   return `${rounded(low)} – ${rounded(high)}`;
-}
-
-// --- the address: what is chosen survives a reload, and can be sent to somebody
-
-function writeAddress() {
-  const start = JSON.parse(START);
-  const changed = Object.entries(state).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(start[name]));
-  const text = changed.length ? encodeURIComponent(JSON.stringify(Object.fromEntries(changed))) : "";
-  history.replaceState(null, "", text ? `#${text}` : `${location.pathname}${location.search}`);
-}
-
-function readAddress() {
-  let found = {};
-  try {
-    found = JSON.parse(decodeURIComponent(location.hash.slice(1))) ?? {};
-  } catch {
-    return; // cut off, or somebody else's
-  }
-  Object.assign(state, JSON.parse(START));
-  for (const [name, valid] of Object.entries(VALID)) {
-    if (Object.hasOwn(found, name) && valid(found[name])) state[name] = found[name];
-  }
-  masks = new Map();
-}
-
-const VALID = {
-  metric: (value) => columns.get(value)?.kind === "metric",
-  mode: (value) => value === "max" || value === "min",
-  colour: (value) => value === "metric" || columns.has(value),
-  by: (value) => value === "run" || value === "point",
-  filters: (value) => Boolean(value) && Object.entries(value).every(([key, each]) => validFilter(columns.get(key), each)),
-  open: (value) => value === null || (Number.isInteger(value) && value >= 0 && value < count),
-  tab: (value) => typeof value === "string",
-  measure: (value) => Number.isInteger(value) && value >= 0 && value < page.curves.measures.length,
-  curves: (value) => Number.isInteger(value) && value > 0,
-  paused: (value) => typeof value === "boolean",
-};
-
-function validFilter(column, filter) {
-  if (!column || !filter || typeof filter !== "object") return false;
-  if (Array.isArray(filter.codes)) return Boolean(column.labels) && filter.codes.every((code) => Number.isInteger(code) && code in column.labels);
-  if (Array.isArray(filter.ranges)) {
-    return filter.ranges.every((range) => Array.isArray(range) && range.length === 2 && range.every(Number.isFinite));
-  }
-  return typeof filter.text === "string";
 }

@@ -38,6 +38,12 @@ function exact(column, run) {
   return isNumber ? String(column.values[run]) : shown(column, run);
 }
 
+// as it is: no unit, nothing rounded
+function whole(column, run) {
+  if (isEmpty(column, run)) return column.odd[run] ?? "";
+  return String(column.labels ? column.labels[column.values[run]] : column.values[run]);
+}
+
 // what a run has in a column; a number that is none, such as NaN, by its name
 function shown(column, run) {
   return isEmpty(column, run) ? (column.odd[run] ?? "") : plain(column, column.values[run]);
@@ -45,6 +51,13 @@ function shown(column, run) {
 
 function runName(run) {
   return `${page.sweeps[runs.sweep[run]]}#${runs.number[run]}`;
+}
+
+let runsByName = null;
+
+function runNamed(name) {
+  runsByName ??= new Map(everyRun.map((run) => [runName(run), run]));
+  return runsByName.get(name);
 }
 
 function plural(count, word) {

@@ -87,6 +87,7 @@ function redraw() {
     redrawCharts();
   }
   drawFailures();
+  drawCompare();
   drawTable();
   drawDetails();
 }
@@ -100,7 +101,7 @@ function startWatch() {
   button.hidden = false;
   button.addEventListener("click", () => { change({ paused: !state.paused }); say(); });
   say();
-  setInterval(() => { if (!state.paused && state.open === null) location.reload(); }, page.watch * 1000);
+  setInterval(() => { if (!state.paused && state.open === null && !document.getElementById("columns-menu").open) location.reload(); }, page.watch * 1000);
 }
 
 // --- paper: light, every chart drawn, and the best of the chosen runs as a plain table
@@ -131,10 +132,14 @@ function addSkip() {
   const skip = document.querySelector(".skip");
   skip.addEventListener("click", (event) => {
     event.preventDefault();
-    const table = document.querySelector(skip.getAttribute("href"));
-    table.focus({ preventScroll: true });
-    table.scrollIntoView();
+    showBox(skip.getAttribute("href").slice(1));
   });
+}
+
+function showBox(id) {
+  const box = document.getElementById(id);
+  box.focus({ preventScroll: true });
+  box.scrollIntoView();
 }
 
 function start() {
@@ -150,6 +155,9 @@ function start() {
   } else {
     for (const box of document.querySelectorAll(".needs-metric")) box.hidden = true;
   }
+  addCompare();
+  addColumnsMenu();
+  addCsv();
   addTable();
   addSkip();
   listeners.push(redraw);
@@ -162,4 +170,4 @@ function start() {
 
 start();
 // for whoever asks the page from outside, as its tests do
-window.report = { page, state, columns, change, setFilter, selected, charts, expectedCurves, bestSoFar, byPoint, correlation, correlated, chance, median, sweepStroke, sweepSymbol, metricNow, chosenCurves, table: () => table };
+window.report = { page, state, columns, change, setFilter, selected, charts, expectedCurves, bestSoFar, byPoint, correlation, correlated, chance, median, sweepStroke, sweepSymbol, metricNow, chosenCurves, table: () => table, tableColumns, csvOf, compared, stepColumn, smoothed };

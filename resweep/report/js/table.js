@@ -1,81 +1,103 @@
 // The table of runs: what is typed above a column is a filter like any brush, and a brush filters the table.
 
-const MOST_METRIC_COLUMNS = 30;
 const ROWS = 14; // as many as are seen at once
 let table = null;
 let telling = false;
-
-function tableColumns() {
-  const several = page.sweeps.length > 1;
-  const some = (each) => each.values.some((value) => value !== null);
-  return [
-    ...(several ? [own.sweep] : []), own.number, own.state,
-    ...metrics.slice(0, 1), ...swept,
-    ...(some(own.seconds) ? [own.seconds] : []), ...metrics.slice(1, MOST_METRIC_COLUMNS),
-    ...(some(own.ended) ? [own.ended] : []), ...(own.host.labels.length > 1 ? [own.host] : []),
-    ...(page.causes.length ? [own.cause] : []), ...(Object.keys(runs.problems).length ? [own.problem] : []), own.trial,
-  ];
-}
+let listening = false; // before it is built its boxes are empty, whatever is filtered
+let drawnColumns = "";
 
 function addTable() {
   const shownColumns = tableColumns();
-  fill("table-note", metrics.length > MOST_METRIC_COLUMNS ? `The first ${MOST_METRIC_COLUMNS} of ${metrics.length} metrics; a click on a run shows all of its own.` : "");
+  drawnColumns = shownColumns.map((each) => each.key).join();
   table = new tabulator.Tabulator("#table", {
-    data: everyRun.map((run) => rowOf(run, shownColumns)),
+    data: everyRun.map((run) => ({ run })), // values are looked up in the columns
     index: "run",
-    columns: shownColumns.map(columnDefinition),
+    columns: columnDefinitions(shownColumns),
     ...(count > ROWS ? { height: "34rem" } : {}), // a height lets it draw only the rows that can be seen
     layout: "fitDataFill",
     rowHeight: 30,
     placeholder: () => element("span", {}, "No run is left: clear some filters."),
-    initialSort: initialSort(shownColumns),
+    initialSort: initialSort(),
     rowFormatter: (row) => makeRowReachable(row),
   });
-  table.on("rowClick", (_, row) => openRun(row.getData().run));
+  table.on("rowClick", (event, row) => {
+    if (!event.target.closest(".pick")) openRun(row.getData().run);
+    else if (event.target.tagName !== "INPUT") toggleCompared(row.getData().run); // beside the box is meant for it
+  });
   table.on("dataFiltering", hearHeader);
   table.on("tableBuilt", () => {
     showHeader();
     filterTable();
+    listening = true;
   });
 }
 
-function rowOf(run, shownColumns) {
-  const row = { run };
-  shownColumns.forEach((each, place) => {
-    const value = each.values[run];
-    row[`c${place}`] = each.labels && value !== null ? each.labels[value] : (value ?? undefined);
-  });
-  return row;
+const fields = new Map([...columns.values()].map((each, place) => [each, `c${place}`]));
+const ofField = new Map([...fields].map(([each, field]) => [field, each]));
+
+function fieldOf(column) {
+  return fields.get(column);
+}
+
+function columnDefinitions(shownColumns) {
+  return [pickDefinition(), ...shownColumns.map(columnDefinition)];
 }
 
 function columnDefinition(each, place) {
   const numeric = !each.labels && !each.text;
   return {
-    title: "", field: `c${place}`, titleFormatter: () => element("span", { title: each.name }, short(each.name, 30)),
+    title: "", field: fieldOf(each), titleFormatter: () => element("span", { title: each.name }, short(each.name, 30)),
     formatter: (cell) => cellOf(each, cell.getData().run),
     hozAlign: numeric ? "right" : "left", frozen: place === 0 && innerWidth > 700, headerFilter: "input", headerFilterFunc: () => true,
     headerFilterPlaceholder: numeric ? "> < .. =" : "contains",
     headerFilterParams: { elementAttributes: { "aria-label": `Filter ${each.name}`, title: numeric ? ">0.5, <=3, 0.1..0.3, =7, none" : "letters in it, =exactly this, none" } },
-    sorter: numeric ? sortNumbers : "string", minWidth: each.labels ? 104 : 86, maxInitialWidth: innerWidth < 700 ? 120 : 260, headerSortStartingDir: each.key === state.metric && state.mode === "max" ? "desc" : "asc",
+    sorter: sorterOf(each, numeric), minWidth: each.labels ? 104 : 86, maxInitialWidth: innerWidth < 700 ? 120 : 260, headerSortStartingDir: each.key === state.metric && state.mode === "max" ? "desc" : "asc",
   };
 }
 
-// what has no value stands last, whichever way
-function sortNumbers(one, other, _first, _second, _column, direction) {
-  if (one === undefined || other === undefined) return ((one === undefined) - (other === undefined)) * (direction === "asc" ? 1 : -1);
-  return one - other;
+// the choice of columns and their order, when it has changed
+function changeColumns() {
+  const shownColumns = tableColumns();
+  const keys = shownColumns.map((each) => each.key).join();
+  if (keys === drawnColumns) return;
+  drawnColumns = keys;
+  const left = new Set(shownColumns.map(fieldOf));
+  const sorters = table.getSorters().filter((each) => left.has(each.field)).map((each) => ({ column: each.field, dir: each.dir }));
+  telling = true;
+  table.setColumns(columnDefinitions(shownColumns));
+  table.setSort(sorters);
+  telling = false;
 }
+
+// the runs that the filters leave, in the table's order
+function inTableOrder() {
+  const inside = new Set(selected());
+  return table.getData("active").map((line) => line.run).filter((run) => inside.has(run));
+}
+
+// what has no value stands last, whichever way
+function sorterOf(each, numeric) {
+  const value = (row) => (numeric || isEmpty(each, row.getData().run) ? each.values[row.getData().run] : shown(each, row.getData().run));
+  const compare = numeric ? (one, other) => one - other : (one, other) => ALPHABET.compare(one, other);
+  return (_one, _other, first, second, _column, direction) => {
+    const [one, other] = [value(first) ?? null, value(second) ?? null];
+    if (one === null || other === null) return ((one === null) - (other === null)) * (direction === "asc" ? 1 : -1);
+    return compare(one, other);
+  };
+}
+
+const ALPHABET = new Intl.Collator("en", { numeric: true });
 
 function cellOf(each, run) {
   const text = shown(each, run);
   if (each === own.state) return element("span", { class: `dot ${text}` }, text);
-  const whole = exact(each, run);
-  return whole === text ? document.createTextNode(text || "\u00a0") : element("span", { title: whole }, text);
+  const all = exact(each, run);
+  return all === text ? document.createTextNode(text || "\u00a0") : element("span", { title: all }, text);
 }
 
-function initialSort(shownColumns) {
-  const place = shownColumns.findIndex((each) => each.key === state.metric);
-  return place < 0 ? [] : [{ column: `c${place}`, dir: state.mode === "max" ? "desc" : "asc" }];
+function initialSort() {
+  const metric = metricNow();
+  return metric && isShown(metric) ? [{ column: fieldOf(metric), dir: state.mode === "max" ? "desc" : "asc" }] : [];
 }
 
 // --- keyboard: rows are reached with Tab and the arrows, and opened with Enter
@@ -86,6 +108,10 @@ function makeRowReachable(row) {
   made.dataset.run = row.getData().run;
   made.onkeydown = (event) => {
     if (event.key === "Enter" && event.target === made) openRun(row.getData().run);
+    if (event.key === " " && event.target === made) {
+      event.preventDefault();
+      toggleCompared(row.getData().run);
+    }
     const next = event.key === "ArrowDown" ? row.getNextRow() : event.key === "ArrowUp" ? row.getPrevRow() : false;
     if (!next) return;
     event.preventDefault();
@@ -96,24 +122,21 @@ function makeRowReachable(row) {
 // --- the header's boxes and the one filter of the page tell each other
 
 function hearHeader(filters) {
-  if (telling) return;
-  const typed = new Map(filters.filter((each) => typeof each.field === "string").map((each) => [keyOf(each.field), String(each.value ?? "")]));
+  if (telling || !listening) return;
+  const typed = new Map(filters.filter((each) => typeof each.field === "string").map((each) => [ofField.get(each.field).key, String(each.value ?? "")]));
   const next = { ...state.filters };
-  for (const [key, filter] of Object.entries(next)) if (filter.text !== undefined && !typed.has(key)) delete next[key];
+  // what is filtered of a column that the table does not show, was not typed there
+  for (const each of tableColumns()) if (next[each.key]?.text !== undefined && !typed.has(each.key)) delete next[each.key];
   for (const [key, text] of typed) if (text.trim()) next[key] = { text };
   if (JSON.stringify(next) !== JSON.stringify(state.filters)) change({ filters: next });
 }
 
-function keyOf(field) {
-  return tableColumns()[Number(field.slice(1))].key;
-}
-
 function showHeader() {
   telling = true;
-  tableColumns().forEach((each, place) => {
+  for (const each of tableColumns()) {
     const wanted = state.filters[each.key]?.text ?? "";
-    if ((table.getHeaderFilterValue(`c${place}`) ?? "") !== wanted) table.setHeaderFilterValue(`c${place}`, wanted);
-  });
+    if ((table.getHeaderFilterValue(fieldOf(each)) ?? "") !== wanted) table.setHeaderFilterValue(fieldOf(each), wanted);
+  }
   telling = false;
 }
 
@@ -131,7 +154,11 @@ function filterTable() {
 }
 
 function drawTable() {
+  drawColumns();
+  drawCsv();
   if (!table?.initialized) return;
+  changeColumns();
+  drawPicks();
   showHeader();
   filterTable();
 }

@@ -7,6 +7,7 @@ import fnmatch
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from resweep import __version__, surroundings, trial
+from resweep.disk import PART
 from resweep.errors import TrialError
 
 LARGEST_DIFF = 1 << 20  # bytes of an uncommitted diff that are kept
@@ -22,6 +24,7 @@ LARGEST_UNTRACKED = 1 << 20  # bytes of untracked files that are kept, in all
 MOST_UNTRACKED = 1000  # untracked files that are named
 
 _OURS = ("config/generated/", "model/generated/")
+_STAGED = re.compile(rf"\.[^/]+-jobs\.sh\.\d+{re.escape(PART)}")  # the jobs script that is about to appear
 # untracked files whose content stays where it is: a capsule is made to be shared
 _SECRETS = (".env*", "*.pem", "*.key", "id_*", ".netrc", ".pypirc", "*secret*", "*credential*", "*token*", "*password*")
 
@@ -101,7 +104,7 @@ def git(root: Path) -> dict[str, Any] | None:
         return None
     diff = _git(root, "diff", "HEAD", "--binary") or ""
     listed = (_git(root, "ls-files", "--others", "--exclude-standard", "-z") or "").split("\0")
-    untracked = [name for name in listed if name and not name.startswith(_OURS)]
+    untracked = [name for name in listed if name and not name.startswith(_OURS) and not _STAGED.fullmatch(name)]
     return {
         "commit": _line(_git(root, "rev-parse", "--verify", "-q", "HEAD")),
         "branch": _line(_git(root, "rev-parse", "--abbrev-ref", "HEAD")),

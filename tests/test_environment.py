@@ -91,6 +91,16 @@ def test_git_tells_commit_remote_diff_and_untracked_files(project: Project, monk
     assert "root:" not in json.dumps(found)
 
 
+def test_what_generating_writes_is_nothing_that_was_untracked(project: Project) -> None:
+    """Provenance names the files of the researcher, and none that appears with the sweep."""
+    repository(project.root)
+    (project.root / "notes.txt").write_text("new")
+    project.generate().ok()
+    capsule = project.paths().capsule(project.entries()[0].name)
+    found = json.loads((capsule / "provenance.json").read_text())["git"]["untracked"]
+    assert [file["path"] for file in found] == ["notes.txt"]
+
+
 def test_no_checkout_is_no_mistake(tmp_path: Path) -> None:
     """A project outside git has no commit to tell."""
     assert git(tmp_path) is None

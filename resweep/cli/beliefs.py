@@ -16,6 +16,8 @@ def lines(found: Belief) -> Iterator[str]:
         yield f"search   {found.problem}"
         return
     yield f"search   {_points(found)}"
+    if found.end is not None:
+        yield f"         {found.end.said}"
     if found.best is not None:
         trial = f"#{found.trial.number} {found.trial.name} {found.trial.described()}" if found.trial else ""
         yield f"best     {found.metric} {found.best:.4g}  {trial}".rstrip()
@@ -58,5 +60,6 @@ def as_json(found: Belief) -> dict[str, object]:
             "swept": trial.swept if trial else None,
         },
         "importance": found.importance,
+        "end": {"reason": found.end.reason, "said": found.end.said} if found.end else None,
         "problem": found.problem or None,
     }

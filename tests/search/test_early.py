@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -217,18 +218,44 @@ for epoch in range(len(curve)):
     assert sorted(losses)[2] <= 0.01, losses
 
 
-def test_a_pruned_repeat_ends_its_point(project: Project) -> None:
-    """The first repeat is judged; the others are not begun when it does badly."""
-    searched(project, 6, SLOW, ASHA, EPOCHS)
+def repeated(project: Project, n: int, stop: str = ASHA) -> None:
+    """A search of `n` points with two repeats each."""
+    searched(project, n, SLOW, stop, EPOCHS)
     project.write({"config/rnn.toml": "n_trials = 2\n" + (project.root / "config/rnn.toml").read_text()})
     project.generate().ok()
-    work(project, jobs=2)
+
+
+def test_a_pruned_repeat_ends_its_point(project: Project) -> None:
+    """The first repeat is judged; the others are no trials before it has done well, so nothing waits for ever."""
+    repeated(project, 6)
+    watching = work(project, jobs=2)
     by_point: dict[str, list[str]] = {}
     for entry, state in zip(project.entries(), states(project), strict=True):
         by_point.setdefault(entry.id, []).append(state)
-    assert ["pruned", "queued"] in by_point.values()
+    assert ["pruned"] in by_point.values()
     assert ["finished", "finished"] in by_point.values()
     assert len(by_point) == 6
+    assert len(project.capsules()) == len(project.entries())
+    assert [entry.number for entry in project.entries()] == list(range(1, len(project.entries()) + 1))
+    pruned = list(by_point.values()).count(["pruned"])
+    out = project.resweep("status", "rnn").ok().out.splitlines()
+    shown = f"{(6 - pruned) * 2} finished, {pruned} pruned"
+    assert out[0] == f"rnn: {len(project.entries())} trials: {shown}"
+    assert out[1] == f"  search   6 of 6 points (tpe): {6 - pruned} finished, {pruned} pruned"
+    assert "the search is over: 6 of 6 points" in watching.messages
+    assert project.resweep("verify", "rnn").status == 0
+
+
+def test_another_worker_goes_on_with_the_repeats(project: Project) -> None:
+    """Where the first has ended well, and its worker with it, before the second was written."""
+    repeated(project, 1, '\n[search.stop]\nmethod = "threshold"\nupper = 1e6\n')
+    project.shell(f"{sys.executable} -m resweep run rnn --jobs 1 --max-trials 1").ok()
+    assert states(project) == ["finished"]
+    assert [each.state.name for each in journal(project)] == ["RUNNING"]
+    work(project)
+    assert states(project) == ["finished"] * 2
+    assert [project.paths().place(entry.name).last() for entry in project.entries()] == [1, 1]
+    assert [each.state.name for each in journal(project)] == ["COMPLETE"]
 
 
 def test_a_runner_that_dies_leaves_its_judgements_to_the_next(project: Project) -> None:

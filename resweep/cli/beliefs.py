@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from resweep.errors import counted
 from resweep.search.belief import Belief
 
 MOST = 6  # parameters that are named
@@ -18,6 +19,9 @@ def lines(found: Belief) -> Iterator[str]:
     yield f"search   {_points(found)}"
     if found.end is not None:
         yield f"         {found.end.said}"
+    if found.unheard:
+        said = f"{counted(found.unheard, 'point')} finished when run again by hand"
+        yield f"         {said}; the next worker tells the search"
     if found.best is not None:
         trial = f"#{found.trial.number} {found.trial.name} {found.trial.described()}" if found.trial else ""
         yield f"best     {found.metric} {found.best:.4g}  {trial}".rstrip()
@@ -50,6 +54,7 @@ def as_json(found: Belief) -> dict[str, object]:
         "failed": found.failed,
         "under_way": found.begun,
         "given": found.given,
+        "unheard": found.unheard,
         "best": None
         if found.best is None
         else {

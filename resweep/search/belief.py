@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from resweep import attempt, engine, frozen, index, trial
 from resweep.errors import ResweepError
 from resweep.index import Entry
-from resweep.search import over, study
+from resweep.search import origin, over, study
 from resweep.search.study import FROM, TRIAL, Journal
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
@@ -34,7 +34,8 @@ class Belief:
 
     `wanted` is None where the points are known beforehand. `begun` are points that have been asked for and have no
     result yet, `given` those of other sweeps. `importance` sums up to 1, the largest first: what gets a point among the
-    best tenth. `end` says why no further point is tried, `problem` why nothing else is known.
+    best tenth. `unheard` points have finished since they were told of as failed or pruned. `end` says why no further
+    point is tried, `problem` why nothing else is known.
     """
 
     method: str
@@ -46,6 +47,7 @@ class Belief:
     failed: int = 0
     begun: int = 0
     given: int = 0
+    unheard: int = 0
     best: float | None = None
     trial: Entry | None = None
     importance: dict[str, float] = field(default_factory=dict)
@@ -109,6 +111,7 @@ def _summed(paths: SweepPaths, asked: Sweep, found: Journal) -> Belief:
         failed=states.count("FAIL"),
         begun=states.count("RUNNING"),
         given=sum(FROM in each.user_attrs for each in trials),
+        unheard=origin.unheard(paths, points, entries) if asked.search.learns else 0,
         best=best.value if best else None,
         trial=_entry(best.user_attrs[TRIAL]["id"], entries) if best else None,
         importance=_importance(found.study, complete),

@@ -27,6 +27,7 @@ MOST_FAILURES = 10  # in a row, before a worker gives up
 # attributes of Optuna's trials that failed
 FAILED = "failed"  # of what
 UNREPORTED = "unreported"  # what it reports in place of the metric
+DIVERGED = "value"  # of one that counts as pruned: its value, which is no finite number
 # an attribute of the study
 USED_UP = "no_new_point"  # the n for which a worker found none
 

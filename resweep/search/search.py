@@ -26,7 +26,7 @@ from resweep.running import Outcome, Running
 from resweep.search import origin, study
 from resweep.search.follow import Follower
 from resweep.search.maker import Maker
-from resweep.search.over import FAILED, UNREPORTED, USED_UP, best_of, counts, over, own, stuck
+from resweep.search.over import DIVERGED, FAILED, UNREPORTED, USED_UP, best_of, counts, over, own, stuck
 from resweep.search.study import TRIAL, Journal
 from resweep.sweep import ResultsOptions, Sweep
 from resweep.trial import SweepPaths, TrialName
@@ -319,7 +319,7 @@ class Search:
                 active.asked.set_user_attr(UNREPORTED, active.unreported)
             self._study.tell(active.asked, state=_state("FAIL"))
         elif not all(map(math.isfinite, values)):  # it diverged, which is as bad as can be, and no reason to try again
-            active.asked.set_user_attr("value", str(values[0]))
+            active.asked.set_user_attr(DIVERGED, str(values[0]))
             self._study.tell(active.asked, state=_state("PRUNED"))
         else:
             self._study.tell(active.asked, statistics.fmean(values))

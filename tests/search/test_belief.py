@@ -71,6 +71,7 @@ def test_what_it_has_come_to_is_told(project: Project) -> None:
         "failed": 1,
         "under_way": 1,
         "given": 1,
+        "unheard": 0,
         "best": {
             "value": best.swept["params.lr"],
             "number": best.number,

@@ -13,6 +13,7 @@ from small_project import Project
 from worked import BRANIN, EPOCHS, functions, journal, points, searched, states, work
 
 from resweep import attempt, frozen, status
+from resweep.errors import counted
 from resweep.run import Runner
 from resweep.running import Options
 from resweep.search.early import Early
@@ -116,6 +117,51 @@ def test_a_pruned_trial_is_kept_with_its_metrics_and_not_run_again(project: Proj
     assert " pruned" in project.resweep("status", "rnn").ok().out
     assert project.resweep("verify", "rnn").status == 0
     assert len(journal(project)) == 5
+
+
+def test_pruned_trials_that_a_person_asks_for_are_trained_to_their_end(project: Project) -> None:
+    """As new attempts from the start, even where retries resume; what was pruned is kept, and the rule stops none."""
+    grid(project, 'method = "median"\nn_startup_trials = 1', more='[run]\non_retry = "resume"\n')
+    pruned = [entry for entry, state in zip(project.entries(), states(project), strict=True) if state == "pruned"]
+    assert pruned
+    first = [project.record(entry) for entry in pruned]
+    said = project.resweep("run", "rnn").ok().out
+    assert f"{counted(len(pruned), 'trial')} stopped early before, and not run again; --state pruned runs them" in said
+    assert project.resweep("run", "rnn", "--state", "failed").ok()
+    assert [project.paths().place(entry.name).last() for entry in pruned] == [1] * len(pruned)
+    assert project.resweep("run", "rnn", "--state", "pruned", "--jobs", "2").ok()
+    assert states(project) == ["finished"] * 5
+    assert [project.record(entry) for entry in pruned] == first
+    assert all(project.record(entry, 2)["resumed"] is None for entry in pruned)
+    outputs = [Path(project.paths().place(entry.name).attempt(1), "output") for entry in pruned]
+    assert all((output / "metrics_epoch_0.json").exists() for output in outputs)
+    assert all(Path(project.paths().place(entry.name).output, "metrics_epoch_11.json").exists() for entry in pruned)
+    out = project.resweep("status", "rnn").ok().out.splitlines()
+    assert out[:2] == [
+        "rnn: 5 trials: 5 finished",
+        "  search   trials that do badly are stopped early: 5 finished, 0 pruned",
+    ]
+    again = project.resweep("run", "rnn", "--state", "pruned").ok().out
+    assert again.endswith("rnn: nothing to run: no trial is what was asked for (rnn --state pruned)\n")
+    assert project.resweep("verify", "rnn").status == 0
+
+
+def test_pruned_points_of_a_search_that_finish_after_all_are_learned_from(project: Project) -> None:
+    """The next worker tells of them; the search is as over as it was, and each point counts once."""
+    searched(project, 8, SLOW, ASHA, EPOCHS)
+    work(project, jobs=2)
+    pruned = states(project).count("pruned")
+    assert project.resweep("run", "rnn", "--state", "pruned", "--jobs", "2").ok()
+    assert states(project) == ["finished"] * 8
+    out = project.resweep("status", "rnn").ok().out
+    assert f"  search   8 of 8 points (tpe): {8 - pruned} finished, {pruned} pruned" in out
+    assert f"{counted(pruned, 'point')} finished when run again by hand; the next worker tells the search" in out
+    said = work(project).messages
+    assert said == [
+        f"{counted(pruned, 'finished point')} that the journal did not know of",
+        "the search is over: 8 of 8 points",
+    ]
+    assert "  search   8 of 8 points (tpe): 8 finished, 0 pruned" in project.resweep("status", "rnn").ok().out
 
 
 def test_a_pruned_training_may_end_by_itself_cleanly(project: Project) -> None:

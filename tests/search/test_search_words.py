@@ -236,10 +236,30 @@ def test_a_metric_that_no_trial_reports_is_said_after_the_first(project: Project
     assert f"rnn: {end['said']}\n" in result.err
 
 
+def test_a_failed_point_that_a_person_runs_again_is_told_by_the_next_worker(project: Project) -> None:
+    """Status says so until then; from then on it is a point like any other, and counts once."""
+    project.write({"qb/main.py": MAIN.replace('filled.get("fail")', 'not os.path.exists("../../../../../mended")')})
+    run(project, 'method = "tpe"\nn = 3\n')
+    project.write({"mended": ""})
+    assert "finished" in project.resweep("run", "rnn#1").ok().out
+    lines = project.resweep("status", "rnn").ok().out.splitlines()
+    assert lines[0] == "rnn: 10 trials: 1 finished, 9 failed"
+    assert "  search   0 of 3 points (tpe): 0 finished, 0 pruned, 10 failed" in lines
+    assert "           1 point finished when run again by hand; the next worker tells the search" in lines
+    result = project.resweep("run", "rnn", "--jobs", "1").ok()
+    assert "rnn: 1 finished point that the journal did not know of" in result.err
+    lines = project.resweep("status", "rnn").ok().out.splitlines()
+    assert lines[0] == "rnn: 12 trials: 3 finished, 9 failed"
+    assert "  search   3 of 3 points (tpe): 3 finished, 0 pruned, 9 failed" in lines
+    assert not [line for line in lines if "by hand" in line]
+    assert "did not know" not in project.resweep("run", "rnn").ok().err
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 def test_a_trial_that_diverged_counts_as_badly_as_can_be(project: Project, value: str) -> None:
     """It is a point with a result, and no reason to try it again."""
     project.write({"qb/main.py": MAIN.replace('filled["lr"],', f'float("{value}"),')})
     run(project, 'method = "tpe"\nn = 2\n').ok()
     found = json.loads(project.resweep("status", "rnn", "--json").ok().out)["search"]
-    assert (found["pruned"], found["finished"], found["best"]) == (2, 0, None)
+    assert (found["pruned"], found["finished"], found["best"], found["unheard"]) == (2, 0, None, 0)
+    assert "did not know" not in project.resweep("run", "rnn").ok().err

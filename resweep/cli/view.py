@@ -52,11 +52,10 @@ class Lines:
         entry = outcome.entry
         # also what other runners have ended meanwhile
         done = self.before + (len(self.runner.outcomes) if self.runner else self.done)
-        if self.search is not None:
-            done = self.search.counted  # the points of all workers
-        self.say(
-            f"[{done}/{self.before + self.count}] #{entry.number} {entry.name} {entry.described()}: {outcome.said}"
-        )
+        shown = f"[{done}/{self.before + self.count}]"
+        if self.search is not None:  # of all workers; a trial may be no point, or one of several
+            shown = f"[{self.search.counted}/{self.count} points]"
+        self.say(f"{shown} #{entry.number} {entry.name} {entry.described()}: {outcome.said}")
 
     def tick(self, runner: Runner) -> None:
         """Nothing: whoever reads this wants lines."""

@@ -95,7 +95,7 @@ def _nothing(asked: Sweep, problem: str = "") -> Belief:
 
 def _summed(paths: SweepPaths, asked: Sweep, found: Journal) -> Belief:
     trials = found.trials()
-    points = over.own(trials)
+    points = over.asked_points(trials)
     states = [each.state.name for each in points]
     complete = [each for each in points if each.state.name == "COMPLETE" and math.isfinite(each.value or 0.0)]
     best = over.best_of(asked, complete)

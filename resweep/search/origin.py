@@ -58,7 +58,7 @@ def adopt(journal: Journal, choices: Choices, paths: SweepPaths, listed: Iterabl
 
     A person has run them, or the journal is a new one.
     """
-    told = {each.user_attrs[TRIAL]["id"]: each for each in over.own(journal.trials())}
+    told = {each.user_attrs[TRIAL]["id"]: each for each in over.asked_points(journal.trials())}
     open_ = [each for each in listed if each.id not in told or _may_change(told[each.id])]
     unknown = _finished(paths, open_)
     library = engine.optuna().trial

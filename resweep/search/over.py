@@ -40,7 +40,7 @@ class End:
     said: str
 
 
-def own(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+def asked_points(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     """The points that the search has asked for: of one that was run again by hand, and told again, what came last."""
     return list({each.user_attrs[TRIAL]["id"]: each for each in trials if TRIAL in each.user_attrs}.values())
 
@@ -61,7 +61,7 @@ def over(
     asked: Sweep, trials: Sequence[FrozenTrial], entries: Mapping[TrialName, Entry], attributes: Mapping[str, Any]
 ) -> End | None:
     """Why the search is over, if it is: by the trials and the attributes of its study; `entries` have the numbers."""
-    points = own(trials)
+    points = asked_points(trials)
     ended = [each for each in points if counts(each)]
     found = None
     if len(ended) >= asked.search.n:
@@ -99,7 +99,7 @@ def _after(
 
 def stuck(asked: Sweep, trials: Sequence[FrozenTrial], told: Collection[int] | None = None) -> End | None:
     """Why a worker that has `told` of these trials gives up, if it does; None: one that has told of all of them."""
-    known = [each for each in own(trials) if told is None or each.number in told]
+    known = [each for each in asked_points(trials) if told is None or each.number in told]
     ended = [(each.datetime_complete, each.number, each) for each in known if each.datetime_complete]
     latest = [each for _, _, each in sorted(ended, key=lambda end: end[:2], reverse=True)]
     failed = list(takewhile(lambda each: each.state.name == "FAIL", latest))
@@ -121,4 +121,4 @@ def left(paths: SweepPaths, asked: Sweep) -> tuple[int, str]:
     trials = opened.trials()
     entries = {entry.name: entry for entry in index.read(paths).entries}
     found = over(asked, trials, entries, opened.study.user_attrs)
-    return (0, found.said) if found else (asked.search.n - sum(map(counts, own(trials))), "")
+    return (0, found.said) if found else (asked.search.n - sum(map(counts, asked_points(trials))), "")

@@ -16,17 +16,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, disk, engine, metrics, results, space, status, table, trial
+from resweep import attempt, capsule, disk, engine, metrics, results, space, status, table, trial
 from resweep.choices import Choices
 from resweep.definition import Wanted
 from resweep.errors import ConfigError
 from resweep.index import Entry
 from resweep.results import Row
 from resweep.running import Outcome, Running
-from resweep.search import origin, study
+from resweep.search import origin, others, study
 from resweep.search.follow import Follower
 from resweep.search.maker import Maker
-from resweep.search.over import DIVERGED, FAILED, UNREPORTED, USED_UP, best_of, counts, over, own, stuck
+from resweep.search.over import DIVERGED, FAILED, UNREPORTED, USED_UP, asked_points, best_of, counts, over, stuck
 from resweep.search.study import TRIAL, Journal
 from resweep.sweep import ResultsOptions, Sweep
 from resweep.trial import SweepPaths, TrialName
@@ -39,7 +39,6 @@ PATIENCE = 20  # points in a row that are no new ones, before others are drawn a
 MOST = 300  # before the space counts as used up
 LOOK = 1.0  # seconds between two looks at trials of other workers
 DOUBT = 5.0  # seconds between two questions whether those all run, which Slurm answers
-STALE = 60.0  # seconds after which a trial that nobody has begun, on another host, is nobody's
 
 
 @dataclass
@@ -90,9 +89,11 @@ class Search:
         opened = study.open_study(self._paths, self._asked, self._maker.study)
         worker = int(opened.study.user_attrs.get("workers", 0))
         seed = self._asked.search.seed
-        if worker:  # with the same numbers as the first one it would ask for the same points
+        if worker:
+            capsule.remove_leftovers(self._paths.directory)  # of workers that were killed: nobody else writes now
             from numpy.random import SeedSequence
 
+            # with the same numbers as the first one it would ask for the same points
             seed = int(SeedSequence([seed, worker]).generate_state(1)[0])
         else:
             self._fill(opened.study)
@@ -128,11 +129,11 @@ class Search:
                 self._gives_up = True
                 self._close("the sweep was generated again; start the workers again")
                 return None
-            if (repeat := self._repeats()) or not self.open:
+            if (repeat := self._further_repeat()) or not self.open:
                 return repeat
             return self._left_behind() or self._another()
 
-    def _repeats(self) -> Entry | None:
+    def _further_repeat(self) -> Entry | None:
         """Another trial of a point whose first one has not been stopped early."""
         for active in self._active.values():
             if active.later and active.states:
@@ -145,7 +146,7 @@ class Search:
 
     def _another(self) -> Entry | None:
         trials = self._journal.trials()
-        points = own(trials)
+        points = asked_points(trials)
         self._look(points)
         if end := over(self._asked, trials, self._maker.list.entries, self._study.user_attrs):
             self._close(end.said)
@@ -163,7 +164,7 @@ class Search:
 
     def _ask(self, trials: list[FrozenTrial]) -> Entry | None:
         """Ask Optuna until it names a point that nobody has tried. One that has a result gets the same once more."""
-        ours = own(trials)
+        ours = asked_points(trials)
         known = {each.user_attrs[TRIAL]["id"]: each for each in ours}
         tried = {self._text(each): each for each in ours}
         for tries in range(MOST):
@@ -224,16 +225,7 @@ class Search:
         if time.monotonic() < self._next_doubt:
             return False
         self._next_doubt = time.monotonic() + DOUBT
-        return all(self._runs(each.user_attrs.get(TRIAL)) for each in running)
-
-    def _runs(self, own: dict[str, Any] | None) -> bool:
-        if own is None:
-            return False
-        if attempt.of_this_boot(own["by"]):
-            return attempt.same_process(own["by"]["pid"], own["by"]["pid_start"])
-        wanted = self._maker.identify(own["point"])
-        states = (attempt.state(self._paths.place(each.entry.name)) for each in wanted)
-        return any(state == "running" and not attempt.ended_on_slurm(record) for state, record in states)
+        return all(others.run(self._paths, self._maker, each.user_attrs.get(TRIAL)) for each in running)
 
     # --- what other workers left ----------------------------------------------------------------------------------
 
@@ -252,7 +244,7 @@ class Search:
                 continue
             names = [TrialName(own["id"], repeat) for repeat in range(self._asked.n_trials)]
             places = [self._paths.place(name) for name in names]
-            if not self._abandoned(own, each, places):
+            if not others.have_left(own, each, places):
                 continue
             wanted = self._maker.identify(own["point"])
             if wanted[0].entry.id != own["id"]:  # its generation is gone
@@ -263,25 +255,6 @@ class Search:
             return self._take(asked, wanted)
         return None
 
-    def _abandoned(self, own: dict[str, Any], asked: FrozenTrial, places: list[attempt.Place]) -> bool:
-        """Whether nobody runs a point, or is about to."""
-        if attempt.of_this_boot(own["by"]):
-            return not attempt.same_process(own["by"]["pid"], own["by"]["pid_start"])
-        began = asked.datetime_start.timestamp() if asked.datetime_start else 0.0
-        signs = [own.get("at", began)]
-        interrupted = False
-        for place, seen in zip(places, own.get("after", [0] * len(places)), strict=True):
-            state, record = attempt.state(place)
-            if state == "running" and not attempt.gone(place, record):
-                return False
-            # its job is over, and it was an attempt of who has the point now
-            ended = state == "running" or (state == "stopped" and _interrupted(record))
-            interrupted |= ended and record["attempt"] > seen
-            path = os.path.join(place.attempt(record.get("attempt", 0)), attempt.RECORD)
-            if os.path.exists(path):
-                signs.append(os.stat(path).st_mtime)
-        return interrupted or time.time() - max(signs) > STALE
-
     # --- telling --------------------------------------------------------------------------------------------------
 
     def ended(self, outcome: Outcome, leaving: bool) -> None:
@@ -290,7 +263,7 @@ class Search:
         if active is None:
             return
         state, record = outcome.status.state, outcome.status.record
-        if state == "stopped" and (leaving or _interrupted(record)):
+        if state == "stopped" and (leaving or others.interrupted(record)):
             del self._active[active.asked.number]
             return
         active.states[outcome.entry] = state
@@ -324,7 +297,7 @@ class Search:
         else:
             self._study.tell(active.asked, statistics.fmean(values))
         trials = self._journal.trials()
-        self._look(own(trials))
+        self._look(asked_points(trials))
         if values:
             self._praise(active)
         elif not self.problem and (end := stuck(self._asked, trials, self._told_of)):
@@ -406,11 +379,6 @@ class Search:
         self.counted = sum(map(counts, points))
         self._pruned_points = sum(each.state.name == "PRUNED" for each in points)
         self._best = best_of(self._asked, points)
-
-
-def _interrupted(record: attempt.Record) -> bool:
-    """Whether Slurm stopped an attempt, and with it the worker: another one goes on."""
-    return bool(record.get("slurm", {}).get(attempt.ENDED_BY))
 
 
 def _state(name: str) -> Any:

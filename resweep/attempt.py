@@ -168,12 +168,14 @@ def run(capsule: str, script: str | None = None) -> int:
     return conduct(place, manifest, record, script)
 
 
-def begin(place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, ...] = ()) -> tuple[str, Record]:
+def begin(
+    place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, ...] = (), pruned: bool = False
+) -> tuple[str, Record]:
     """Claim the next attempt of a trial for this process: "claimed" and its new record.
 
     "finished", "pruned" or "running" and the latest record when there is nothing to claim, or another process was
-    quicker.
-    Who decided earlier that attempt `number` should be, claims that or none.
+    quicker. Who decided earlier that attempt `number` should be, claims that or none. Where a person has asked for
+    `pruned` trials, another attempt of one is claimed as of any other.
     """
     # before the state is read: who starts an attempt from now on makes the claim fail
     number = number or place.last() + 1
@@ -182,7 +184,7 @@ def begin(place: Place, manifest: Record, number: int = 0, gpus: tuple[Record, .
         found = "lost"
     if found == "finished":
         settle(place)
-    if found in ("finished", "pruned", "running"):
+    if found in ("finished", "running") or (found == "pruned" and not pruned):
         return found, record
     if os.path.exists(place.output) and not place.finished():
         raise AttemptError(
@@ -218,13 +220,16 @@ def conduct(place: Place, manifest: Record, record: Record, script: str | None =
 def _resume(place: Place, number: int) -> int | None:
     """Let attempt `number` go on with the output of the last one, whose number is returned.
 
-    Only where the sweep says so, or that one ended with the status that asks for it.
+    Only where the sweep says so, or that one ended with the status that asks for it. One that was pruned keeps what it
+    came to, and its weights may be gone.
     """
     asked = read_json(os.path.join(place.attempt(number - 1), RECORD)).get("exit_status") == REQUEUE
     if not asked and read_json(os.path.join(place.capsule, "..", "..", RUN_OPTIONS)).get("on_retry") != "resume":
         return None
     for earlier in range(number - 1, 0, -1):
         source = os.path.join(place.attempt(earlier), OUTPUT)
+        if read_json(os.path.join(place.attempt(earlier), RECORD)).get("state") == "pruned":
+            return None
         if os.path.isdir(source) and not os.path.islink(source):
             os.rename(source, os.path.join(place.attempt(number), OUTPUT))
             return earlier

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -110,6 +111,16 @@ def metric_missing(found: Gathered) -> str | None:
         return None
     names = ", ".join(table.shown_metrics(finished, ResultsOptions())) or "no number at all"
     return f"results.metric: no finished trial reports {metric}; found {names}"
+
+
+def check_metric(found: Gathered, asked: str | None) -> None:
+    """A ConfigError where a person has asked for a metric that no trial reports, and some could have."""
+    missing, metric = metric_missing(found), found.options.metric or ""
+    if asked is None or missing is None or any(metric in row.metrics for row in found.rows):
+        return
+    near = difflib.get_close_matches(metric, table.numeric(found.rows), 3)
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise ConfigError(f"--metric {asked}: {missing.partition(': ')[2]}{meant}")
 
 
 @contextmanager

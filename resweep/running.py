@@ -37,6 +37,7 @@ class Options:
     hide_gpus: bool = False  # [run] gpus = 0: the trials see no card
     max_attempts: int = 0  # failed attempts of a trial in all; 0: one in each run
     max_trials: int = 0  # that this runner starts; 0: all
+    pruned: bool = False  # also what was stopped early before, since a person asked for it
     canary: bool = False  # the first alone, the others only when it succeeds
     job: Job | None = None  # of Slurm's
 

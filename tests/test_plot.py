@@ -72,7 +72,7 @@ def test_numbers_are_those_of_results(measured: Project) -> None:
     (line, _) = figure(measured, ["rnn"], "performance").axes[0].lines
     expected = [np.mean([max(each) for each in itertools.combinations(values, n)]) for n in (1, 2, 3, 4)]
     assert list(line.get_ydata()) == pytest.approx(expected)
-    (axes,) = figure(measured, ["rnn"], "scatter", params=("params.lr",)).axes
+    (axes,) = figure(measured, ["rnn"], "scatter", params=("lr",)).axes
     offsets = max((each.get_offsets() for each in axes.collections), key=len)
     wanted = sorted((float(line["params.lr"]), float(line["best_validation_accuracy"])) for line in table)
     assert sorted(map(tuple, offsets)) == wanted
@@ -151,10 +151,15 @@ def test_a_sweep_of_2020_has_figures(project: Project) -> None:
         (("-o", "folder.pdf"), "folder.pdf: is a directory"),
         (("-o", "pipe.pdf"), "pipe.pdf: is no file"),
         (("-o", "nowhere/x.pdf"), "nowhere is no directory"),
-        (("-o", "x.pdf", "--metric", "nothing"), "no finished trial reports nothing; found validation_accuracy"),
+        (
+            ("-o", "x.pdf", "--metric", "nothing"),
+            "--metric nothing: no finished trial reports nothing; found validation_accuracy",
+        ),
+        (("-o", "x.pdf", "--metric", "validation_acc"), "; did you mean validation_accuracy"),
         (("-o", "x.pdf", "--where", "params.lr=9"), "found no finished point"),
         (("-o", "x.pdf", "--where", "nothing=9"), "--where nothing=9: found no column nothing"),
         (("-o", "x.pdf", "--param", "params.sleep"), "--param params.sleep: found no such key"),
+        (("-o", "x.pdf", "--param", "r"), "--param r: found no such key, expected one that differs"),
         (("-o", "x.pdf", "--x", "duration"), "--x means nothing for --kind scatter"),
     ],
 )

@@ -30,6 +30,16 @@ def test_sweep_runs_in_order_once(trials: list[Trial]) -> None:
     assert len(runs(project)) == 4
 
 
+def test_lines_count_what_had_finished_before(trials: list[Trial]) -> None:
+    """[2/4] is the second of four, of those that were asked for, also where another run has had the first."""
+    project = trials[0].project
+    project.resweep("run", "rnn#1").ok()
+    lines = project.resweep("run", "rnn", "--jobs", "1", "--max-trials", "1").ok().out.splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith("[")] == [["[2/4]", "#2"]]
+    lines = project.resweep("run", "rnn#2-4", "--jobs", "1").ok().out.splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith("[")] == [["[2/3]", "#3"], ["[3/3]", "#4"]]
+
+
 @pytest.mark.parametrize("form", ["rnn#2", "{id}", "{prefix}", "{id}/0", "config/generated/rnn/{id}/0", "{capsule}"])
 def test_one_trial_is_run_by_any_of_its_names(trials: list[Trial], form: str) -> None:
     """A number, an id, its beginning, id/trial and the capsule's path name the same trial."""

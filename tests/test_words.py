@@ -17,7 +17,7 @@ _MORE_THAN_ONE = (
     "names {len(entries)} trials",
     "found {len(entries)} trials",
     "found {count:,} trials",
-    "the last {self._failures} trials",
+    "the last {len(failed)} trials",
     "of {len(ranked)} trials are drawn",
     "of {len(trials)} trials have no",
     "holds {len(entries)} such trials",
@@ -55,7 +55,10 @@ def test_no_message_counts_without_looking_at_the_number() -> None:
         (["rnn#1"], "rnn: the trial that was asked for has finished: #1 "),
         (["rnn#1-2"], "rnn: all 2 trials that were asked for have finished (rnn#1-2)"),
         (["rnn#1", "rnn#3"], "rnn: all 2 trials that were asked for have finished (rnn#1 rnn#3)"),
-        (["rnn", "--where", "params.lr>0.1"], "rnn: all 2 trials that were asked for have finished (rnn)"),
+        (
+            ["rnn", "--where", "params.lr>0.1"],
+            "rnn: all 2 trials that were asked for have finished (rnn --where params.lr>0.1)",
+        ),
         (["rnn"], "rnn: all trials have finished"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from resweep.errors import counted
 from resweep.search.belief import Belief
 
 MOST = 6  # parameters that are named
@@ -16,6 +17,11 @@ def lines(found: Belief) -> Iterator[str]:
         yield f"search   {found.problem}"
         return
     yield f"search   {_points(found)}"
+    if found.end is not None:
+        yield f"         {found.end.said}"
+    if found.unheard:
+        said = f"{counted(found.unheard, 'point')} finished when run again by hand"
+        yield f"         {said}; the next worker tells the search"
     if found.best is not None:
         trial = f"#{found.trial.number} {found.trial.name} {found.trial.described()}" if found.trial else ""
         yield f"best     {found.metric} {found.best:.4g}  {trial}".rstrip()
@@ -48,6 +54,7 @@ def as_json(found: Belief) -> dict[str, object]:
         "failed": found.failed,
         "under_way": found.begun,
         "given": found.given,
+        "unheard": found.unheard,
         "best": None
         if found.best is None
         else {
@@ -58,5 +65,6 @@ def as_json(found: Belief) -> dict[str, object]:
             "swept": trial.swept if trial else None,
         },
         "importance": found.importance,
+        "end": {"reason": found.end.reason, "said": found.end.said} if found.end else None,
         "problem": found.problem or None,
     }

@@ -55,6 +55,7 @@ def plot(
     form = file.form(target)
     with gather.no_collection():
         found = gather.gather(project.root(), names, metric)
+        gather.check_metric(found, metric)
         content, notes = drawing.render(found, Asked(kind, x, where, top, params, width, height), form)
     file.write(target, content)
     click.echo(f"{target}: {kind} of {', '.join(paths.name for paths in found.sweeps)}, {project.size(len(content))}")

@@ -12,7 +12,7 @@ import click
 
 from resweep import gather, status
 from resweep.cli import project
-from resweep.errors import ConfigError, counted
+from resweep.errors import counted
 from resweep.gather import Gathered
 
 OPEN = ("running", "queued")  # states of trials whose numbers may still come
@@ -62,9 +62,7 @@ def _stem(names: Sequence[str]) -> str:
 def _checked(names: Sequence[str], metric: str | None) -> Gathered:
     """The rows; an error where a metric is asked for that no trial reports: a good page is not replaced by another."""
     found = _gathered(names, metric)
-    missing = gather.metric_missing(found)
-    if metric is not None and missing and not any(found.options.metric in row.metrics for row in found.rows):
-        raise ConfigError(f"--metric {metric}: {missing.partition(': ')[2]}; nothing was written")
+    gather.check_metric(found, metric)
     return found
 
 

@@ -53,6 +53,7 @@ def results(
     """
     with gather.no_collection():
         found = gather.gather(project.root(), names, metric)
+        gather.check_metric(found, metric)
         _tell(found.notes)
         every = len(found.rows)
         found.rows = rows = [row for row in found.rows if not states or row.state in states]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -72,7 +74,8 @@ def run(
     NAME may also be one trial or some: NAME#3-9, an id, a trial's directory. Several may be named, of one sweep.
 
     Start it again when it was stopped: what has finished is not run again, what runs elsewhere is waited for. Ctrl-C
-    stops starting trials, a second one stops those that run. Exit status 1: some trials did not finish.
+    stops starting trials, a second one stops those that run. What [search.stop] stopped early is run again with --state
+    pruned alone, and then to its end. Exit status 1: some trials did not finish.
     """
     paths, entries = select.trials(project.root(), names, where, states)
     if only is not None:
@@ -85,6 +88,7 @@ def run(
     whole = names == (paths.name,) and not where and not states and only is None and not (job and job.trials)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     options = job.options if job else _options(definition, jobs, cards, max_trials or 0, max_attempts or 0, canary)
+    options = replace(options, pruned="pruned" in states)
     if allow_changed_data:
         os.environ[attempt.ALLOW_CHANGED_DATA] = "1"  # for the launchers, which check before each attempt
     if job and not job.trials and not definition.search.learns:
@@ -93,17 +97,29 @@ def run(
         sys.exit(searching.run(paths, definition, options))
     with disk_errors(paths.root):
         left = [entry for entry in entries if not attempt.settle(paths.place(entry.name))]
-        if pruned := {entry for entry in left if attempt.state(paths.place(entry.name))[0] == "pruned"}:
-            click.echo(f"{paths.name}: {counted(len(pruned), 'trial')} stopped early before, and not run again")
+        pruned = {entry for entry in left if attempt.state(paths.place(entry.name))[0] == "pruned"}
+        spared: set[Entry] = pruned if options.pruned else set()
+        if pruned := pruned - spared:
+            said = f"{counted(len(pruned), 'trial')} stopped early before, and not run again; --state pruned runs them"
+            click.echo(f"{paths.name}: {said}")
             left = [entry for entry in left if entry not in pruned]
         _check_data(paths, left)
         click.echo(f"{paths.name}: {_opening(len(left), len(entries) - len(pruned), options)}")
         with watcher(paths, left) as watching:
-            supply = searching.early_stopping(paths, definition, watching)
+            supply = searching.early_stopping(paths, definition, watching, spared)
             here = runner.Runner(paths, left, options, watching, supply)
+            watching.runner, watching.before = here, len(entries) - len(pruned) - len(left)
             outcomes = here.run()
-    asked = " ".join(names) if len(entries) < len(index.read(paths).current()) else ""
+    asked = _asked(names, where, states) if len(entries) < len(index.read(paths).current()) else ""
+    if asked and not entries:
+        click.echo(f"{paths.name}: nothing to run: no trial is what was asked for ({asked})")
+        return
     sys.exit(_summary(paths, here, outcomes, left, asked))
+
+
+def _asked(names: Sequence[str], where: Sequence[str], states: Sequence[str]) -> str:
+    """What was asked for, as it was typed."""
+    return " ".join([*names, *(f"--where {each}" for each in where), *(f"--state {each}" for each in states)])
 
 
 def _check_data(paths: SweepPaths, left: list[Entry]) -> None:

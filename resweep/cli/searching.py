@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 
@@ -12,6 +12,7 @@ from resweep import run as runner
 from resweep import status
 from resweep.cli.view import Lines, watcher
 from resweep.errors import TrialError, counted, disk_errors
+from resweep.index import Entry
 from resweep.running import Options, Outcome, Supply
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
@@ -63,14 +64,14 @@ def _readable(paths: SweepPaths) -> Iterator[None]:
         ) from None
 
 
-def early_stopping(paths: SweepPaths, asked: Sweep, watching: Lines) -> Supply | None:
-    """Who looks at the trials of a sweep whose points are known, where `[search.stop]` says so."""
+def early_stopping(paths: SweepPaths, asked: Sweep, watching: Lines, spared: Iterable[Entry]) -> Supply | None:
+    """Who looks at trials that are known, but for the `spared`, where `[search.stop]` says so."""
     if asked.search.stop is None:
         return None
     from resweep.search.early import Early
 
     check(asked)
-    return Early(paths, asked, watching.told)
+    return Early(paths, asked, watching.told, spared)
 
 
 def _summary(paths: SweepPaths, problem: str | None, work: runner.Runner, outcomes: list[Outcome]) -> int:

@@ -116,7 +116,7 @@ def _where(each: Status) -> str:
 def _pace(paths: SweepPaths, statuses: list[Status], belief: Belief | None) -> str:
     left = sum(each.state not in ("finished", "pruned") for each in statuses)
     if belief is not None and belief.wanted is not None:  # most of its trials are not known yet
-        left = belief.wanted - belief.ended
+        left = 0 if belief.end else belief.wanted - belief.ended
     if left <= 0 or not any(each.state == "running" for each in statuses):
         return ""
     rate = survey.rate(paths, statuses)

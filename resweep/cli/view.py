@@ -39,7 +39,9 @@ class Lines:
     def __init__(self, paths: SweepPaths, entries: Sequence[Entry]) -> None:
         self.paths = paths
         self.count = len(entries)
+        self.before = 0  # trials of those asked for that had finished already
         self.search: Search | None = None
+        self.runner: Runner | None = None
         self.done = 0
         self.failed = 0
 
@@ -48,8 +50,12 @@ class Lines:
         self.done += 1
         self.failed += not outcome.finished
         entry = outcome.entry
-        done = self.done if self.search is None else self.search.counted  # of all workers
-        self.say(f"[{done}/{self.count}] #{entry.number} {entry.name} {entry.described()}: {outcome.said}")
+        # also what other runners have ended meanwhile
+        done = self.before + (len(self.runner.outcomes) if self.runner else self.done)
+        shown = f"[{done}/{self.before + self.count}]"
+        if self.search is not None:  # of all workers; a trial may be no point, or one of several
+            shown = f"[{self.search.counted}/{self.count} points]"
+        self.say(f"{shown} #{entry.number} {entry.name} {entry.described()}: {outcome.said}")
 
     def tick(self, runner: Runner) -> None:
         """Nothing: whoever reads this wants lines."""

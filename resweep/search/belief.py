@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from resweep import attempt, engine, frozen, index, trial
 from resweep.errors import ResweepError
 from resweep.index import Entry
-from resweep.search import study
-from resweep.search.study import FROM, TRIAL
+from resweep.search import origin, over, study
+from resweep.search.study import FROM, TRIAL, Journal
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
@@ -34,7 +34,8 @@ class Belief:
 
     `wanted` is None where the points are known beforehand. `begun` are points that have been asked for and have no
     result yet, `given` those of other sweeps. `importance` sums up to 1, the largest first: what gets a point among the
-    best tenth. `problem` says why nothing else is known.
+    best tenth. `unheard` points have finished since they were told of as failed or pruned. `end` says why no further
+    point is tried, `problem` why nothing else is known.
     """
 
     method: str
@@ -46,9 +47,11 @@ class Belief:
     failed: int = 0
     begun: int = 0
     given: int = 0
+    unheard: int = 0
     best: float | None = None
     trial: Entry | None = None
     importance: dict[str, float] = field(default_factory=dict)
+    end: over.End | None = None
     problem: str = ""
 
     @property
@@ -71,8 +74,7 @@ def believed(paths: SweepPaths) -> Belief | None:
         found = study.read_study(paths, began)
         if not paths.study.exists() and asked.search.learns and index.read(paths).current():
             return _nothing(asked, "its journal is not here; a worker begins another with what has finished")
-        trials = found.trials() if found else []
-        return _summed(paths, asked, found.study if found else None, trials)
+        return _summed(paths, asked, found) if found else _nothing(asked)
     except ResweepError as error:
         return _nothing(asked, str(error))
     except _BROKEN as error:
@@ -91,13 +93,13 @@ def _nothing(asked: Sweep, problem: str = "") -> Belief:
     return Belief(search.method, search.n if search.learns else None, metric, asked.results.mode, problem=problem)
 
 
-def _summed(paths: SweepPaths, asked: Sweep, opened: Study | None, trials: list[FrozenTrial]) -> Belief:
-    own = [each for each in trials if TRIAL in each.user_attrs]
-    states = [each.state.name for each in own]
-    complete = [each for each in own if each.state.name == "COMPLETE" and math.isfinite(each.value or 0.0)]
-    sign = 1 if asked.results.mode == "max" else -1
-    # the first of equals
-    best = max(complete, key=lambda each: sign * (each.value or 0.0), default=None)
+def _summed(paths: SweepPaths, asked: Sweep, found: Journal) -> Belief:
+    trials = found.trials()
+    points = over.asked_points(trials)
+    states = [each.state.name for each in points]
+    complete = [each for each in points if each.state.name == "COMPLETE" and math.isfinite(each.value or 0.0)]
+    best = over.best_of(asked, complete)
+    entries = index.read(paths).entries
     empty = _nothing(asked)
     return Belief(
         method=empty.method,
@@ -109,10 +111,21 @@ def _summed(paths: SweepPaths, asked: Sweep, opened: Study | None, trials: list[
         failed=states.count("FAIL"),
         begun=states.count("RUNNING"),
         given=sum(FROM in each.user_attrs for each in trials),
+        unheard=origin.unheard(paths, points, entries) if asked.search.learns else 0,
         best=best.value if best else None,
-        trial=_entry(best.user_attrs[TRIAL]["id"], index.read(paths).entries) if best else None,
-        importance=_importance(opened, complete) if opened else {},
+        trial=_entry(best.user_attrs[TRIAL]["id"], entries) if best else None,
+        importance=_importance(found.study, complete),
+        end=_end(asked, found, trials, entries) if asked.search.learns else None,
     )
+
+
+def _end(asked: Sweep, found: Journal, trials: list[FrozenTrial], entries: Iterable[Entry]) -> over.End | None:
+    """What a worker that is started now would say, or what the last one has said when it gave up."""
+    known = {entry.name: entry for entry in entries}
+    if end := over.over(asked, trials, known, found.study.user_attrs):
+        return end
+    runs = any(each.state.name == "RUNNING" for each in trials)
+    return None if runs else over.stuck(asked, trials)
 
 
 def _entry(name: str, entries: Iterable[Entry]) -> Entry | None:

@@ -26,14 +26,17 @@ class Early:
 
     open = False
 
-    def __init__(self, paths: SweepPaths, asked: Sweep, told: Callable[[str], None]) -> None:
+    def __init__(
+        self, paths: SweepPaths, asked: Sweep, told: Callable[[str], None], spared: Iterable[Entry] = ()
+    ) -> None:
+        """`spared` are trials that are not to be stopped; what they come to is told all the same."""
         self._paths = paths
         self._asked = asked
         self._told = told
         self._follower = Follower(asked)
         self._choices = Choices(asked.hyper, space.default(asked))
         self._trials: dict[Entry, Trial] = {}
-        self._pruned: set[Entry] = set()
+        self._unwatched = set(spared)
         self._silent = False
         paths.study.parent.mkdir(exist_ok=True)
         with disk.asking(paths):
@@ -47,12 +50,12 @@ class Early:
     def watch(self, running: Iterable[Running]) -> Iterator[tuple[Running, dict[str, Any]]]:
         """The trials that do badly."""
         for each in running:
-            if each.entry in self._pruned or not (news := self._follower.news(each)):
+            if each.entry in self._unwatched or not (news := self._follower.news(each)):
                 continue
             with disk.asking(self._paths):
                 why = self._follower.judge(self._journal, self._trial(each.entry), news)
             if why:
-                self._pruned.add(each.entry)
+                self._unwatched.add(each.entry)
                 yield each, why
 
     def ended(self, outcome: Outcome, leaving: bool) -> None:

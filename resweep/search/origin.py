@@ -12,12 +12,14 @@ from resweep.errors import counted
 from resweep.index import Entry
 from resweep.points import points
 from resweep.results import Row
+from resweep.search import over
 from resweep.search.study import FROM, TRIAL, Journal
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.trial import FrozenTrial
 
 
 def start_from(opened: Study, choices: Choices, paths: SweepPaths, asked: Sweep, name: str) -> str:
@@ -52,22 +54,22 @@ def start_from(opened: Study, choices: Choices, paths: SweepPaths, asked: Sweep,
 
 
 def adopt(journal: Journal, choices: Choices, paths: SweepPaths, listed: Iterable[Entry], asked: Sweep) -> str | None:
-    """Tell the journal of points that have finished and that it does not know of, or knows as failed; says how many.
+    """Tell the journal of points that have finished and that it does not know of, or knows otherwise; says how many.
 
     A person has run them, or the journal is a new one.
     """
-    known = {
-        each.user_attrs[TRIAL]["id"]
-        for each in journal.trials()
-        if TRIAL in each.user_attrs and each.state.name in ("COMPLETE", "PRUNED", "RUNNING")
-    }
-    unknown = [entry for entry in listed if entry.current and entry.id not in known]
+    told = {each.user_attrs[TRIAL]["id"]: each for each in over.asked_points(journal.trials())}
+    open_ = [each for each in listed if each.id not in told or _may_change(told[each.id])]
+    unknown = _finished(paths, open_)
     library = engine.optuna().trial
     adopted = 0
     for point in points(results.rows(paths, unknown, asked.results)) if unknown else ():
         statistic = point.statistic(asked.results.metric or "")
         inside = choices.params(point.entry.swept)
-        if statistic is None or inside is None or statistic.n < asked.n_trials or not math.isfinite(statistic.mean):
+        if statistic is None or inside is None or not math.isfinite(statistic.mean):
+            continue
+        # what was told of has the repeats that it has; of any other point the rest may follow
+        if statistic.n < asked.n_trials and point.entry.id not in told:
             continue
         params, distributions = inside
         ours = {"id": point.entry.id, "point": point.entry.swept, "by": attempt.this_process()}
@@ -78,6 +80,35 @@ def adopt(journal: Journal, choices: Choices, paths: SweepPaths, listed: Iterabl
         )
         adopted += 1
     return f"{counted(adopted, 'finished point')} that the journal did not know of" if adopted else None
+
+
+def unheard(paths: SweepPaths, own: Iterable[FrozenTrial], listed: Iterable[Entry]) -> int:
+    """How many points have finished that were told of as failed or pruned: the next worker will adopt them."""
+    told = {
+        each.user_attrs[TRIAL]["id"] for each in own if _may_change(each) and over.UNREPORTED not in each.user_attrs
+    }
+    return len({entry.id for entry in _finished(paths, [entry for entry in listed if entry.id in told])})
+
+
+def _may_change(told: FrozenTrial) -> bool:
+    """Whether a point may finish after all: one that diverged has finished."""
+    return told.state.name in ("FAIL", "PRUNED") and over.DIVERGED not in told.user_attrs
+
+
+def _finished(paths: SweepPaths, listed: Iterable[Entry]) -> list[Entry]:
+    """The trials of those points that have one that finished, and none that runs or was stopped early."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in listed:
+        if entry.current:
+            groups.setdefault(entry.id, []).append(entry)
+    found: list[Entry] = []
+    for group in groups.values():
+        places = [paths.place(entry.name) for entry in group]
+        if any(place.finished() for place in places) and not {"running", "pruned"} & {
+            attempt.state(place)[0] for place in places
+        }:
+            found += group
+    return found
 
 
 def _rows(paths: SweepPaths, asked: Sweep, name: str) -> tuple[list[Row], dict[str, Any]]:

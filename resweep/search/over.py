@@ -1,57 +1,124 @@
-"""When a search is over, and what is left of it until then: read from its journal by whoever wants to know."""
+"""When a search is over, or cannot go on, and what is left of it until then: told by its journal alone.
+
+Workers and whoever looks ask the same functions, so that all of them say the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
 from resweep import index
+from resweep.errors import counted
+from resweep.index import Entry
 from resweep.search import maker, study
 from resweep.search.study import FROM, TRIAL
+from resweep.strategy import StopAfter
 from resweep.sweep import Sweep
-from resweep.trial import SweepPaths
+from resweep.trial import SweepPaths, TrialName
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+MOST_FAILURES = 10  # in a row, before a worker gives up
+# attributes of Optuna's trials that failed
+FAILED = "failed"  # of what
+UNREPORTED = "unreported"  # what it reports in place of the metric
+DIVERGED = "value"  # of one that counts as pruned: its value, which is no finite number
+# an attribute of the study
+USED_UP = "no_new_point"  # the n for which a worker found none
+
+
+@dataclass(frozen=True)
+class End:
+    """Why no further point is tried, as a word for programs and as a sentence for people."""
+
+    reason: str  # points, value, without_improvement, hours, no_new_point; failures and metric: until that is mended
+    said: str
+
+
+def asked_points(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """The points that the search has asked for: of one that was run again by hand, and told again, what came last."""
+    return list({each.user_attrs[TRIAL]["id"]: each for each in trials if TRIAL in each.user_attrs}.values())
+
 
 def counts(each: FrozenTrial) -> bool:
-    """Whether a trial of Optuna's is one of the `n`: it has ended with a result, and is this search's own."""
-    return each.state.name in ("COMPLETE", "PRUNED") and TRIAL in each.user_attrs
+    """Whether a point is one of the `n`: it has ended with a result."""
+    return each.state.name in ("COMPLETE", "PRUNED")
 
 
-def over(asked: Sweep, trials: Sequence[FrozenTrial], best: FrozenTrial | None) -> str | None:
-    """Why the search with these trials, `best` among those with a value, is over, if it is."""
-    wanted, after = asked.search.n, asked.search.stop_after
-    ended = [each for each in trials if counts(each)]
-    if len(ended) >= wanted:
-        return f"the search is over: {len(ended)} of {wanted} points"
+def best_of(asked: Sweep, points: Iterable[FrozenTrial]) -> FrozenTrial | None:
+    """The best of the search's own points; the first of equals."""
+    complete = [each for each in points if each.state.name == "COMPLETE"]
     sign = 1 if asked.results.mode == "max" else -1
-    if after.value is not None and best and sign * float(best.value or 0) >= sign * after.value:
-        return f"the search is over: {asked.results.metric} {best.value:.4g} has reached {after.value:g}"
-    if after.without_improvement and best:
-        since = [each for each in ended if each.number > best.number]
-        if len(since) >= after.without_improvement:
-            return f"the search is over: {len(since)} points without improvement"
-    own = [each.datetime_start for each in trials if FROM not in each.user_attrs and each.datetime_start]
-    if after.hours is not None and own:
-        hours = (datetime.now(UTC) - min(own).astimezone(UTC)).total_seconds() / 3600
+    return max(complete, key=lambda each: sign * float(each.value or 0), default=None)
+
+
+def over(
+    asked: Sweep, trials: Sequence[FrozenTrial], entries: Mapping[TrialName, Entry], attributes: Mapping[str, Any]
+) -> End | None:
+    """Why the search is over, if it is: by the trials and the attributes of its study; `entries` have the numbers."""
+    points = asked_points(trials)
+    ended = [each for each in points if counts(each)]
+    found = None
+    if len(ended) >= asked.search.n:
+        found = End("points", f"{len(ended)} of {asked.search.n} points")
+    elif asked.search.stop_after != StopAfter():
+        found = _after(asked, trials, ended, entries)
+    if found is None and attributes.get(USED_UP) == asked.search.n:
+        found = End(USED_UP, f"no new point is found; {len(ended)} of {asked.search.n}")
+    return End(found.reason, f"the search is over: {found.said}") if found else None
+
+
+def _after(
+    asked: Sweep, trials: Sequence[FrozenTrial], ended: Sequence[FrozenTrial], entries: Mapping[TrialName, Entry]
+) -> End | None:
+    """Which of `stop_after` holds."""
+    after, best = asked.search.stop_after, best_of(asked, ended)
+    sign = 1 if asked.results.mode == "max" else -1
+    if best:
+        value = float(best.value or 0)
+        entry = entries.get(TrialName(best.user_attrs[TRIAL]["id"], 0))
+        number = f"#{entry.number}" if entry else "a trial that is not listed"
+        if after.value is not None and sign * value >= sign * after.value:
+            return End("value", f"{asked.results.metric} reached {after.value:g} ({value:.4g}, {number})")
+        since = sum(each.number > best.number for each in ended)
+        if after.without_improvement and since >= after.without_improvement:
+            return End("without_improvement", f"{counted(since, 'point')} without improvement since {number}")
+    began = [each.datetime_start for each in trials if FROM not in each.user_attrs and each.datetime_start]
+    if after.hours is not None and began:
+        hours = (datetime.now(UTC) - min(began).astimezone(UTC)).total_seconds() / 3600
         if hours >= after.hours:
-            return f"the search is over: {after.hours:g} hours have passed"
+            passed = "1 hour has" if after.hours == 1 else f"{after.hours:g} hours have"
+            return End("hours", f"{passed} passed")
     return None
 
 
-def best_of(asked: Sweep, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-    """The best of the search's own trials that have a value."""
-    complete = [each for each in trials if counts(each) and each.state.name == "COMPLETE"]
-    sign = 1 if asked.results.mode == "max" else -1
-    return max(complete, key=lambda each: sign * float(each.value or 0), default=None)
+def stuck(asked: Sweep, trials: Sequence[FrozenTrial], told: Collection[int] | None = None) -> End | None:
+    """Why a worker that has `told` of these trials gives up, if it does; None: one that has told of all of them."""
+    known = [each for each in asked_points(trials) if told is None or each.number in told]
+    ended = [(each.datetime_complete, each.number, each) for each in known if each.datetime_complete]
+    latest = [each for _, _, each in sorted(ended, key=lambda end: end[:2], reverse=True)]
+    failed = list(takewhile(lambda each: each.state.name == "FAIL", latest))
+    last = failed[0].user_attrs if failed else {}
+    if UNREPORTED in last and not any(each.state.name == "COMPLETE" for each in trials):
+        return End("metric", f"results.metric: {last[UNREPORTED]}; the search cannot go on")
+    if len(failed) < MOST_FAILURES:
+        return None
+    cause = next((each.user_attrs[FAILED] for each in failed if each.user_attrs.get(FAILED)), "nothing is known of it")
+    said = f"the last {len(failed)} trials failed, for example: {cause}"
+    return End("failures", f"the search has stopped: {said}")
 
 
 def left(paths: SweepPaths, asked: Sweep) -> tuple[int, str]:
     """How many points are left, those included that are being tried, and why the search is over, if it is."""
     opened = study.read_study(paths, int(maker.record(paths, index.generation(paths))["study"]))
-    trials = opened.trials() if opened else []
-    said = over(asked, trials, best_of(asked, trials)) or ""
-    return 0 if said else asked.search.n - sum(map(counts, trials)), said
+    if opened is None:
+        return asked.search.n, ""
+    trials = opened.trials()
+    entries = {entry.name: entry for entry in index.read(paths).entries}
+    found = over(asked, trials, entries, opened.study.user_attrs)
+    return (0, found.said) if found else (asked.search.n - sum(map(counts, asked_points(trials))), "")

@@ -16,16 +16,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, disk, engine, metrics, results, space, status, table, trial
+from resweep import attempt, capsule, disk, engine, metrics, results, space, status, table, trial
 from resweep.choices import Choices
+from resweep.definition import Wanted
 from resweep.errors import ConfigError
 from resweep.index import Entry
 from resweep.results import Row
 from resweep.running import Outcome, Running
-from resweep.search import origin, study
+from resweep.search import origin, others, study
 from resweep.search.follow import Follower
 from resweep.search.maker import Maker
-from resweep.search.over import best_of, counts, over
+from resweep.search.over import DIVERGED, FAILED, UNREPORTED, USED_UP, asked_points, best_of, counts, over, stuck
 from resweep.search.study import TRIAL, Journal
 from resweep.sweep import ResultsOptions, Sweep
 from resweep.trial import SweepPaths, TrialName
@@ -36,22 +37,25 @@ if TYPE_CHECKING:
 
 PATIENCE = 20  # points in a row that are no new ones, before others are drawn at random
 MOST = 300  # before the space counts as used up
-MOST_FAILURES = 10  # of this worker in a row, before it gives up
 LOOK = 1.0  # seconds between two looks at trials of other workers
 DOUBT = 5.0  # seconds between two questions whether those all run, which Slurm answers
-STALE = 60.0  # seconds after which a trial that nobody has begun, on another host, is nobody's
 
 
 @dataclass
 class Active:
-    """A point that this worker tries: its trial of Optuna's, its repeats, and what came of those that have ended."""
+    """A point that this worker tries: its trial of Optuna's, its repeats, and what came of those that have ended.
+
+    `later` are repeats that nobody writes or lists before the first has ended: one that does badly has no others.
+    """
 
     asked: Trial
     waiting: deque[Entry]
     entries: list[Entry]
+    later: list[Wanted] = field(default_factory=list)
     values: dict[Entry, float | None] = field(default_factory=dict)
     states: dict[Entry, str] = field(default_factory=dict)
     cause: str = ""
+    unreported: str = ""
 
 
 class Search:
@@ -63,9 +67,10 @@ class Search:
         self._told = told
         self._active: dict[int, Active] = {}
         self._texts: dict[int, str] = {}
-        self._failures = 0
+        self._told_of: set[int] = set()
+        self._gives_up = False  # also the points that it has begun
         self._next_look = self._next_doubt = 0.0
-        self._best = ""  # its value and its trial, for the live view
+        self._best: FrozenTrial | None = None
         self._pruned_points = 0
         self._follower = Follower(asked) if asked.search.stop else None
         self._pruned: set[Entry] = set()
@@ -84,14 +89,18 @@ class Search:
         opened = study.open_study(self._paths, self._asked, self._maker.study)
         worker = int(opened.study.user_attrs.get("workers", 0))
         seed = self._asked.search.seed
-        if worker:  # with the same numbers as the first one it would ask for the same points
+        if worker:
+            capsule.remove_leftovers(self._paths.directory)  # of workers that were killed: nobody else writes now
             from numpy.random import SeedSequence
 
+            # with the same numbers as the first one it would ask for the same points
             seed = int(SeedSequence([seed, worker]).generate_state(1)[0])
         else:
             self._fill(opened.study)
         opened.study.sampler = engine.sampler(self._asked.where, self._asked.search, seed)
         opened.study.set_user_attr("workers", worker + 1)
+        if USED_UP in opened.study.user_attrs:  # chance had its part in that
+            opened.study.set_user_attr(USED_UP, None)
         if said := origin.adopt(opened, self._choices, self._paths, self._maker.list.entries.values(), self._asked):
             self._told(said)
         return opened
@@ -107,28 +116,43 @@ class Search:
 
     def next(self) -> Entry | None:
         """The next trial for this worker; None when there is none now, or `open` says that there will be none."""
-        if not self.open:
+        if self._gives_up:
             return None
         for active in self._active.values():
-            if active.waiting and (self._follower is None or active.states or active.waiting[0] is active.entries[0]):
+            if active.waiting:
                 return active.waiting.popleft()
+        if not self.open and not self._active:
+            return None
         with disk.asking(self._paths):
             self._maker.list.refresh()
             if self._maker.list.generation != self._maker.generation:
+                self._gives_up = True
                 self._close("the sweep was generated again; start the workers again")
                 return None
+            if (repeat := self._further_repeat()) or not self.open:
+                return repeat
             return self._left_behind() or self._another()
+
+    def _further_repeat(self) -> Entry | None:
+        """Another trial of a point whose first one has not been stopped early."""
+        for active in self._active.values():
+            if active.later and active.states:
+                entries = self._maker.write(active.later)
+                active.later = []
+                active.entries += entries
+                active.waiting += entries
+                return active.waiting.popleft()
+        return None
 
     def _another(self) -> Entry | None:
         trials = self._journal.trials()
-        ended = [each for each in trials if counts(each)]
-        self.counted = len(ended)
-        self._pruned_points = sum(each.state.name == "PRUNED" for each in ended)
-        if said := self._over(trials):
-            self._close(said)
+        points = asked_points(trials)
+        self._look(points)
+        if end := over(self._asked, trials, self._maker.list.entries, self._study.user_attrs):
+            self._close(end.said)
             return None
         running = [each for each in trials if each.state.name == "RUNNING"]
-        if len(ended) + len(running) >= self._asked.search.n:
+        if self.counted + len(running) >= self._asked.search.n:
             if not self._active and "SLURM_JOB_ID" in os.environ and self._run_elsewhere(running):
                 self._close("others try the points that are left; this worker has nothing to do")
             return None
@@ -138,13 +162,9 @@ class Search:
         self.open = False
         self._told(said)
 
-    def _over(self, trials: list[FrozenTrial]) -> str | None:
-        """Why the search is over, if it is."""
-        return over(self._asked, trials, self._best_of(trials))
-
     def _ask(self, trials: list[FrozenTrial]) -> Entry | None:
         """Ask Optuna until it names a point that nobody has tried. One that has a result gets the same once more."""
-        ours = [each for each in trials if TRIAL in each.user_attrs]
+        ours = asked_points(trials)
         known = {each.user_attrs[TRIAL]["id"]: each for each in ours}
         tried = {self._text(each): each for each in ours}
         for tries in range(MOST):
@@ -163,10 +183,9 @@ class Search:
                 self._repeat(asked, twin)
                 continue
             asked.set_user_attr(TRIAL, {"id": wanted[0].entry.id, "point": point, "by": attempt.this_process()})
-            return self._take(asked, self._maker.write(wanted))
-        if self._active or any(each.state.name == "RUNNING" for each in trials):
-            return None
-        self._close(f"the search is over: no new point is found; {self.counted} of {self._asked.search.n}")
+            return self._take(asked, wanted)
+        if not self._active and not any(each.state.name == "RUNNING" for each in trials):
+            self._study.set_user_attr(USED_UP, self._asked.search.n)  # the next look finds the search over
         return None
 
     def _text(self, each: FrozenTrial) -> str:
@@ -193,8 +212,11 @@ class Search:
         else:
             self._study.tell(asked, state=_state("PRUNED" if twin.state.name == "PRUNED" else "FAIL"))
 
-    def _take(self, asked: Trial, entries: list[Entry]) -> Entry:
-        active = Active(asked, deque(entries), entries)
+    def _take(self, asked: Trial, wanted: list[Wanted]) -> Entry:
+        """Write and list the trials of a point, and begin; where it may be stopped early, only the first as yet."""
+        now = len(wanted) if self._follower is None else 1
+        entries = self._maker.write(wanted[:now])
+        active = Active(asked, deque(entries), entries, wanted[now:])
         self._active[asked.number] = active
         return active.waiting.popleft()
 
@@ -203,16 +225,7 @@ class Search:
         if time.monotonic() < self._next_doubt:
             return False
         self._next_doubt = time.monotonic() + DOUBT
-        return all(self._runs(each.user_attrs.get(TRIAL)) for each in running)
-
-    def _runs(self, own: dict[str, Any] | None) -> bool:
-        if own is None:
-            return False
-        if attempt.of_this_boot(own["by"]):
-            return attempt.same_process(own["by"]["pid"], own["by"]["pid_start"])
-        wanted = self._maker.identify(own["point"])
-        states = (attempt.state(self._paths.place(each.entry.name)) for each in wanted)
-        return any(state == "running" and not attempt.ended_on_slurm(record) for state, record in states)
+        return all(others.run(self._paths, self._maker, each.user_attrs.get(TRIAL)) for each in running)
 
     # --- what other workers left ----------------------------------------------------------------------------------
 
@@ -231,7 +244,7 @@ class Search:
                 continue
             names = [TrialName(own["id"], repeat) for repeat in range(self._asked.n_trials)]
             places = [self._paths.place(name) for name in names]
-            if not self._abandoned(own, each, places):
+            if not others.have_left(own, each, places):
                 continue
             wanted = self._maker.identify(own["point"])
             if wanted[0].entry.id != own["id"]:  # its generation is gone
@@ -239,27 +252,8 @@ class Search:
                 continue
             taken = {"by": attempt.this_process(), "at": time.time(), "after": [place.last() for place in places]}
             asked.set_user_attr(TRIAL, {**own, **taken})
-            return self._take(asked, self._maker.write(wanted))
+            return self._take(asked, wanted)
         return None
-
-    def _abandoned(self, own: dict[str, Any], asked: FrozenTrial, places: list[attempt.Place]) -> bool:
-        """Whether nobody runs a point, or is about to."""
-        if attempt.of_this_boot(own["by"]):
-            return not attempt.same_process(own["by"]["pid"], own["by"]["pid_start"])
-        began = asked.datetime_start.timestamp() if asked.datetime_start else 0.0
-        signs = [own.get("at", began)]
-        interrupted = False
-        for place, seen in zip(places, own.get("after", [0] * len(places)), strict=True):
-            state, record = attempt.state(place)
-            if state == "running" and not attempt.gone(place, record):
-                return False
-            # its job is over, and it was an attempt of who has the point now
-            ended = state == "running" or (state == "stopped" and _interrupted(record))
-            interrupted |= ended and record["attempt"] > seen
-            path = os.path.join(place.attempt(record.get("attempt", 0)), attempt.RECORD)
-            if os.path.exists(path):
-                signs.append(os.stat(path).st_mtime)
-        return interrupted or time.time() - max(signs) > STALE
 
     # --- telling --------------------------------------------------------------------------------------------------
 
@@ -269,18 +263,19 @@ class Search:
         if active is None:
             return
         state, record = outcome.status.state, outcome.status.record
-        if state == "stopped" and (leaving or _interrupted(record)):
+        if state == "stopped" and (leaving or others.interrupted(record)):
             del self._active[active.asked.number]
             return
         active.states[outcome.entry] = state
         if state == "finished":
-            active.values[outcome.entry] = self._value(outcome.entry, record)
+            active.values[outcome.entry] = self._value(active, outcome.entry, record)
             self._report_rest(active, outcome.entry, record)
         elif state == "pruned":
             active.waiting.clear()
+            active.later.clear()
         else:
             active.cause = active.cause or (status.cause(outcome.status) if state == "failed" else state)
-        if active.waiting or (len(active.states) < len(active.entries) and state != "pruned"):
+        if active.waiting or active.later or (len(active.states) < len(active.entries) and state != "pruned"):
             return
         del self._active[active.asked.number]
         with disk.asking(self._paths):
@@ -288,39 +283,36 @@ class Search:
 
     def _tell(self, active: Active) -> None:
         values = [value for value in active.values.values() if value is not None]
+        self._told_of.add(active.asked.number)
         if "pruned" in active.states.values():
             self._study.tell(active.asked, state=_state("PRUNED"))
         elif not values:
-            active.asked.set_user_attr("failed", active.cause)
+            active.asked.set_user_attr(FAILED, active.cause)
+            if active.unreported:
+                active.asked.set_user_attr(UNREPORTED, active.unreported)
             self._study.tell(active.asked, state=_state("FAIL"))
-            self._failed(active)
-            return
         elif not all(map(math.isfinite, values)):  # it diverged, which is as bad as can be, and no reason to try again
-            active.asked.set_user_attr("value", str(values[0]))
+            active.asked.set_user_attr(DIVERGED, str(values[0]))
             self._study.tell(active.asked, state=_state("PRUNED"))
         else:
-            value = statistics.fmean(values)
-            self._study.tell(active.asked, value)
-            self._praise(active, value)
-        self._failures = 0
-        self.counted = sum(map(counts, self._journal.trials()))
-
-    def _praise(self, active: Active, value: float) -> None:
-        """Say so when a point is the best so far."""
-        best = self._best_of(self._journal.trials())
-        if best is not None and best.number == active.asked.number:
-            entry = active.entries[0]
-            self._told(f"best so far: {self._asked.results.metric} {value:.4g} #{entry.number} {entry.described()}")
-
-    def _failed(self, active: Active) -> None:
-        self._failures += 1
-        if self._failures >= MOST_FAILURES and not self.problem:
-            self.problem = f"the last {self._failures} trials failed, for example: {active.cause}"
-        if self.problem:
+            self._study.tell(active.asked, statistics.fmean(values))
+        trials = self._journal.trials()
+        self._look(asked_points(trials))
+        if values:
+            self._praise(active)
+        elif not self.problem and (end := stuck(self._asked, trials, self._told_of)):
+            self.problem = end.said
             self.open = False
+            self._gives_up = True
 
-    def _value(self, entry: Entry, record: attempt.Record) -> float | None:
-        """What a finished trial reports for the metric; a problem where no trial has reported it yet."""
+    def _praise(self, active: Active) -> None:
+        """Say so when a point is the best so far."""
+        if self._best is not None and self._best.number == active.asked.number:
+            entry, metric = active.entries[0], self._asked.results.metric
+            self._told(f"best so far: {metric} {self._best.value:.4g} #{entry.number} {entry.described()}")
+
+    def _value(self, active: Active, entry: Entry, record: attempt.Record) -> float | None:
+        """What a finished trial reports for the metric; where it does not, that is said."""
         options = self._asked.results
         found = metrics.read(self._output(entry, record), options.pattern, options.metric)
         value = found.values.get(options.metric or "")
@@ -328,8 +320,8 @@ class Search:
             return float(value)
         names = ", ".join(table.shown_metrics([Row(entry, "finished", None, found.values)], ResultsOptions()))
         said = f"#{entry.number} {entry.name} reports no {options.metric}; found {names or 'no number at all'}"
-        if not any(each.state.name == "COMPLETE" for each in self._journal.trials()):
-            self.problem = f"results.metric: {said}; the search cannot go on"
+        active.cause = active.cause or said
+        active.unreported = said
         self._told(said)
         return None
 
@@ -374,20 +366,19 @@ class Search:
     def line(self) -> str:
         """How far the search is, for the live view: of all workers."""
         pruned = f", {self._pruned_points} pruned" if self._pruned_points else ""
-        best = f", best {self._best}" if self._best else ""
-        return f"{self.counted} of {self._asked.search.n} points{pruned}{best}"
+        return f"{self.counted} of {self._asked.search.n} points{pruned}{self._best_shown()}"
 
-    def _best_of(self, trials: list[FrozenTrial]) -> FrozenTrial | None:
-        best = best_of(self._asked, trials)
-        if best is not None:
-            entry = self._maker.list.entries.get(TrialName(best.user_attrs[TRIAL]["id"], 0))
-            self._best = f"{best.value:.4g}" + (f" (#{entry.number})" if entry else "")
-        return best
+    def _best_shown(self) -> str:
+        if self._best is None:
+            return ""
+        entry = self._maker.list.entries.get(TrialName(self._best.user_attrs[TRIAL]["id"], 0))
+        return f", best {self._best.value:.4g}" + (f" (#{entry.number})" if entry else "")
 
-
-def _interrupted(record: attempt.Record) -> bool:
-    """Whether Slurm stopped an attempt, and with it the worker: another one goes on."""
-    return bool(record.get("slurm", {}).get(attempt.ENDED_BY))
+    def _look(self, points: list[FrozenTrial]) -> None:
+        """Take note of how far the search is."""
+        self.counted = sum(map(counts, points))
+        self._pruned_points = sum(each.state.name == "PRUNED" for each in points)
+        self._best = best_of(self._asked, points)
 
 
 def _state(name: str) -> Any:

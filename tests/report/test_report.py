@@ -126,7 +126,11 @@ def test_a_metric_that_nobody_reports_replaces_no_page(swept: Project) -> None:
     before = (swept.root / "rnn-report.html").read_text()
     refused = swept.resweep("report", "rnn", "--metric", "nope")
     assert (refused.status, refused.err.count("\n")) == (2, 1)
-    assert "no finished trial reports nope; found accuracy" in refused.err
+    assert refused.err == "resweep: --metric nope: no finished trial reports nope; found accuracy\n"
+    assert swept.resweep("results", "rnn", "--metric", "nope").err == refused.err
+    near = swept.resweep("results", "rnn", "--best", "--metric", "accurcy:min")
+    assert (near.status, near.out) == (2, "")
+    assert near.err.endswith("no finished trial reports accurcy; found accuracy; did you mean accuracy?\n")
     assert (swept.root / "rnn-report.html").read_text() == before
 
 

@@ -44,7 +44,7 @@ def test_what_it_has_come_to_is_told(project: Project) -> None:
     opened = journal(project, asked).study
     for state in (optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL):
         trial = opened.ask()
-        trial.set_user_attr(TRIAL, {"id": "x"})
+        trial.set_user_attr(TRIAL, {"id": state.name})
         opened.tell(trial, state=state)
     opened.ask().set_user_attr(TRIAL, {"id": "y"})
     opened.add_trial(optuna.trial.create_trial(value=9.0, user_attrs={FROM: "dan#3"}))
@@ -71,6 +71,7 @@ def test_what_it_has_come_to_is_told(project: Project) -> None:
         "failed": 1,
         "under_way": 1,
         "given": 1,
+        "unheard": 0,
         "best": {
             "value": best.swept["params.lr"],
             "number": best.number,
@@ -79,6 +80,7 @@ def test_what_it_has_come_to_is_told(project: Project) -> None:
             "swept": best.swept,
         },
         "importance": {},
+        "end": None,
         "problem": None,
     }
 
@@ -216,7 +218,7 @@ def test_status_of_a_thousand_points_answers_at_once(project: Project) -> None:
                     params={"params.lr": lr, "params.dropout": (number * 0.414) % 1},
                     distributions=known.distributions,
                     value=lr,
-                    user_attrs={TRIAL: known.user_attrs[TRIAL]},
+                    user_attrs={TRIAL: {**known.user_attrs[TRIAL], "id": f"{number}"}},
                     intermediate_values=dict.fromkeys(range(20), lr),
                 )
             )

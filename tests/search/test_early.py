@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from small_project import Project
 from worked import BRANIN, EPOCHS, functions, journal, points, searched, states, work
 
 from resweep import attempt, frozen, status
+from resweep.errors import counted
 from resweep.run import Runner
 from resweep.running import Options
 from resweep.search.early import Early
@@ -117,6 +119,51 @@ def test_a_pruned_trial_is_kept_with_its_metrics_and_not_run_again(project: Proj
     assert len(journal(project)) == 5
 
 
+def test_pruned_trials_that_a_person_asks_for_are_trained_to_their_end(project: Project) -> None:
+    """As new attempts from the start, even where retries resume; what was pruned is kept, and the rule stops none."""
+    grid(project, 'method = "median"\nn_startup_trials = 1', more='[run]\non_retry = "resume"\n')
+    pruned = [entry for entry, state in zip(project.entries(), states(project), strict=True) if state == "pruned"]
+    assert pruned
+    first = [project.record(entry) for entry in pruned]
+    said = project.resweep("run", "rnn").ok().out
+    assert f"{counted(len(pruned), 'trial')} stopped early before, and not run again; --state pruned runs them" in said
+    assert project.resweep("run", "rnn", "--state", "failed").ok()
+    assert [project.paths().place(entry.name).last() for entry in pruned] == [1] * len(pruned)
+    assert project.resweep("run", "rnn", "--state", "pruned", "--jobs", "2").ok()
+    assert states(project) == ["finished"] * 5
+    assert [project.record(entry) for entry in pruned] == first
+    assert all(project.record(entry, 2)["resumed"] is None for entry in pruned)
+    outputs = [Path(project.paths().place(entry.name).attempt(1), "output") for entry in pruned]
+    assert all((output / "metrics_epoch_0.json").exists() for output in outputs)
+    assert all(Path(project.paths().place(entry.name).output, "metrics_epoch_11.json").exists() for entry in pruned)
+    out = project.resweep("status", "rnn").ok().out.splitlines()
+    assert out[:2] == [
+        "rnn: 5 trials: 5 finished",
+        "  search   trials that do badly are stopped early: 5 finished, 0 pruned",
+    ]
+    again = project.resweep("run", "rnn", "--state", "pruned").ok().out
+    assert again.endswith("rnn: nothing to run: no trial is what was asked for (rnn --state pruned)\n")
+    assert project.resweep("verify", "rnn").status == 0
+
+
+def test_pruned_points_of_a_search_that_finish_after_all_are_learned_from(project: Project) -> None:
+    """The next worker tells of them; the search is as over as it was, and each point counts once."""
+    searched(project, 8, SLOW, ASHA, EPOCHS)
+    work(project, jobs=2)
+    pruned = states(project).count("pruned")
+    assert project.resweep("run", "rnn", "--state", "pruned", "--jobs", "2").ok()
+    assert states(project) == ["finished"] * 8
+    out = project.resweep("status", "rnn").ok().out
+    assert f"  search   8 of 8 points (tpe): {8 - pruned} finished, {pruned} pruned" in out
+    assert f"{counted(pruned, 'point')} finished when run again by hand; the next worker tells the search" in out
+    said = work(project).messages
+    assert said == [
+        f"{counted(pruned, 'finished point')} that the journal did not know of",
+        "the search is over: 8 of 8 points",
+    ]
+    assert "  search   8 of 8 points (tpe): 8 finished, 0 pruned" in project.resweep("status", "rnn").ok().out
+
+
 def test_a_pruned_training_may_end_by_itself_cleanly(project: Project) -> None:
     """It gets TERM, and time to write down what it has."""
     catch = """
@@ -217,18 +264,44 @@ for epoch in range(len(curve)):
     assert sorted(losses)[2] <= 0.01, losses
 
 
-def test_a_pruned_repeat_ends_its_point(project: Project) -> None:
-    """The first repeat is judged; the others are not begun when it does badly."""
-    searched(project, 6, SLOW, ASHA, EPOCHS)
+def repeated(project: Project, n: int, stop: str = ASHA) -> None:
+    """A search of `n` points with two repeats each."""
+    searched(project, n, SLOW, stop, EPOCHS)
     project.write({"config/rnn.toml": "n_trials = 2\n" + (project.root / "config/rnn.toml").read_text()})
     project.generate().ok()
-    work(project, jobs=2)
+
+
+def test_a_pruned_repeat_ends_its_point(project: Project) -> None:
+    """The first repeat is judged; the others are no trials before it has done well, so nothing waits for ever."""
+    repeated(project, 6)
+    watching = work(project, jobs=2)
     by_point: dict[str, list[str]] = {}
     for entry, state in zip(project.entries(), states(project), strict=True):
         by_point.setdefault(entry.id, []).append(state)
-    assert ["pruned", "queued"] in by_point.values()
+    assert ["pruned"] in by_point.values()
     assert ["finished", "finished"] in by_point.values()
     assert len(by_point) == 6
+    assert len(project.capsules()) == len(project.entries())
+    assert [entry.number for entry in project.entries()] == list(range(1, len(project.entries()) + 1))
+    pruned = list(by_point.values()).count(["pruned"])
+    out = project.resweep("status", "rnn").ok().out.splitlines()
+    shown = f"{(6 - pruned) * 2} finished, {pruned} pruned"
+    assert out[0] == f"rnn: {len(project.entries())} trials: {shown}"
+    assert out[1] == f"  search   6 of 6 points (tpe): {6 - pruned} finished, {pruned} pruned"
+    assert "the search is over: 6 of 6 points" in watching.messages
+    assert project.resweep("verify", "rnn").status == 0
+
+
+def test_another_worker_goes_on_with_the_repeats(project: Project) -> None:
+    """Where the first has ended well, and its worker with it, before the second was written."""
+    repeated(project, 1, '\n[search.stop]\nmethod = "threshold"\nupper = 1e6\n')
+    project.shell(f"{sys.executable} -m resweep run rnn --jobs 1 --max-trials 1").ok()
+    assert states(project) == ["finished"]
+    assert [each.state.name for each in journal(project)] == ["RUNNING"]
+    work(project)
+    assert states(project) == ["finished"] * 2
+    assert [project.paths().place(entry.name).last() for entry in project.entries()] == [1, 1]
+    assert [each.state.name for each in journal(project)] == ["COMPLETE"]
 
 
 def test_a_runner_that_dies_leaves_its_judgements_to_the_next(project: Project) -> None:

@@ -116,6 +116,16 @@ def test_a_search_whose_workers_are_killed_thirty_times_finishes(project: Projec
     assert not list(project.paths().directory.glob(".new-*"))
 
 
+def test_a_worker_that_starts_removes_what_a_killed_one_was_writing(project: Project) -> None:
+    """Nobody else writes trials while it looks."""
+    searched(project, 2)
+    work(project, max_trials=1)
+    (project.paths().directory / ".new-abc" / "0").mkdir(parents=True)
+    work(project)
+    assert not list(project.paths().directory.glob(".new-*"))
+    assert states(project) == ["finished"] * 2
+
+
 def test_every_trial_is_of_the_frozen_source(project: Project) -> None:
     """What happens to the working tree while workers ask reaches no trial."""
     searched(project, 6)

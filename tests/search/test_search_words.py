@@ -31,6 +31,12 @@ def run(project: Project, search: str, hyper: str = LINE, rest: str = METRIC, na
     return project.resweep("run", name, "--jobs", "1")
 
 
+def ending(project: Project) -> dict[str, str] | None:
+    """Why a search is over, as `resweep status` says it to programs."""
+    found: dict[str, str] | None = json.loads(project.resweep("status", "rnn", "--json").ok().out)["search"]["end"]
+    return found
+
+
 def tried(project: Project, name: str = "rnn") -> list[float]:
     """The rates of the trials, in the order in which they were asked for."""
     return [float(entry.swept["params.lr"]) for entry in project.entries(name)]
@@ -100,7 +106,10 @@ def test_every_point_is_tried_once_and_excluded_ones_never(project: Project) -> 
     hyper = '[hyper]\n"params.lr" = [0.1, 0.2, 0.3, 0.4]\nexclude = [{ "params.lr" = 0.2 }]\n'
     result = run(project, 'method = "tpe"\nn = 9\n', hyper).ok()
     assert sorted(tried(project)) == [0.1, 0.3, 0.4]
-    assert "the search is over: no new point is found; 3 of 9" in result.err
+    said = "the search is over: no new point is found; 3 of 9"
+    assert said in result.err
+    assert ending(project) == {"reason": "no_new_point", "said": said}
+    assert project.resweep("run", "rnn").ok().err == f"rnn: {said}\n"
     trials = journal(project, frozen.definition(project.paths())).trials()
     assert sum(TRIAL in each.user_attrs for each in trials) == 3
     repeats = [each for each in trials if "repeats" in each.user_attrs]
@@ -133,9 +142,9 @@ def test_repeats_of_a_point_count_once_with_their_mean(project: Project) -> None
 @pytest.mark.parametrize(
     ("after", "points", "said"),
     [
-        ("value = 0.0", 1, r"best_validation_accuracy 0\.\d+ has reached 0"),
+        ("value = 0.0", 1, r"best_validation_accuracy reached 0 \(0\.\d+, #1\)"),
         ("hours = 1e-9", 1, r"1e-09 hours have passed"),
-        ("value = 5, without_improvement = 2", None, r"2 points without improvement"),
+        ("value = 5, without_improvement = 2", None, r"2 points without improvement since #\d+"),
     ],
 )
 def test_a_search_ends_sooner(project: Project, after: str, points: int | None, said: str) -> None:
@@ -150,6 +159,34 @@ def test_a_search_ends_sooner(project: Project, after: str, points: int | None, 
     again = project.resweep("run", "rnn").ok()
     assert re.search(f"rnn: the search is over: {said}\n", again.err)
     assert tried(project) == rates
+    assert re.search(f"\n {{11}}the search is over: {said}\n", project.resweep("status", "rnn").ok().out)
+    end = ending(project)
+    assert end is not None
+    assert end["reason"] == after.replace("value = 5, ", "").partition(" ")[0]
+    assert again.err == f"rnn: {end['said']}\n"
+
+
+def test_points_that_have_begun_when_a_search_ends_are_tried_to_their_end(project: Project) -> None:
+    """With all of their repeats: no trial is left queued, and no point under way, in a search that is over."""
+    generated(project, f'n_trials = 3\n{LINE}[search]\nmethod = "tpe"\nn = 30\nstop_after = {{ value = 0 }}\n{METRIC}')
+    assert "best_validation_accuracy reached 0" in project.resweep("run", "rnn", "--jobs", "2").ok().err
+    points = len(project.entries()) // 3
+    assert points > 1
+    out = project.resweep("status", "rnn").ok().out.splitlines()
+    assert out[0] == f"rnn: {3 * points} trials: {3 * points} finished"
+    assert out[1] == f"  search   {points} of 30 points (tpe): {points} finished, 0 pruned"
+
+
+def test_a_search_that_has_its_points_says_so_when_asked(project: Project) -> None:
+    """With the sentence of the worker that ended it, and no time to go; a raised n takes it back."""
+    result = run(project, 'method = "tpe"\nn = 2\n').ok()
+    said = "the search is over: 2 of 2 points"
+    assert f"rnn: {said}\n" in result.err
+    assert ending(project) == {"reason": "points", "said": said}
+    out = project.resweep("status", "rnn").ok().out.splitlines()
+    assert out[1:3] == ["  search   2 of 2 points (tpe): 2 finished, 0 pruned", f"           {said}"]
+    generated(project, f'{LINE}[search]\nmethod = "tpe"\nn = 3\n{METRIC}')
+    assert ending(project) is None
 
 
 def test_more_points_go_on_where_it_was(project: Project) -> None:
@@ -166,8 +203,23 @@ def test_a_search_whose_trials_all_fail_gives_up(project: Project) -> None:
     """Failed points do not count; the cause is told."""
     result = run(project, 'method = "tpe"\nn = 30\n', LINE + "[params]\nfail = true\nlr = 0.1\n")
     assert result.status == 1
-    assert "rnn: the last 10 trials failed, for example: this trial fails" in result.err
+    assert "rnn: the search has stopped: the last 10 trials failed, for example: this trial fails" in result.err
     assert "search   0 of 30 points (tpe): 0 finished, 0 pruned, 10 failed" in project.resweep("status", "rnn").ok().out
+    said = "the search has stopped: the last 10 trials failed, for example: this trial fails"
+    assert ending(project) == {"reason": "failures", "said": said}
+
+
+def test_a_worker_that_is_started_after_ten_failures_tries_ten_more(project: Project) -> None:
+    """What was wrong may have been mended outside of the sweep; the failures of others are not its own."""
+    project.write({"qb/main.py": MAIN.replace('filled.get("fail")', 'not os.path.exists("../../../../../mended")')})
+    assert run(project, 'method = "tpe"\nn = 3\n').status == 1
+    assert "for example: this trial fails" in project.resweep("run", "rnn", "--jobs", "1").err
+    assert len(tried(project)) == 20
+    project.write({"mended": ""})
+    assert "the search is over: 3 of 3 points" in project.resweep("run", "rnn", "--jobs", "1").ok().err
+    end = ending(project)
+    assert end is not None
+    assert end["reason"] == "points"
 
 
 def test_a_metric_that_no_trial_reports_is_said_after_the_first(project: Project) -> None:
@@ -178,6 +230,29 @@ def test_a_metric_that_no_trial_reports_is_said_after_the_first(project: Project
     said = f"rnn: results.metric: #1 {name} reports no validation_f1; found best_validation_accuracy, seed; the search"
     assert said in result.err
     assert len(project.entries()) == 1
+    end = ending(project)
+    assert end is not None
+    assert end["reason"] == "metric"
+    assert f"rnn: {end['said']}\n" in result.err
+
+
+def test_a_failed_point_that_a_person_runs_again_is_told_by_the_next_worker(project: Project) -> None:
+    """Status says so until then; from then on it is a point like any other, and counts once."""
+    project.write({"qb/main.py": MAIN.replace('filled.get("fail")', 'not os.path.exists("../../../../../mended")')})
+    run(project, 'method = "tpe"\nn = 3\n')
+    project.write({"mended": ""})
+    assert "finished" in project.resweep("run", "rnn#1").ok().out
+    lines = project.resweep("status", "rnn").ok().out.splitlines()
+    assert lines[0] == "rnn: 10 trials: 1 finished, 9 failed"
+    assert "  search   0 of 3 points (tpe): 0 finished, 0 pruned, 10 failed" in lines
+    assert "           1 point finished when run again by hand; the next worker tells the search" in lines
+    result = project.resweep("run", "rnn", "--jobs", "1").ok()
+    assert "rnn: 1 finished point that the journal did not know of" in result.err
+    lines = project.resweep("status", "rnn").ok().out.splitlines()
+    assert lines[0] == "rnn: 12 trials: 3 finished, 9 failed"
+    assert "  search   3 of 3 points (tpe): 3 finished, 0 pruned, 9 failed" in lines
+    assert not [line for line in lines if "by hand" in line]
+    assert "did not know" not in project.resweep("run", "rnn").ok().err
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
@@ -186,4 +261,5 @@ def test_a_trial_that_diverged_counts_as_badly_as_can_be(project: Project, value
     project.write({"qb/main.py": MAIN.replace('filled["lr"],', f'float("{value}"),')})
     run(project, 'method = "tpe"\nn = 2\n').ok()
     found = json.loads(project.resweep("status", "rnn", "--json").ok().out)["search"]
-    assert (found["pruned"], found["finished"], found["best"]) == (2, 0, None)
+    assert (found["pruned"], found["finished"], found["best"], found["unheard"]) == (2, 0, None, 0)
+    assert "did not know" not in project.resweep("run", "rnn").ok().err

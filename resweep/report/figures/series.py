@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from resweep import gather, table
+from resweep import conditions, gather, table
 from resweep.conditions import parse
 from resweep.errors import ConfigError
 from resweep.gather import Gathered
@@ -116,15 +116,23 @@ def scales(every: Sequence[Series]) -> dict[str, str]:
 def chosen(every: Sequence[Series], asked: Asked) -> list[str]:
     """The keys that `--param` names, or all that differ; a ConfigError for one that is not swept."""
     known = keys(every)
-    for name in asked.params:
-        if name not in known:
-            raise ConfigError(
-                f"--param {name}: found no such key, expected one that differs between the points: "
-                f"{', '.join(known) or 'there is none'}"
-            )
+    wanted = [_meant(name, known) for name in asked.params]
     if not known:
         raise ConfigError(f"plot --kind {asked.kind}: found no swept key that differs between the points")
-    return list(dict.fromkeys(asked.params)) or known
+    return list(dict.fromkeys(wanted)) or known
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """The key that a person names, perhaps by its end: lr for params.lr."""
+    meant = conditions.whole(name, known)
+    if len(meant) > 1:
+        raise ConfigError(f"--param {name}: is short for several keys, expected one of: {', '.join(meant)}")
+    if not meant:
+        raise ConfigError(
+            f"--param {name}: found no such key, expected one that differs between the points: "
+            f"{', '.join(known) or 'there is none'}"
+        )
+    return meant[0]
 
 
 def _is_beyond(statistic: Statistic | None) -> bool:

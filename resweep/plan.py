@@ -171,7 +171,7 @@ def _ended(paths: SweepPaths, over: Collection[Entry]) -> str:
     finished = _finished(paths, over)
     pruned = len(over) - finished
     if finished and pruned:
-        return f"{finished} finished and {pruned} pruned trials"
+        return f"{finished} finished and {counted(pruned, 'pruned trial')}"
     return counted(pruned, "pruned trial") if pruned else counted(finished, "finished trial")
 
 

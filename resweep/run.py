@@ -158,9 +158,8 @@ class Runner:
             self.queue.popleft()
             try:
                 manifest = attempt.read_manifest(place.capsule)
-                state, record = attempt.begin(
-                    place, manifest, number, tuple(gpus.described(cards)), self.options.pruned
-                )
+                described = tuple(gpus.described(cards))
+                state, record = attempt.begin(place, manifest, number, described, pruned=True)  # so it was settled
             except (attempt.AttemptError, OSError) as error:
                 self._give_back(cards)
                 outcome = Outcome(Status(entry, "failed", {}, Path(place.attempts)), str(error))
@@ -190,7 +189,7 @@ class Runner:
                 return False
             self.elsewhere[entry] = time.monotonic() + ELSEWHERE
             return True
-        if now == "pruned" and self.options.pruned:
+        if now == "pruned" and (self.options.pruned or (self.supply and self.supply.again(record.get("pruned") or {}))):
             return False
         if now == "pruned":
             self._end(Outcome(status.status(self.paths, entry), "pruned already", here=False), quietly=True)

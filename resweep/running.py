@@ -91,5 +91,8 @@ class Supply(Protocol):
     def ended(self, outcome: Outcome, leaving: bool) -> None:
         """A trial's last attempt has ended, or it had ended before; `leaving`: the runner starts no other."""
 
+    def again(self, pruned: dict[str, Any]) -> bool:
+        """Whether a trial of the supply that was stopped early before, for what its record has, is to run once more."""
+
     def watch(self, running: Iterable[Running]) -> Iterable[tuple[Running, dict[str, Any]]]:
         """Those trials that are to be stopped early, each with why, as its record will hold it."""

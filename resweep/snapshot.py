@@ -138,6 +138,10 @@ def stored(home: Path, digest: str) -> Snapshot:
             )
             for name in sorted(listing["files"], key=_place)
         )
+    except FileNotFoundError:
+        raise TrialError(
+            f"{path}: the frozen source is not here (what was unpacked has trials alone); generate the sweep again"
+        ) from None
     except (OSError, ValueError, KeyError) as error:
         raise TrialError(f"{path}: the frozen source cannot be read ({error}); generate the sweep again") from None
     return Snapshot(files, digest, home / digest / "files")

@@ -37,7 +37,12 @@ def _points(found: Belief) -> str:
     else:
         said = f"{found.ended} of {found.wanted} points ({found.method}): "
         said += f"{found.finished} finished, {found.pruned} pruned"
-    more = ((found.begun, "under way"), (found.failed, "failed"), (found.given, "given by other sweeps"))
+    more = (
+        (found.diverged, "diverged"),
+        (found.begun, "under way"),
+        (found.failed, "failed"),
+        (found.given, "given by other sweeps"),
+    )
     return ", ".join([said, *(f"{count} {what}" for count, what in more if count)])
 
 
@@ -51,6 +56,7 @@ def as_json(found: Belief) -> dict[str, object]:
         "mode": found.mode,
         "finished": found.finished,
         "pruned": found.pruned,
+        "diverged": found.diverged,
         "failed": found.failed,
         "under_way": found.begun,
         "given": found.given,

@@ -35,6 +35,11 @@ def run(paths: SweepPaths, asked: Sweep, options: Options) -> int:
             work = runner.Runner(paths, [], options, watching, supply)
             with contextlib.closing(supply):
                 outcomes = work.run()
+                left_out = [] if supply.open or work.interrupts else supply.left_out()
+    if left_out:
+        trials = f"{counted(len(left_out), 'trial')} of points that have a result"
+        one = f"{paths.name}#{left_out[0].number}"
+        click.echo(f"{paths.name}: {trials} did not run to the end, such as {one}; `resweep run {one}` runs it")
     return _summary(paths, supply.problem, work, outcomes)
 
 

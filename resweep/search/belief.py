@@ -32,10 +32,11 @@ _BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, Assertio
 class Belief:
     """How far a search is: points by what came of them, the best one, and the parameters that matter.
 
-    `wanted` is None where the points are known beforehand. `begun` are points that have been asked for and have no
-    result yet, `given` those of other sweeps. `importance` sums up to 1, the largest first: what gets a point among the
-    best tenth. `unheard` points have finished since they were told of as failed or pruned. `end` says why no further
-    point is tried, `problem` why nothing else is known.
+    `diverged` points, whose metric is no finite number, count like pruned ones. `wanted` is None where the points are
+    known beforehand. `begun` are points that have been asked for and have no result yet, `given` those of other sweeps.
+    `importance` sums up to 1, the largest first: what gets a point among the best tenth. `unheard` points have finished
+    since they were told of as failed or pruned. `end` says why no further point is tried, `problem` why nothing else is
+    known.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Belief:
     mode: str
     finished: int = 0
     pruned: int = 0
+    diverged: int = 0
     failed: int = 0
     begun: int = 0
     given: int = 0
@@ -57,7 +59,7 @@ class Belief:
     @property
     def ended(self) -> int:
         """The points that count."""
-        return self.finished + self.pruned
+        return self.finished + self.pruned + self.diverged
 
 
 def believed(paths: SweepPaths) -> Belief | None:
@@ -73,13 +75,19 @@ def believed(paths: SweepPaths) -> Belief | None:
     try:
         found = study.read_study(paths, began)
         if not paths.study.exists() and asked.search.learns and index.read(paths).current():
-            return _nothing(asked, "its journal is not here; a worker begins another with what has finished")
+            return _nothing(asked, _without_journal(paths, record))
         return _summed(paths, asked, found) if found else _nothing(asked)
     except ResweepError as error:
         return _nothing(asked, str(error))
     except _BROKEN as error:
         why = " ".join(str(error).split()) or type(error).__name__
         return _nothing(asked, f"{paths.study}: cannot be read ({why})")
+
+
+def _without_journal(paths: SweepPaths, record: dict[str, Any]) -> str:
+    if not (paths.snapshots / str(record.get("snapshot"))).is_dir():
+        return "its journal and its source are not here, as after unpack: the search goes on where it was"
+    return "its journal is not here; a worker begins another with what has finished"
 
 
 def _judged(asked: Sweep) -> str:
@@ -98,6 +106,7 @@ def _summed(paths: SweepPaths, asked: Sweep, found: Journal) -> Belief:
     points = over.asked_points(trials)
     states = [each.state.name for each in points]
     complete = [each for each in points if each.state.name == "COMPLETE" and math.isfinite(each.value or 0.0)]
+    diverged = sum(over.DIVERGED in each.user_attrs for each in points)
     best = over.best_of(asked, complete)
     entries = index.read(paths).entries
     empty = _nothing(asked)
@@ -107,7 +116,8 @@ def _summed(paths: SweepPaths, asked: Sweep, found: Journal) -> Belief:
         metric=empty.metric,
         mode=empty.mode,
         finished=len(complete),
-        pruned=states.count("PRUNED"),
+        pruned=states.count("PRUNED") - diverged,
+        diverged=diverged,
         failed=states.count("FAIL"),
         begun=states.count("RUNNING"),
         given=sum(FROM in each.user_attrs for each in trials),

@@ -37,7 +37,6 @@ class Early:
         self._choices = Choices(asked.hyper, space.default(asked))
         self._trials: dict[Entry, Trial] = {}
         self._unwatched = set(spared)
-        self._silent = False
         paths.study.parent.mkdir(exist_ok=True)
         with disk.asking(paths):
             # of all generations: what another one's trials measured is worth as much
@@ -46,6 +45,10 @@ class Early:
     def next(self) -> Entry | None:
         """None: the trials are known."""
         return None
+
+    def again(self, pruned: dict[str, Any]) -> bool:
+        """No: what another rule has stopped is left as it is, too, since nobody asks for it anew."""
+        return False
 
     def watch(self, running: Iterable[Running]) -> Iterator[tuple[Running, dict[str, Any]]]:
         """The trials that do badly."""
@@ -68,10 +71,8 @@ class Early:
         with disk.asking(self._paths):
             own = self._trial(entry)
             self._follower.report(self._journal, own, news)
-            silent = not self._journal.trials()[own.number].intermediate_values
-            if state == "finished" and silent and not self._silent:
-                self._silent = True
-                self._told(f"search.stop: #{entry.number} reported no {self._follower.metric} while it ran")
+            if state == "finished" and (said := self._follower.complaint(self._journal, own, entry, record["attempt"])):
+                self._told(said)
             value = self._value(entry, record) if state == "finished" else None
             states = engine.optuna().trial.TrialState
             if state == "pruned":

@@ -10,7 +10,8 @@ from resweep import attempt, metrics
 from resweep.index import Entry
 from resweep.metrics import Curve
 from resweep.running import Running
-from resweep.search.study import Journal, turned
+from resweep.search import study
+from resweep.search.study import Journal
 from resweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -25,12 +26,19 @@ class Follower:
     def __init__(self, asked: Sweep) -> None:
         rule = asked.search.stop
         assert rule is not None, "only a sweep with [search.stop] is followed"
-        self._rule = rule
         self.metric = rule.metric or asked.results.metric or ""
-        self._sign = -1 if turned(asked) else 1
+        self.rule = {
+            "method": rule.method,
+            "metric": self.metric,
+            "mode": study.mode(asked),
+            "arguments": rule.arguments,
+        }
+        self._sign = -1 if study.turned(asked) else 1
         self._pattern = asked.results.pattern
         self._seen: dict[tuple[str, int], dict[str, Stamp]] = {}
         self._reported: dict[tuple[str, int], float] = {}
+        self._others: dict[tuple[str, int], list[str]] = {}
+        self._complained = False
 
     def news(self, running: Running) -> list[tuple[int, float]]:
         """The steps of the metric that training has written since the last look, each with its value."""
@@ -53,6 +61,7 @@ class Follower:
 
         found = metrics.history(output, self._pattern, look)
         self._seen[key] = stamps
+        self._others[key] = sorted({curve.name for curve in found.curves})
         last = self._reported.get(key, -1.0)
         points = [point for curve in found.curves if curve.name == self.metric for point in steps(curve)]
         self._reported[key] = max([last, *(step for step, _ in points)])
@@ -62,14 +71,22 @@ class Follower:
         """Report new values; why the trial is to be stopped, if it is. The caller holds the search's lock."""
         for step, value in self._report(journal, trial, news):
             if trial.should_prune():
-                why = f"{self._rule.method} at step {step}: {self.metric} {value:.4g}"
-                return {"why": why, "method": self._rule.method, "metric": self.metric, "step": step, "value": value}
+                why = f"{self.rule['method']} at step {step}: {self.metric} {value:.4g}"
+                return {"why": why, **self.rule, "step": step, "value": value}
         return None
 
     def report(self, journal: Journal, trial: Trial, news: list[tuple[int, float]]) -> None:
         """Report the values of a trial that has ended: others are judged by them. The caller holds the lock."""
         for _ in self._report(journal, trial, news):
             pass
+
+    def complaint(self, journal: Journal, trial: Trial, entry: Entry, number: int) -> str | None:
+        """What is to be said, once, where the attempt `number` of a trial has ended without a value to judge it by."""
+        if self._complained or journal.trials()[trial.number].intermediate_values:
+            return None
+        self._complained = True
+        found = ", ".join(self._others.get((str(entry.name), number), [])) or "nothing"
+        return f"search.stop: #{entry.number} reported no {self.metric} while it ran; found {found}"
 
     def _report(self, journal: Journal, trial: Trial, news: list[tuple[int, float]]) -> Iterator[tuple[int, float]]:
         # a worker that has died may have reported some of them

@@ -349,6 +349,18 @@ class Search:
                 self._pruned.add(each.entry)
                 yield each, why
 
+    def again(self, pruned: dict[str, Any]) -> bool:
+        """Whether another rule has stopped a trial, in an earlier search: what it did says nothing to this one."""
+        return self._follower is None or any(pruned.get(key) != value for key, value in self._follower.rule.items())
+
+    def left_out(self) -> list[Entry]:
+        """Trials that nobody has run, or that were begun in vain, of points that have a result."""
+        told = {each.user_attrs[TRIAL]["id"] for each in asked_points(self._journal.trials()) if counts(each)}
+        listed = [each for each in self._maker.list.entries.values() if each.current and each.id in told]
+        return [
+            each for each in listed if attempt.state(self._paths.place(each.name))[0] in ("queued", "stopped", "lost")
+        ]
+
     def close(self) -> None:
         """End what this worker has started for itself."""
         self._maker.close()
@@ -356,9 +368,12 @@ class Search:
     def _report_rest(self, active: Active, entry: Entry, record: attempt.Record) -> None:
         if self._follower is None or entry != active.entries[0]:
             return
-        news = self._follower.rest(entry, self._output(entry, record), record.get("attempt", 0))
+        number = record.get("attempt", 0)
+        news = self._follower.rest(entry, self._output(entry, record), number)
         with disk.asking(self._paths):
             self._follower.report(self._journal, active.asked, news)
+            if said := self._follower.complaint(self._journal, active.asked, entry, number):
+                self._told(said)
 
     # --- looking --------------------------------------------------------------------------------------------------
 

@@ -101,10 +101,15 @@ def open_study(paths: SweepPaths, asked: Sweep, began: int | str) -> Journal:
 
 def turned(asked: Sweep) -> bool:
     """Whether the study is shown the negative of what trials measure: it has one direction, that of `[results]`."""
+    return asked.search.stop is not None and mode(asked) != asked.results.mode
+
+
+def mode(asked: Sweep) -> str:
+    """Whether high or low values of what trials are judged by while they run are good: `max` or `min`."""
     rule = asked.search.stop
     if rule is None or (rule.mode is None and rule.metric in (None, asked.results.metric)):
-        return False
-    return (rule.mode or direction.guessed(rule.metric or "")) != asked.results.mode
+        return asked.results.mode
+    return rule.mode or direction.guessed(rule.metric or "")
 
 
 def read_study(paths: SweepPaths, began: int | str) -> Journal | None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 from small_project import Project
 from test_early import ASHA, SLOW, grid
 from worked import EPOCHS, points, searched, states, work
+
+from resweep import attempt
 
 pytestmark = pytest.mark.slow
 
@@ -64,3 +69,82 @@ def test_another_rule_is_said_with_what_the_last_one_has_stopped(project: Projec
     again = project.generate().ok()
     assert "is now" not in again.out
     assert "as it was" not in again.err
+
+
+def test_what_was_stopped_with_the_wrong_mode_is_run_again_by_the_search_that_has_the_right_one(
+    project: Project,
+) -> None:
+    """Its points come up again, and those were stopped for being good; what has finished is not run twice."""
+    searched(project, 8, SLOW, ASHA, EPOCHS)
+    right = (project.root / "config/rnn.toml").read_text()
+    project.write({"config/rnn.toml": right.replace('mode = "min"', 'mode = "max"')})
+    project.generate("--new-source").ok()
+    work(project)
+    wrongly = {entry.name for entry, state in zip(project.entries(), states(project), strict=True) if state == "pruned"}
+    finished = {entry.name for entry in project.entries()} - wrongly
+    assert len(wrongly) > 1
+    project.write({"config/rnn.toml": right})
+    assert "another search begins" in project.generate().ok().err
+    said = work(project).messages
+    assert "the search is over: 8 of 8 points" in said
+    assert len(project.entries()) == 8
+    for entry in project.entries():
+        place = project.paths().place(entry.name)
+        assert place.last() == (2 if entry.name in wrongly else 1)
+        state, record = attempt.state(place)
+        assert state == "finished" or record["pruned"]["mode"] == "min"
+    assert wrongly & {entry.name for entry in project.entries()}
+    assert finished & {entry.name for entry in project.entries()}
+
+
+def test_what_the_same_rule_has_stopped_counts_in_a_search_that_begins_anew(project: Project) -> None:
+    """As when the journal is gone: nothing is trained again."""
+    searched(project, 8, SLOW, ASHA, EPOCHS)
+    work(project)
+    before = states(project)
+    project.paths().study.unlink()
+    work(project)
+    kept = zip(before, states(project), project.entries(), strict=False)
+    assert all(project.paths().place(entry.name).last() == 1 for was, _, entry in kept if was == "finished")
+    assert [state for state in states(project)[:8] if state == "pruned"] == ["pruned"] * before.count("pruned")
+    assert {project.paths().place(entry.name).last() for entry in project.entries()} == {1}
+
+
+def test_a_metric_of_early_stopping_that_nothing_reports_is_said_in_a_search_that_learns(project: Project) -> None:
+    """Once, with what is reported, since nothing is ever stopped."""
+    searched(project, 3, SLOW, ASHA + 'metric = "valeu"\n', EPOCHS)
+    said = [message for message in work(project).messages if message.startswith("search.stop")]
+    assert said == ["search.stop: #1 reported no valeu while it ran; found value"]
+    assert states(project) == ["finished"] * 3
+
+
+def test_a_trial_that_was_emptied_is_named_when_the_search_is_over(project: Project) -> None:
+    """Its point has a result, so that no worker asks for it again; a person may."""
+    searched(project, 3)
+    project.resweep("run", "rnn").ok()
+    entry = project.entries()[1]
+    place = project.paths().place(entry.name)
+    shutil.rmtree(place.attempts)
+    shutil.rmtree(place.output)
+    said = project.resweep("run", "rnn").ok().out
+    assert "rnn: 1 trial of points that have a result did not run to the end, such as rnn#2" in said
+    project.resweep("run", "rnn#2").ok()
+    assert states(project) == ["finished"] * 3
+    assert "did not run to the end" not in project.resweep("run", "rnn").ok().out
+
+
+def test_points_that_diverged_are_counted_by_that_name(project: Project) -> None:
+    """They finished, and count like pruned ones."""
+    broken = """
+with open(os.path.join(output, "metrics.json"), "w") as file:
+    json.dump({"value": float("nan") if filled["x"][0] > 2 else filled["x"][0]}, file)
+"""
+    searched(project, 6, train=broken)
+    project.resweep("run", "rnn").ok()
+    diverged = sum(x > 2 for (x,) in points(project, "x"))
+    assert 0 < diverged < 6
+    out = project.resweep("status", "rnn").ok().out.splitlines()
+    assert out[0] == "rnn: 6 trials: 6 finished"
+    assert out[1] == f"  search   6 of 6 points (tpe): {6 - diverged} finished, 0 pruned, {diverged} diverged"
+    found = json.loads(project.resweep("status", "rnn", "--json").ok().out)["search"]
+    assert (found["finished"], found["pruned"], found["diverged"]) == (6 - diverged, 0, diverged)

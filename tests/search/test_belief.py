@@ -68,6 +68,7 @@ def test_what_it_has_come_to_is_told(project: Project) -> None:
         "mode": "max",
         "finished": 3,
         "pruned": 1,
+        "diverged": 0,
         "failed": 1,
         "under_way": 1,
         "given": 1,

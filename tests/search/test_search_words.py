@@ -261,5 +261,6 @@ def test_a_trial_that_diverged_counts_as_badly_as_can_be(project: Project, value
     project.write({"qb/main.py": MAIN.replace('filled["lr"],', f'float("{value}"),')})
     run(project, 'method = "tpe"\nn = 2\n').ok()
     found = json.loads(project.resweep("status", "rnn", "--json").ok().out)["search"]
-    assert (found["pruned"], found["finished"], found["best"], found["unheard"]) == (2, 0, None, 0)
+    assert (found["diverged"], found["pruned"], found["finished"], found["best"]) == (2, 0, 0, None)
+    assert found["unheard"] == 0
     assert "did not know" not in project.resweep("run", "rnn").ok().err

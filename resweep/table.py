@@ -203,7 +203,7 @@ def _swept(rows: Sequence[Row], fixed: Mapping[str, Mapping[str, Any]]) -> list[
 
 
 def _value(key: str, fixed: Mapping[str, Mapping[str, Any]]) -> Callable[[Item], Any]:
-    constant = {name: _found(config, key) for name, config in fixed.items()}
+    constant = {name: given(config, key) for name, config in fixed.items()}
 
     def get(item: Row | Point) -> Any:
         swept = item.entry.swept
@@ -212,7 +212,8 @@ def _value(key: str, fixed: Mapping[str, Mapping[str, Any]]) -> Callable[[Item],
     return get
 
 
-def _found(config: Mapping[str, Any], key: str) -> Any:
+def given(config: Mapping[str, Any], key: str) -> Any:
+    """What a configuration has for a dotted key; None where it has nothing."""
     value: Any = config
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:

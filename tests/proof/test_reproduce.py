@@ -113,6 +113,34 @@ def test_a_shift_within_the_repeats_is_within_their_spread(lucky: Project) -> No
     assert metric["spread"]["count"] == 3
 
 
+@pytest.mark.parametrize("source", ["metrics.jsonl", "the log"])
+def test_numbers_that_results_shows_are_held_against_the_repeats(project: Project, source: str) -> None:
+    """Of a training without a metrics.json, too: what it logs, and what it prints."""
+    ways = {
+        "metrics.jsonl": """
+with open(os.path.join(conf["serialization_dir"], "metrics.jsonl"), "w") as file:
+    for step in (1, 2):
+        value = step * (filled["seed"] + float(os.environ.get("SHIFT", 0)))
+        file.write(json.dumps({"step": step, "acc": value}) + chr(10))
+""",
+        "the log": """
+print("acc:", 2 * (filled["seed"] + float(os.environ.get("SHIFT", 0))))
+with open(os.path.join(conf["serialization_dir"], "best.th"), "w") as file:
+    file.write(os.environ.get("SHIFT", ""))
+""",
+    }
+    project.write({"qb/main.py": MAIN[: MAIN.index("with open(os.path.join")] + ways[source]})
+    project.write({"config/rnn.toml": SWEEP + "\n[results]\npattern = 'acc: (?P<acc>[0-9.]+)'\n"})
+    project.generate("--set", "n_trials=3").ok()
+    project.resweep("run", "rnn#1-3").ok()
+    result = again(project, SHIFT="0.5")
+    assert result.out.startswith("within the spread: rnn#1 ")
+    assert result.out.splitlines()[1] == "  metric    acc: 0.0 -> 1.0 (+1), of 3 repeats 2 ± 2"
+    (metric,) = verdict(project)["results"]
+    assert (metric["key"], metric["after"], metric["spread"]["count"]) == ("acc", 1.0, 3)
+    assert again(project, SHIFT="7").out.splitlines()[0].endswith("(acc outside of the spread)")
+
+
 def test_a_shift_beyond_the_repeats_is_different(lucky: Project) -> None:
     """Exit status 1, metric by metric, and nothing known that explains it."""
     result = again(lucky, SHIFT="7", WEIGHTS="heavier")

@@ -13,7 +13,7 @@ from typing import Any
 
 from resweep import direction, formats, gather, metrics, points, results, status, table, trial
 from resweep.gather import Gathered
-from resweep.report import details, learning, scale
+from resweep.report import details, expected, learning, scale
 from resweep.results import Row
 from resweep.table import Column
 
@@ -41,6 +41,8 @@ def data(found: Gathered) -> Table:
         "mode": options.mode if shown == options.metric else direction.guessed(shown or ""),
         "notes": [*found.notes, *filter(None, [gather.metric_missing(found)])],
         "drawn": [_drawn(found, paths.name) for paths in found.sweeps],
+        "chosen": [expected.is_chosen(found.definitions.get(paths.name)) for paths in found.sweeps],
+        "said_chosen": expected.CHOSEN,
         "swept": [
             _swept(column, rows) | {"log": scales.get(column.name.removeprefix("swept.")) == "log"}
             for column in whole.every.values()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from resweep import trial
+from resweep import leaked, trial
 from resweep.cli import project, select
-from resweep.errors import TrialError
+from resweep.errors import TrialError, counted
 from resweep.proof import diff as proof
 from resweep.proof import side
 from resweep.proof.diff import File, Section, Value
@@ -67,6 +67,10 @@ def _side(text: str) -> Side:
 def _heads(sides: tuple[Side, Side]) -> Iterator[str]:
     for name, each in zip("ab", sides, strict=True):
         yield f"{name}: {_safe(each.label)}"
+        elsewhere = each.run.record.get("leaked") or ()
+        if elsewhere:
+            more = f" and {counted(len(elsewhere) - 1, 'other file')}" if len(elsewhere) > 1 else ""
+            yield f"   {leaked.SHORT}: {_safe(str(elsewhere[0]))}{more} from elsewhere"
 
 
 def _lines(name: str, section: Section) -> Iterator[str]:

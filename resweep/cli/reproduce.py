@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from resweep import frozen, trial
+from resweep import frozen, leaked, status, trial
 from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, counted, disk_errors
@@ -75,8 +75,10 @@ def _chosen(name: str | None, best: str | None) -> tuple[SweepPaths, Entry]:
 
 def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
     word, says = _verdict(found)
-    yield f"{word}: {paths.name}#{entry.number} {entry.name}: {says}"
+    yield f"{word}{f', but {leaked.SHORT}' * bool(found.leaked)}: {paths.name}#{entry.number} {entry.name}: {says}"
     compared = found.comparison
+    for elsewhere in found.leaked[:MOST]:
+        yield f"  leaked    {leaked.imported(status.frozen(paths, entry, elsewhere), _value(elsewhere))}"
     if found.lacking:
         weights = compared.of("not there to compare", kind="weights")
         what = "the weights are" if weights else counted(len(found.lacking), "file") + " of the first run are"

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,8 @@ def reproduce(
         _remove(directory)
         raise TrialError(str(error)) from None
     attempts = (Path(place.attempt(before.get("attempt", 1))), directory)
-    found = _judged(paths, entry, asked, attempts, (before, record), list(unverified))
+    elsewhere = sorted({*(before.get("leaked") or ()), *(record.get("leaked") or ())})
+    found = replace(_judged(paths, entry, asked, attempts, (before, record), list(unverified)), leaked=elsewhere)
     part = directory / f".{trial.VERDICT}.part"
     part.write_text(trial.pretty(verdict.as_table(paths, entry, found)) + "\n", "utf-8")
     part.replace(directory / trial.VERDICT)

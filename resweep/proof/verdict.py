@@ -62,6 +62,7 @@ class Verdict:
     changes: Sequence[Change] = ()
     unverified: Sequence[str] = ()
     reason: str = ""  # why nothing could be compared, or no spread be judged
+    leaked: Sequence[str] = ()  # what one of the runs, or both, loaded in place of what was frozen
 
     @property
     def lacking(self) -> list[str]:
@@ -136,6 +137,7 @@ def as_table(paths: SweepPaths, entry: Entry, found: Verdict) -> dict[str, Any]:
         "same_metrics": compared.same_metrics,
         "ignored": {"files": compared.ignored_files, "metrics": sorted(compared.ignored_keys)},
         "changes": [vars(each) for each in found.changes],
+        "leaked": list(found.leaked),
     }
     return trial.sealed(_plain(table))
 

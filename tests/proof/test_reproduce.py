@@ -312,8 +312,21 @@ def test_a_module_from_elsewhere_is_named(lucky: Project) -> None:
     live = f'cd "{lucky.root}"\nexec "${{RESWEEP_PYTHON}}" qb/main.py train "$2"\n'
     mine.change("train.sh", live)
     result = again(lucky, "rnn#2", "--unverified")
+    head = f"identical, but what ran was not the frozen code: rnn#2 {lucky.entries()[1].name}: "
+    assert result.out.startswith(head)
+    assert f"\n  leaked    qb/main.py was imported from {lucky.root}/qb/main.py, not from the trial\n" in result.out
     assert "  what was not the same:\n" in result.out
-    assert f"source    {lucky.root}/qb/main.py: not loaded -> loaded from elsewhere than the trial" in result.out
+    line = f"source    {lucky.root}/qb/main.py: not loaded -> loaded from elsewhere than the trial"
+    assert line in result.out
+    assert verdict(lucky, trial=2)["leaked"] == [f"{lucky.root}/qb/main.py"]
+    # where both runs did so, it is no difference, and said all the same
+    finished = Path(mine.place.attempts, "finished")
+    record = json.loads(finished.read_text()) | {"leaked": [f"{lucky.root}/qb/main.py"]}
+    finished.unlink()
+    finished.write_text(json.dumps(record))
+    result = again(lucky, "rnn#2", "--unverified")
+    assert result.out.startswith(head)
+    assert "loaded from elsewhere" not in result.out
 
 
 def test_a_cards_trial_gets_as_many_cards(lucky: Project, tmp_path: Path) -> None:

@@ -106,6 +106,21 @@ def test_bars_and_dots_are_the_importance() -> None:
     }
 
 
+@pytest.mark.parametrize("keys", [("x",), ("lr", "dropout", "hidden"), ("k" * 40, "b"), ("b" * 12, "c" * 13)])
+def test_the_labels_of_importance_have_room(keys: tuple[str, ...]) -> None:
+    """Short or long names: no letter is beyond the figure's edge, and none in another's place."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    rows = [row(n, {key: float(np.sin(n + place)) for place, key in enumerate(keys)}, n / 30) for n in range(30)]
+    with look.ours():
+        found = drawing.draw(gathered(rows), Asked("importance")).figure
+        canvas = FigureCanvasAgg(found)
+        canvas.draw()
+        boxes = [axes.xaxis.label.get_window_extent(canvas.get_renderer()) for axes in found.axes]
+    assert all(0 <= box.x0 and box.x1 <= found.bbox.x1 and box.y0 >= 0 for box in boxes)
+    assert boxes[0].x1 < boxes[1].x0
+
+
 def test_importance_that_cannot_be_trusted_is_not_drawn() -> None:
     """No bar, but the reason, in the figure and beside it; the correlations stay."""
     drawing_ = drawing.draw(gathered(drawn(12)), Asked("importance"))

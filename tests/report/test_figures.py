@@ -117,7 +117,7 @@ def test_the_labels_of_importance_have_room(keys: tuple[str, ...]) -> None:
         canvas = FigureCanvasAgg(found)
         canvas.draw()
         boxes = [axes.xaxis.label.get_window_extent(canvas.get_renderer()) for axes in found.axes]
-    assert all(0 <= box.x0 and box.x1 <= found.bbox.x1 and box.y0 >= 0 for box in boxes)
+    assert all(box.x0 >= 0 and box.x1 <= found.bbox.x1 and box.y0 >= 0 for box in boxes)
     assert boxes[0].x1 < boxes[1].x0
 
 

@@ -107,7 +107,7 @@ def _place(key: int, number: int, count: int) -> float:
 
 
 def _label(shares: Any, correlations: Any, keys: list[str], metric: str) -> None:
-    names = look.short(keys)
+    names = look.short(keys, 20)  # what is longer leaves the right axis less room than its label takes
     shares.set_yticks(range(len(keys)), [names[key] for key in keys])
     shares.set_ylim(max(1, len(keys)) - 0.4, -0.6)
     shares.tick_params(axis="y", length=0)

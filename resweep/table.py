@@ -148,6 +148,20 @@ def _sorted(column: Column, lines: Sequence[Item], down: bool) -> list[Item]:
     return [line for _, line in known] + [line for key, line in keyed if not key]
 
 
+def with_fixed(table: Table, wanted: Iterable[str], fixed: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The table in which those of these names that are no column are one, where a sweep fixes a key of that name.
+
+    `fixed` has by sweep what it gives all of its trials alike; the seed is each trial's own.
+    """
+    known = dict.fromkeys(key for config in fixed.values() for key in metrics.flat(config) if key != "seed")
+    more: dict[str, Column] = {}
+    for name in wanted:
+        if not (fnmatch.filter(table.every, name) or name in table.every or conditions.whole(name, table.every)):
+            for key in [*fnmatch.filter(known, name), *conditions.whole(name, known)]:
+                more[key] = Column(key, "swept", _value(key, fixed))
+    return replace(table, every={**table.every, **more})
+
+
 def choose(table: Table, wanted: Sequence[str]) -> Table:
     """The table with the columns that these names or patterns say, in their order, each once."""
     chosen: dict[str, None] = {}

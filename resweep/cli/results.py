@@ -60,7 +60,8 @@ def results(
             return
         shown = _table(found, rows, by, where, sort, top)
         if columns is not None:
-            shown = table.choose(shown, [name.strip() for name in columns.split(",") if name.strip()])
+            wanted = [name.strip() for name in columns.split(",") if name.strip()]
+            shown = table.choose(table.with_fixed(shown, wanted, found.fixed), wanted)
         elif form not in formats.WHOLE:
             shown = table.default(shown, table.shown_metrics(rows, found.options), short=form == "latex")
         gone: list[str] = []

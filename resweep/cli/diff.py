@@ -67,7 +67,7 @@ def _side(text: str) -> Side:
 def _heads(sides: tuple[Side, Side]) -> Iterator[str]:
     for name, each in zip("ab", sides, strict=True):
         yield f"{name}: {_safe(each.label)}"
-        elsewhere = each.run.record.get("leaked") or ()
+        elsewhere = list(each.run.record.get("leaked") or ())
         if elsewhere:
             more = f" and {counted(len(elsewhere) - 1, 'other file')}" if len(elsewhere) > 1 else ""
             yield f"   {leaked.SHORT}: {_safe(str(elsewhere[0]))}{more} from elsewhere"

@@ -154,6 +154,8 @@ def _archived(path: Path, paths: SweepPaths, entry: Entry, capsule: Mapping[str,
         raise TrialError(f"{path}: {entry.name}: has no readable {trial.MANIFEST}; `resweep verify` says more")
     place = paths.place(entry.name)
     state, record = attempt.state(place)
+    if type(record.get("attempt", 0)) is not int:  # it names a directory
+        raise TrialError(f"{path}: {entry.name}: has no readable {attempt.RECORD}; `resweep verify` says more")
     run = causes.run(capsule.get, _reader(Path(place.attempt(record.get("attempt", 0)))), record)
     label = f"{path}#{entry.number} {entry.name} {entry.described()}".rstrip()
     said = state if state in results.ENDED else "not known to have finished"

@@ -209,6 +209,19 @@ def test_archives_are_read_as_they_are(ran: Project, suffix: str) -> None:
     assert ran.tree("..") == before
 
 
+def test_a_record_of_an_archive_leads_nowhere_else(ran: Project) -> None:
+    """What it says of its attempt is a number, or one line; nothing outside of the archive is read by it."""
+    finished = Path(ran.paths().place(ran.entries()[0].name).attempts, "finished")
+    record = json.loads(finished.read_text()) | {"attempt": "../../../../../.."}
+    for path in (finished, finished.parent / "1" / "record.json"):
+        path.unlink()
+        path.write_text(json.dumps(record))
+    ran.resweep("pack", "rnn#1", "-o", "../a.tar.gz").ok()
+    result = ran.resweep("diff", "rnn#2", "../a.tar.gz#1")
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "has no readable record.json" in result.err
+
+
 def test_a_damaged_archive_is_one_line(ran: Project) -> None:
     """A byte that changed in a file that is compared is said, and nothing is shown of it."""
     ran.resweep("pack", "rnn", "-o", "../a.tar.gz").ok()

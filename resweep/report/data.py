@@ -42,7 +42,7 @@ def data(found: Gathered) -> Table:
         "notes": [*found.notes, *filter(None, [gather.metric_missing(found)]), *leaked.notes(found.sweeps, rows)],
         "drawn": [_drawn(found, paths.name) for paths in found.sweeps],
         "chosen": [expected.is_chosen(found.definitions.get(paths.name)) for paths in found.sweeps],
-        "said_chosen": expected.CHOSEN,
+        "said_chosen": f"{expected.CHOSEN}in the chart of that name",
         "swept": [
             _swept(column, rows) | {"log": scales.get(column.name.removeprefix("swept.")) == "log"}
             for column in whole.every.values()

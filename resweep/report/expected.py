@@ -29,7 +29,7 @@ THINNED = 200  # so many n more, evenly on a logarithmic scale; the last is alwa
 CHOSEN = (
     "chose its points by the results of earlier ones, so they are no independent draws, and this is no expectation of "
     "another such search: it is how good the best of n of these points is, in random order, which for few points is "
-    "better than the search was; its best so far, in the order of time, is in `resweep report`"
+    "usually better than the search was; its best so far, in the order of time, is "
 )
 
 SAFE = 400  # a power of two whose square is far from where doubles end

@@ -86,6 +86,9 @@ def _told(name: str, performance: Performance) -> list[str]:
     said = f"{name}: expected best of n {form} ({curve.form}), n up to {curve.n[-1]}; band: one standard deviation"
     if performance.each is not None:
         said += f"; a point took {performance.each:.3g} s on average, all repeats together"
-    more = [expected.CHOSEN if performance.chosen else "", tried.said(performance.pruned)]
+    more = [
+        f"{expected.CHOSEN}on the page of `resweep report`" if performance.chosen else "",
+        tried.said(performance.pruned),
+    ]
     more.append(tried.said_diverged(curve.diverged))
     return [said, *(f"{name}: {each}" for each in more if each)]

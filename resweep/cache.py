@@ -21,7 +21,7 @@ from typing import Any
 from resweep import __version__
 from resweep.data import RACY_NANOSECONDS
 
-FORMAT = 1  # of the file; another number, too, when the same files come to give other rows
+FORMAT = 2  # of the file; another number, too, when the same files come to give other rows
 _GONE = "-"
 
 

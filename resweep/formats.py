@@ -65,7 +65,9 @@ def latex(table: Table) -> str:
     places = ""
     for column, values in _by_column(table):
         places += "r" if numeric(values) else "l"
-        cells.append([_latex(value, word) for value, word in zip(values, words(column, values), strict=True)])
+        shown = zip(values, words(column, values), strict=True)
+        mixed = not set(map(type, values)) <= {str, type(None)}
+        cells.append([_named(value, mixed) if isinstance(value, str) else _latex(value, word) for value, word in shown])
     lines = [
         r"% \usepackage{booktabs}",
         rf"\begin{{tabular}}{{{places}}}",
@@ -178,7 +180,8 @@ def _word(kind: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, Statistic):
-        return with_spread(value)
+        # the column n says how many finished; beside another number a mean must say its own
+        return with_spread(value) + (f" (n={value.n})" if value.is_part else "")
     if isinstance(value, float) and kind != "swept":
         return rounded(value)
     # a swept value stands as in the TOML: 0.10 is not rounded, and the text "1" is not the number
@@ -193,11 +196,25 @@ def _markdown(word: str) -> str:
     return _MARKDOWN.sub(r"\\\g<0>", _CONTROL.sub(" ", word))
 
 
+def _named(text: str, mixed: bool) -> str:
+    """A text in a paper: without quotes, unless it would read as nothing, or as another value of its column."""
+    return f"``{_escaped(text)}''" if not text or (mixed and _is_json(text)) else _escaped(text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _latex(value: Any, word: str) -> str:
     if isinstance(value, Statistic) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        word, _, count = word.removesuffix(")").partition(" (n=")
         number = word.replace(PLUS_MINUS, r"\pm").replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
         number = _POWER.sub(lambda found: _power(*found.groups()), number)
-        return f"${number}$" if word else ""
+        return (f"${number}$" + (f" ($n={count}$)" if count else "")) if word else ""
     return _escaped(word)
 
 

@@ -16,8 +16,9 @@ def definition(paths: SweepPaths) -> Sweep:
     try:
         record = json.loads((folder / trial.GENERATION).read_text("utf-8"))
         text = (folder / trial.DEFINITION).read_text("utf-8")
-    except (OSError, ValueError) as error:
+        overrides = tuple(map(str, record["overrides"]))
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise TrialError(
             f"{folder}: the sweep's definition cannot be read ({error}); generate the sweep again"
         ) from None
-    return sweep.parse(text, str(folder / trial.DEFINITION), tuple(record["overrides"]))
+    return sweep.parse(text, str(folder / trial.DEFINITION), overrides)

@@ -23,9 +23,10 @@ from resweep import frame, sources
 from resweep.errors import counted
 from resweep.sources import Look as Look
 from resweep.sources import Output as Output
-from resweep.sources import Points, Values, nobody
+from resweep.sources import Points, Values
 from resweep.sources import finite as finite
 from resweep.sources import flat as flat
+from resweep.sources import nobody as nobody
 from resweep.sources import number as number
 from resweep.sources import table as table
 from resweep.trial import METRICS

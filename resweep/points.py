@@ -7,7 +7,7 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from resweep.index import Entry
@@ -18,13 +18,22 @@ from resweep.sweep import ResultsOptions
 
 @dataclass(frozen=True)
 class Statistic:
-    """A metric over the repeats of a point. `sd` is the sample's standard deviation; one repeat has none."""
+    """A metric over the repeats of a point. `sd` is the sample's standard deviation; one repeat has none.
+
+    `n` is of how many repeats; `of` how many finished, where that is known.
+    """
 
     mean: float
     sd: float | None
     n: int
     least: float
     most: float
+    of: int | None = field(default=None, compare=False)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether repeats that finished are not in it, since they have no such number."""
+        return self.of is not None and self.n < self.of
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,8 @@ class Point:
 
     def statistic(self, name: str) -> Statistic | None:
         """A metric over its finished trials, of those that have a number for it; None where none has."""
-        return statistic([row.metrics[name] for row in self.finished if number(row.metrics.get(name))])
+        found = statistic([row.metrics[name] for row in self.finished if number(row.metrics.get(name))])
+        return found and replace(found, of=len(self.finished))
 
     @property
     def seconds(self) -> Statistic | None:

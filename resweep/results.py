@@ -18,7 +18,7 @@ RECORDED = ("attempt", "host", "started", "ended", "exit_status", "signal", "pea
 # what is said of a trial beside its row, where it has any
 MARKS = ("leaked", "data_changed")
 # what a trial in one of these states came to is in its files alone; the others depend on processes and clocks
-_ENDED = ("finished", "pruned", "failed", "stopped")
+ENDED = ("finished", "pruned", "failed", "stopped")
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def _known_row(paths: SweepPaths, base: str, entry: Entry, options: ResultsOptio
         (state, seconds, problem, record, executed), values = kept
         return Row(entry, state, seconds, values, problem, record, tuple(executed), paths.name)
     watch = cache.Watch(base + name)
-    row = _row(paths, entry, options, watch.look)
-    if row.state in _ENDED and row.record and not _passes(row.problem):
+    row = read(paths, entry, options, watch.look)
+    if row.state in ENDED and row.record and not _passes(row.problem):
         known.put(name, watch, [row.state, row.seconds, row.problem, row.record, row.executed], row.metrics)
     return row
 
@@ -110,7 +110,8 @@ def _passes(problem: str) -> bool:
     return "[Errno " in problem or events.EXTRA in problem
 
 
-def _row(paths: SweepPaths, entry: Entry, options: ResultsOptions, look: metrics.Look) -> Row:
+def read(paths: SweepPaths, entry: Entry, options: ResultsOptions, look: metrics.Look = metrics.nobody) -> Row:
+    """A trial's row, from its files as they are; `look` is told of every path that it depends on."""
     place = paths.place(entry.name)
     look(place.attempts)
     look(os.path.join(place.attempts, attempt.FINISHED))
@@ -122,7 +123,7 @@ def _row(paths: SweepPaths, entry: Entry, options: ResultsOptions, look: metrics
     if state == "finished":
         if not os.path.isdir(place.output):
             look(place.output)
-        trained = _trained(output(place, record), directory, options, look)
+        trained = trained_in(output(place, record), directory, options, look)
         values, problems = _executed(place, look)
         executed = list(values)
         # what somebody asked for by itself stands before the many that training writes
@@ -131,19 +132,19 @@ def _row(paths: SweepPaths, entry: Entry, options: ResultsOptions, look: metrics
     elif state in ("running", "pruned"):
         if state == "pruned":
             look(os.path.join(directory, attempt.RECORD))
-        trained = _trained(os.path.join(directory, attempt.OUTPUT), directory, options, look, running=True)
+        trained = trained_in(os.path.join(directory, attempt.OUTPUT), directory, options, look, running=True)
         values, problems = trained.values, list(trained.problems)
-    elif state in _ENDED:  # what is kept must have been looked at before it was read
+    elif state in ENDED:  # what is kept must have been looked at before it was read
         look(os.path.join(directory, attempt.RECORD))
         state, record = attempt.state(place)
     kept = {key: record[key] for key in (*RECORDED, *MARKS) if record.get(key) is not None and record[key] != []}
     return Row(entry, state, record.get("seconds"), values, "; ".join(problems), kept, tuple(executed), paths.name)
 
 
-def _trained(
-    found: str, directory: str, options: ResultsOptions, look: metrics.Look, running: bool = False
+def trained_in(
+    found: str, directory: str, options: ResultsOptions, look: metrics.Look = metrics.nobody, running: bool = False
 ) -> metrics.Reading:
-    """What training has written, and printed in the attempt at `directory`."""
+    """What training has written into its output `found`, and printed in the attempt at `directory`."""
     log = os.path.join(directory, attempt.LOG)
     return metrics.read(metrics.Output(found, log, running), options.pattern, options.metric, look)
 

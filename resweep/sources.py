@@ -150,14 +150,14 @@ def _records(output: Output, look: Look) -> Iterator[tuple[int, Values | str]]:
 
 
 def last_lines(output: Output, look: Look) -> tuple[Values, Problems]:
-    """Of each name what the last line of metrics.jsonl that has it says."""
+    """Of each name what the last line of metrics.jsonl that has it says; the place in time is no measurement."""
     values: Values = {}
     problems: Problems = []
     for _, found in _records(output, look):
         if isinstance(found, str):
             problems.append(found)
         else:
-            values |= found
+            values |= {name: value for name, value in found.items() if name not in STEPS}
     return values, _few(problems)
 
 

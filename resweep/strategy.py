@@ -32,6 +32,7 @@ SAMPLERS = {
     "qmc": "QMCSampler",
     "bruteforce": "BruteForceSampler",
 }
+BLIND = ("qmc", "bruteforce")  # samplers that go their way whatever the results are
 PRUNERS = {
     "asha": "SuccessiveHalvingPruner",
     "hyperband": "HyperbandPruner",
@@ -85,6 +86,11 @@ class Search:
     def learns(self) -> bool:
         """Whether which point comes next depends on results: nobody knows the trials beforehand."""
         return self.method not in FIXED
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it chooses points by what came of earlier ones: they are no independent draws, nor a finite grid."""
+        return self.learns and self.method not in BLIND
 
     def record(self) -> Table | None:
         """What a generation keeps of it; None for a plain grid. What is left out has its default."""

@@ -148,6 +148,20 @@ def _sorted(column: Column, lines: Sequence[Item], down: bool) -> list[Item]:
     return [line for _, line in known] + [line for key, line in keyed if not key]
 
 
+def with_fixed(table: Table, wanted: Iterable[str], fixed: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The table in which those of these names that are no column are one, where a sweep fixes a key of that name.
+
+    `fixed` has by sweep what it gives all of its trials alike; the seed is each trial's own.
+    """
+    known = dict.fromkeys(key for config in fixed.values() for key in metrics.flat(config) if key != "seed")
+    more: dict[str, Column] = {}
+    for name in wanted:
+        if not (fnmatch.filter(table.every, name) or name in table.every or conditions.whole(name, table.every)):
+            for key in [*fnmatch.filter(known, name), *conditions.whole(name, known)]:
+                more[key] = Column(key, "swept", _value(key, fixed))
+    return replace(table, every={**table.every, **more})
+
+
 def choose(table: Table, wanted: Sequence[str]) -> Table:
     """The table with the columns that these names or patterns say, in their order, each once."""
     chosen: dict[str, None] = {}
@@ -203,7 +217,7 @@ def _swept(rows: Sequence[Row], fixed: Mapping[str, Mapping[str, Any]]) -> list[
 
 
 def _value(key: str, fixed: Mapping[str, Mapping[str, Any]]) -> Callable[[Item], Any]:
-    constant = {name: _found(config, key) for name, config in fixed.items()}
+    constant = {name: given(config, key) for name, config in fixed.items()}
 
     def get(item: Row | Point) -> Any:
         swept = item.entry.swept
@@ -212,7 +226,8 @@ def _value(key: str, fixed: Mapping[str, Mapping[str, Any]]) -> Callable[[Item],
     return get
 
 
-def _found(config: Mapping[str, Any], key: str) -> Any:
+def given(config: Mapping[str, Any], key: str) -> Any:
+    """What a configuration has for a dotted key; None where it has nothing."""
     value: Any = config
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:

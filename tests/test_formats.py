@@ -124,10 +124,41 @@ def test_latex_numbers_are_mathematics() -> None:
     assert lines[1] == r"\begin{tabular}{rl}"
     assert lines[3] == r"a\_b & c \\"
     assert lines[5] == r"$1.5 \times 10^{-7}$ & $-2$ \\"
-    assert lines[6] == r"$1 \times 10^{22}$ & ''x\_y'' \\"
+    assert lines[6] == r"$1 \times 10^{22}$ & x\_y \\"
 
 
 @pytest.mark.slow
+def test_latex_has_texts_without_quotes_where_they_can_be_nothing_else() -> None:
+    """A name stands as it is, the text "true" too among texts; beside a truth or a number it is quoted."""
+    cases: list[tuple[list[Any], list[str]]] = [
+        (["a_1", "b", None], [r"a\_1", "b", ""]),
+        (["true", "1"], ["true", "1"]),
+        (["true", True, "gelu"], ["``true''", "true", "gelu"]),
+        (["1", 1], ["``1''", "$1$"]),
+        (["", "a"], ["``''", "a"]),
+    ]
+    for values, cells in cases:
+        swept = [{} if value is None else {"params.x": value} for value in values]
+        lines = formats.latex(table.choose(whole([{} for _ in values], swept), ["params.x"])).splitlines()
+        assert [line.removesuffix(r" \\").strip() for line in lines[5:-2]] == cells
+
+
+def test_a_mean_of_some_of_the_repeats_says_of_how_many() -> None:
+    """What people read tells it in the cell; of all repeats nothing is added, and programs have a column."""
+    entries = [Entry(n, "id", n, "d", "", "", {}, 1) for n in range(4)]
+    metrics = [{"acc": 0.5 + 0.1 * n, **({"test.acc": 0.25 * n} if n < 2 else {})} for n in range(4)]
+    metrics[0]["once"] = 0.5
+    done = [Row(entry, "finished", 1.0, m, sweep="rnn") for entry, m in zip(entries, metrics, strict=True)]
+    shown = table.choose(table.of_points(done), ["n", "acc", "test.acc", "once"])
+    assert formats.text(shown).splitlines()[1].split("  ") == ["4", "0.65 ± 0.13", "0.12 ± 0.18 (n=2)", "0.5 (n=1)"]
+    assert formats.markdown(shown).splitlines()[2] == "| 4 | 0.65 ± 0.13 | 0.12 ± 0.18 (n=2) | 0.5 (n=1) |"
+    assert formats.latex(shown).splitlines()[5] == (
+        r"$4$ & $0.65 \pm 0.13$ & $0.12 \pm 0.18$ ($n=2$) & $0.5$ ($n=1$) \\"
+    )
+    assert "0.125,0.1767766952966369,2,0.5,,1" in formats.comma_separated(shown)
+    assert '"test.acc": {"mean": 0.125' in formats.json_lines(shown)
+
+
 def test_latex_compiles(tmp_path: Any) -> None:
     """Where LaTeX is installed, it takes the table; elsewhere the braces at least are in pairs."""
     text = formats.latex(whole([{NASTY: NASTY, "b": 1e-9}]))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from launched import Trial, until
-from small_project import REPOSITORY, SWEEP, Project
+from small_project import REPOSITORY, SWEEP, TEMPLATE, Project
 
 from resweep import index, metrics, results
 from resweep.sweep import ResultsOptions
@@ -168,6 +168,35 @@ def test_command_shows_numbers_where_no_metric_is_named(swept: Project) -> None:
     assert all(line.split()[-2:] == ["0.1235", "3"] for line in lines)
 
 
+def test_a_key_that_the_sweep_fixes_is_a_column_on_request(swept: Project) -> None:
+    """By its name, its end or a pattern; not unless it is asked for, and a column of the table comes first."""
+    template = TEMPLATE.replace("random_seed=1)", 'random_seed=1, name="x")')
+    swept.write({"base.jsonnet": template, "config/rnn.toml": SWEEP + 'sleep = 0.0\nname = "a_1"\n'})
+    swept.generate(name="one").ok()
+    for name in ("params.name", "name", "*.name"):
+        head, *lines = swept.resweep("results", "one", "--columns", f"#,{name}").ok().out.splitlines()
+        assert head.split() == ["#", "params.name"]
+        assert [line.split()[-1] for line in lines] == ['"a_1"'] * 4
+    assert "params.sleep" not in swept.resweep("results", "one", "--format", "csv").ok().out
+    assert "params.sleep" not in swept.resweep("results", "one", "--columns", "params.*").ok().out
+    paper = swept.resweep("results", "one", "--by", "point", "--columns", "params.sleep", "--format", "latex").ok().out
+    assert "$0.0$" in paper
+    result = swept.resweep("results", "one", "--columns", "params.nope")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert swept.resweep("results", "one", "--columns", "seed").status == 2
+
+
+def test_the_place_of_a_measurement_is_no_metric(swept: Project) -> None:
+    """Lines of metrics.jsonl say at which step; a curve has that as its axis, a table not as a column."""
+    swept.resweep("run", "rnn#1").ok()
+    place = swept.paths().place(swept.entries()[0].name)
+    Path(place.output, "metrics.json").unlink()
+    Path(place.output, "metrics.jsonl").write_text('{"step": 3, "epoch": 1, "acc": 0.5}\n')
+    (found,) = json.loads(swept.resweep("results", "rnn#1", "--format", "json").ok().out)
+    assert found["acc"] == 0.5
+    assert not {"step", "epoch"} & found.keys()
+
+
 def test_unknown_sweep_is_one_line(swept: Project) -> None:
     """A sweep that is not there gives one line and status 2."""
     result = swept.resweep("results", "nope")
@@ -290,7 +319,7 @@ def test_the_best_as_an_object_keeps_its_fields(two: Project) -> None:
     found = json.loads(text)
     assert list(found) == [
         "format", "metric", "mode", "value", "finished", "sweep", "number", "trial", "values", "n_trials", "repeats",
-        "seconds", "problem", "runner_up", "ahead", "spread", "verdict", "paths", "commands",
+        "seconds", "problem", "leaked", "runner_up", "ahead", "spread", "verdict", "paths", "commands",
     ]  # fmt: skip
     assert (found["format"], found["metric"], found["value"], found["number"]) == (1, "a", 5.0, 3)
     assert found["repeats"] == {"mean": 4.0, "sd": 2**0.5, "n": 2, "min": 3.0, "max": 5.0}

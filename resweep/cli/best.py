@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from resweep import formats, frozen, index, legacy, results, sure, whereabouts
+from resweep import formats, frozen, index, leaked, legacy, results, sure, whereabouts
 from resweep.cli import project, select
 from resweep.errors import ConfigError
 from resweep.gather import Gathered
@@ -68,6 +68,8 @@ def _lines(found: Gathered, paths: SweepPaths, best: Best) -> None:
         _line("next" if number == 0 else "", line)
     if row.problem:
         _line("problem", row.problem)
+    if row.entry.number in (said := leaked.said(paths, [row])):
+        _line("leaked", said[row.entry.number])
     _paths(paths, row)
 
 
@@ -110,6 +112,7 @@ def _object(found: Gathered, paths: SweepPaths, best: Best) -> dict[str, Any]:
         **_point(row, best.point, best.statistic),
         "seconds": row.seconds,
         "problem": row.problem or None,
+        "leaked": leaked.said(paths, [row]).get(row.entry.number),
         "runner_up": _point(best.runner_up.rows[0], best.runner_up, best.other) if best.runner_up else None,
         "ahead": best.ahead if best.runner_up else None,
         "spread": best.spread,

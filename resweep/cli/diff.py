@@ -9,14 +9,15 @@ from pathlib import Path
 
 import click
 
-from resweep import trial
+from resweep import leaked, trial
 from resweep.cli import project, select
-from resweep.errors import TrialError
+from resweep.errors import TrialError, counted
 from resweep.proof import diff as proof
 from resweep.proof import side
 from resweep.proof.diff import File, Section, Value
 from resweep.proof.side import Side
 
+STATUS = {True: 0, False: 1, None: 2}
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -33,7 +34,7 @@ def diff(a: str, b: str, only: tuple[str, ...], as_json: bool) -> None:
     A trial is named as everywhere; or by its directory, also in another project; or in an archive, which is read as it
     is: FILE.tar.zst#17, FILE.tar.zst#ID/TRIAL.
 
-    Exit status 0: nothing differs; 1: something does; 2: a mistake in the command.
+    Exit status 0: nothing differs; 1: something does; 2: a mistake in the command, or nothing could be compared.
     """
     sides = _side(a), _side(b)
     found = proof.diff(*sides, only)
@@ -41,9 +42,13 @@ def diff(a: str, b: str, only: tuple[str, ...], as_json: bool) -> None:
         table = proof.as_table(*sides, found)
         click.echo(json.dumps(table, indent=2, sort_keys=True, ensure_ascii=False, default=str))
     else:
-        for line in (*_heads(sides), *(line for name, section in found.items() for line in _lines(name, section))):
+        gone = proof.nothing(*sides, found)
+        for line in _heads(sides):
             click.echo(line)
-    sys.exit(1 if any(found.values()) else 0)
+        for name, section in found.items():
+            for line in [f"{name}: nothing to compare: {gone[name]}"] if name in gone else _lines(name, section):
+                click.echo(line)
+    sys.exit(STATUS[proof.same(*sides, found)])
 
 
 def _side(text: str) -> Side:
@@ -62,6 +67,10 @@ def _side(text: str) -> Side:
 def _heads(sides: tuple[Side, Side]) -> Iterator[str]:
     for name, each in zip("ab", sides, strict=True):
         yield f"{name}: {_safe(each.label)}"
+        elsewhere = list(each.run.record.get("leaked") or ())
+        if elsewhere:
+            more = f" and {counted(len(elsewhere) - 1, 'other file')}" if len(elsewhere) > 1 else ""
+            yield f"   {leaked.SHORT}: {_safe(str(elsewhere[0]))}{more} from elsewhere"
 
 
 def _lines(name: str, section: Section) -> Iterator[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from resweep import gather, status, table
-from resweep.cli import project
+from resweep import gather, leaked, status, table
+from resweep.cli import marks, project
 from resweep.export import home, live, run
 from resweep.export.run import Run, Tally
 from resweep.results import Row
@@ -56,6 +56,7 @@ def export(
         further = table.shown_metrics(rows, found.options) if target == "tensorboard" else called
         tally: Tally = room.write(directory, runs, further)
     _tell(tally, rows, left_out, target, directory)
+    marks.warn(leaked.notes(found.sweeps, rows))
     for line in _look(target, directory) if tally.new + tally.changed + tally.same else ():
         click.echo(f"  {line}")
 

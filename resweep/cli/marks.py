@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
-from resweep import status
+from resweep import leaked, status
 from resweep.errors import counted
 from resweep.status import Status
 from resweep.trial import SweepPaths
@@ -18,9 +18,7 @@ def leaks(paths: SweepPaths, statuses: Sequence[Status]) -> None:
     """Say which files trainings loaded from elsewhere than their trial, and which trials ran on changed data."""
     found = status.leaks(paths, statuses)
     for leak in found[:MOST]:
-        click.echo(
-            f"  leaked   {_trials(leak.trials)}: {leak.frozen} was imported from {leak.file}, not from the trial"
-        )
+        click.echo(f"  leaked   {leaked.sentence(leak)}")
     if len(found) > MOST:
         click.echo(f"           and {counted(len(found) - MOST, 'other file')}")
     changed: dict[str, list[Status]] = {}
@@ -28,9 +26,10 @@ def leaks(paths: SweepPaths, statuses: Sequence[Status]) -> None:
         for file in each.record.get("data_changed") or ():
             changed.setdefault(file, []).append(each)
     for file, trials in list(changed.items())[:MOST]:
-        click.echo(f"  allowed  {_trials(trials)}: ran although the data had changed: {file}")
+        click.echo(f"  allowed  {leaked.trials(trials)}: ran although the data had changed: {file}")
 
 
-def _trials(trials: Sequence[Status]) -> str:
-    numbers = ", ".join(f"#{each.entry.number}" for each in trials[:3])
-    return f"{counted(len(trials), 'trial')} ({numbers}{', ...' if len(trials) > 3 else ''})"
+def warn(notes: Iterable[str]) -> None:
+    """Say what should be known before a number is believed."""
+    for note in notes:
+        click.echo(f"resweep: {note}", err=True)

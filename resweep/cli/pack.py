@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from resweep.cli import project, select
+from resweep import leaked
+from resweep.cli import marks, project, select
 from resweep.errors import counted, disk_errors
 from resweep.proof import archive, contents
 
@@ -42,6 +43,7 @@ def pack(names: tuple[str, ...], target: Path, outputs: str, where: tuple[str, .
         click.echo(f"{paths.name}: the journal of its search stays here, its trials are packed", err=True)
     for note in packed.notes:
         click.echo(f"{paths.name}: {note}", err=True)
+    marks.warn(leaked.note(paths, entries))
     count = len(packed.contents.trials)
     what = f"{counted(count, 'trial')}, {project.size(packed.contents.size)}"
     done = f"packed as {project.size(packed.bytes)}" if packed.written else "there already, with these bytes"

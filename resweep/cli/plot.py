@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from resweep import gather
-from resweep.cli import project
+from resweep import gather, leaked
+from resweep.cli import marks, project
 from resweep.report.figures import drawing, file
 from resweep.report.figures.series import Asked
 
@@ -59,8 +59,7 @@ def plot(
         content, notes = drawing.render(found, Asked(kind, x, where, top, params, width, height), form)
     file.write(target, content)
     click.echo(f"{target}: {kind} of {', '.join(paths.name for paths in found.sweeps)}, {project.size(len(content))}")
-    for note in notes:
-        click.echo(f"resweep: {note}", err=True)
+    marks.warn([*notes, *leaked.notes(found.sweeps, found.rows)])
 
 
 _FITTING = {

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from resweep import index
+from resweep import index, leaked
 from resweep import promote as promotion
 from resweep.cli import best as best_of
-from resweep.cli import generate, project
+from resweep.cli import generate, marks, project
 from resweep.errors import ConfigError
 from resweep.index import Entry
 from resweep.trial import SweepPaths
@@ -57,6 +57,7 @@ def _chosen(trial: str | None, best: str | None) -> tuple[SweepPaths, Entry]:
 def _say_notes(paths: SweepPaths, entry: Entry, done: promotion.Promotion) -> None:
     """What a person should know before believing the numbers."""
     name = done.plan.paths.name
+    marks.warn(leaked.note(paths, [entry]))
     if done.changed:
         files = ", ".join(done.changed[:MOST]) + (" and others" if len(done.changed) > MOST else "")
         click.echo(

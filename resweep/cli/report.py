@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from resweep import gather, status
-from resweep.cli import project
+from resweep import gather, leaked, status
+from resweep.cli import marks, project
 from resweep.errors import counted
 from resweep.gather import Gathered
 
@@ -48,6 +48,7 @@ def report(names: tuple[str, ...], output: Path | None, metric: str | None, watc
     found = _checked(names, metric)
     for note in [*found.notes, *filter(None, [gather.metric_missing(found)])]:
         click.echo(f"resweep: {note}", err=True)
+    marks.warn(leaked.notes(found.sweeps, found.rows))
     size = _write(found, target, None)
     trials = counted(len(found.rows), "trial")
     click.echo(f"{project.short(target)}: {trials}, {size / 1e6:.1f} MB; open it in a browser")

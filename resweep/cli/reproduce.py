@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from resweep import frozen, trial
+from resweep import frozen, leaked, status, trial
 from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, counted, disk_errors
@@ -75,16 +75,19 @@ def _chosen(name: str | None, best: str | None) -> tuple[SweepPaths, Entry]:
 
 def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
     word, says = _verdict(found)
-    yield f"{word}: {paths.name}#{entry.number} {entry.name}: {says}"
+    yield f"{word}{f', but {leaked.SHORT}' * bool(found.leaked)}: {paths.name}#{entry.number} {entry.name}: {says}"
     compared = found.comparison
+    for elsewhere in found.leaked[:MOST]:
+        yield f"  leaked    {leaked.imported(status.frozen(paths, entry, elsewhere), _value(elsewhere))}"
     if found.lacking:
         weights = compared.of("not there to compare", kind="weights")
         what = "the weights are" if weights else counted(len(found.lacking), "file") + " of the first run are"
         yield f"  not compared  {what} not there to compare: {_few(found.lacking)}"
-    for metric in compared.metrics[:MOST]:
-        yield f"  metric    {_metric(metric, found.spreads)}"
-    if len(compared.metrics) > MOST:
-        yield f"            and {len(compared.metrics) - MOST} more"
+    metrics = list(_metrics(found))
+    for line in metrics[:MOST]:
+        yield f"  metric    {line}"
+    if len(metrics) > MOST:
+        yield f"            and {len(metrics) - MOST} more"
     for file in compared.of("changed", "missing", "new"):
         if file.kind != "metrics" or file.what != "changed":
             yield f"  {file.kind:<9} {file.path}: {file.what}"
@@ -110,7 +113,7 @@ def _verdict(found: Verdict) -> tuple[str, str]:
         parts = [_same(compared, kind) for kind in ("weights", "metrics", "file")]
         return found.word, f"{', '.join(part for part in parts if part)}, bit for bit"
     if found.word == "within the spread":
-        count = next((each.count for each in found.spreads.values()), 0)
+        count = next((each.count for each in found.judged.spreads.values()), 0)
         rule = f"mean ± {DEVIATIONS:g} sd of {count} repeats"
         metrics = f"each metric that differs is within {rule}" if count else "every metric is the same, not every file"
         return found.word, metrics
@@ -128,10 +131,20 @@ def _same(compared: Comparison, kind: Kind) -> str:
     return counted(count, "other file") if count else ""
 
 
-def _metric(metric: Metric, spreads: dict[str, Spread] | object) -> str:
-    name = metric.key if metric.file == trial.METRICS else f"{metric.file}: {metric.key}"
+def _metrics(found: Verdict) -> Iterator[str]:
+    """What the runs came to first, and then what else differs in files of metrics."""
+    told = {metric.key for metric in found.judged.metrics}
+    for metric in found.judged.metrics:
+        yield _metric(metric, metric.key, found.judged.spreads.get(metric.key))
+    for metric in found.comparison.metrics:
+        if metric.file != trial.METRICS:
+            yield _metric(metric, f"{metric.file}: {metric.key}")
+        elif metric.key not in told:
+            yield _metric(metric, metric.key)
+
+
+def _metric(metric: Metric, name: str, spread: Spread | None = None) -> str:
     difference = "" if metric.difference is None else f" ({metric.difference:+.3g})"
-    spread = spreads.get(metric.key) if isinstance(spreads, dict) and metric.file == trial.METRICS else None
     usual = f", of {spread.count} repeats {spread.mean:.4g} ± {spread.deviation:.2g}" if spread else ""
     return f"{name}: {_value(metric.before)} -> {_value(metric.after)}{difference}{usual}"
 

@@ -10,14 +10,13 @@ from typing import Literal
 
 import click
 
-from resweep import fit, formats, gather, status, table
+from resweep import fit, formats, gather, leaked, status, table
 from resweep import results as reading
 from resweep.cli import best as best_of
 from resweep.cli import marks, project
 from resweep.errors import counted
 from resweep.gather import Gathered
 from resweep.results import Row
-from resweep.status import Status
 from resweep.table import Table
 
 MOST = 10  # columns that are named as left out
@@ -62,7 +61,8 @@ def results(
             return
         shown = _table(found, rows, by, where, sort, top)
         if columns is not None:
-            shown = table.choose(shown, [name.strip() for name in columns.split(",") if name.strip()])
+            wanted = [name.strip() for name in columns.split(",") if name.strip()]
+            shown = table.choose(table.with_fixed(shown, wanted, found.fixed), wanted)
         elif form not in formats.WHOLE:
             shown = table.default(shown, table.shown_metrics(rows, found.options), short=form == "latex")
         gone: list[str] = []
@@ -79,9 +79,11 @@ def results(
         _say_problems(rows)
     if form == "table":
         for paths in found.sweeps:
-            own = [row for row in rows if row.sweep == paths.name and not row.record.keys().isdisjoint(reading.MARKS)]
-            marks.leaks(paths, [Status(row.entry, row.state, row.record, paths.directory) for row in own])
-    elif form in ("markdown", "latex"):
+            marked = [row for row in rows if not row.record.keys().isdisjoint(reading.MARKS)]
+            marks.leaks(paths, leaked.statuses(paths, marked))
+        return
+    marks.warn(leaked.notes(found.sweeps, rows))
+    if form in ("markdown", "latex"):
         _say_problems(rows)
 
 

@@ -214,6 +214,7 @@ def _facts(paths: SweepPaths, row: Row, output: Output) -> dict[str, str]:
         "output": output.directory,
         "capsule": str(paths.capsule(row.entry.name)) if row.entry.digest else "",
         "problem": row.problem,
+        "leaked": ", ".join(row.record.get("leaked", ())),
         **{key: row.record.get(key) for key in ("attempt", "host", "started", "ended", "exit_status", "signal")},
     }
     return {key: text(value) for key, value in facts.items() if value not in (None, "")}

@@ -135,10 +135,9 @@ def _data(before: Run, after: Run) -> Iterator[Change]:
 
 def _record(before: Run, after: Run) -> Iterator[Change]:
     leaked = [tuple(each.record.get("leaked") or ()) for each in (before, after)]
-    if leaked[0] != leaked[1] or leaked[0]:
-        for file in sorted({*leaked[0], *leaked[1]}):
-            words = ["loaded from elsewhere than the trial" if file in each else "not loaded" for each in leaked]
-            yield Change("source", file, *words)
+    for file in sorted({*leaked[0]} ^ {*leaked[1]}):
+        words = ["loaded from elsewhere than the trial" if file in each else "not loaded" for each in leaked]
+        yield Change("source", file, *words)
     resumed = [each.record.get("resumed") for each in (before, after)]
     if resumed[0] != resumed[1]:
         words_ = [f"went on with attempt {each}" if each else "from its beginning" for each in resumed]

@@ -143,6 +143,15 @@ def compare(before: Output, after: Output, rules: Rules) -> Comparison:
     return found
 
 
+def came_to(
+    tables: tuple[Mapping[str, Any], Mapping[str, Any]], outputs: tuple[Output, Output], rules: Rules
+) -> list[Metric]:
+    """The metrics by dotted key that differ between what two runs came to, but for those that are left out."""
+    found = Comparison()
+    _same_table(found, "", tables, outputs, rules, "metrics")
+    return found.metrics
+
+
 def fits(path: str, patterns: tuple[str, ...]) -> bool:
     """Whether a path below the output fits a pattern: by its name, or whole where the pattern has a slash."""
     name = path.rpartition("/")[2]

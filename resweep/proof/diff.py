@@ -48,7 +48,10 @@ def _text(table: Mapping[str, Any], key: str) -> str | None:
 
 
 def _swept(a: Side, b: Side) -> list[Value]:
-    return _values(a.swept, b.swept)
+    """What one of the sweeps varies and the two do not share; a key that the other fixes has its value there."""
+    keys = a.swept.keys() | b.swept.keys()
+    given = [{key: value for key in keys if (value := side.given(key)) is not None} for side in (a, b)]
+    return _values(*given)
 
 
 def _config(a: Side, b: Side) -> list[Value]:
@@ -112,11 +115,14 @@ def _seed(a: Side, b: Side) -> list[Value]:
 
 
 def _metrics(a: Side, b: Side) -> list[Value]:
-    """The metrics that differ, but for durations and memory; a trial without any differs in its state."""
+    """The metrics that differ, but for durations and memory; and the states, since a number so far is no result."""
+    states = [{"state": side.state} for side in (a, b)]
+    return [*_values(*states), *_values(*_measured(a, b))]
+
+
+def _measured(a: Side, b: Side) -> list[dict[str, Any]]:
     rules = Rules()
-    tables = [{k: v for k, v in (side.metrics or {}).items() if not rules.ignores(k)} for side in (a, b)]
-    states = [{"state": side.state if side.metrics is None else "finished"} for side in (a, b)]
-    return [*_values(*states), *_values(*tables)]
+    return [{key: value for key, value in side.metrics.items() if not rules.ignores(key)} for side in (a, b)]
 
 
 SECTIONS: dict[str, Callable[[Side, Side], Section]] = {
@@ -136,12 +142,31 @@ def diff(a: Side, b: Side, only: tuple[str, ...] = ()) -> dict[str, Section]:
     return {name: compare(a, b) for name, compare in SECTIONS.items() if not only or name in only}
 
 
+def nothing(a: Side, b: Side, found: Mapping[str, Section]) -> dict[str, str]:
+    """The sections of which neither trial has anything, by name, and why: they are not the same, but not compared."""
+    if found.get("metrics", True) or any(_measured(a, b)):
+        return {}
+    return {"metrics": f"neither trial has a number ({_states(a, b)})"}
+
+
+def _states(a: Side, b: Side) -> str:
+    return f"both {a.state}" if a.state == b.state else f"{a.state}, {b.state}"
+
+
+def same(a: Side, b: Side, found: Mapping[str, Section]) -> bool | None:
+    """Whether nothing differs; None where nothing could be compared."""
+    if any(found.values()):
+        return False
+    return None if nothing(a, b, found).keys() == found.keys() else True
+
+
 def as_table(a: Side, b: Side, found: Mapping[str, Section]) -> dict[str, Any]:
-    """The differences as JSON holds them."""
+    """The differences as JSON holds them; `same` is null where nothing could be compared."""
     return {
         "format": trial.FORMAT,
         "a": a.label,
         "b": b.label,
-        "same": not any(found.values()),
+        "same": same(a, b, found),
+        "not_compared": nothing(a, b, found),
         "sections": {name: [vars(each) for each in section] for name, section in found.items()},
     }

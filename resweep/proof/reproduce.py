@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from resweep.proof import causes, verdict, verify
 from resweep.proof.causes import Run
 from resweep.proof.compare import Output, Rules, compare
 from resweep.proof.contents import NAME as ARCHIVE_LIST
-from resweep.proof.verdict import Spread, Verdict, Word
+from resweep.proof.verdict import Judged, Verdict, Word
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
@@ -101,7 +101,8 @@ def reproduce(
         _remove(directory)
         raise TrialError(str(error)) from None
     attempts = (Path(place.attempt(before.get("attempt", 1))), directory)
-    found = _judged(paths, entry, asked, attempts, (before, record), list(unverified))
+    elsewhere = sorted({*(before.get("leaked") or ()), *(record.get("leaked") or ())})
+    found = replace(_judged(paths, entry, asked, attempts, (before, record), list(unverified)), leaked=elsewhere)
     part = directory / f".{trial.VERDICT}.part"
     part.write_text(trial.pretty(verdict.as_table(paths, entry, found)) + "\n", "utf-8")
     part.replace(directory / trial.VERDICT)
@@ -181,15 +182,16 @@ def _judged(
     outputs = (_first(paths, place, records[0], attempts[0], asked), _second(directory))
     found = compare(*outputs, Rules.of(asked.results))
     word: Word = "identical" if found.same else "different"
-    spreads: dict[str, Spread] = {}
+    held = Judged()
     reason = ""
     if not found.of("same", "changed", "missing", "new"):
         word, reason = "not compared", "the trial's output has no file that is compared"
     elif not found.same:
-        spreads, reason = verdict.spreads(paths, entry, found)
+        held = verdict.judged(paths, entry, outputs, asked.results)
+        reason = held.reason
         if not reason:
             word = "within the spread"
-    return Verdict(word, directory, record, found, spreads, changes, unverified, reason)
+    return Verdict(word, directory, record, found, held, changes, unverified, reason)
 
 
 def _run(place: attempt.Place, directory: Path, record: attempt.Record) -> Run:

@@ -1,36 +1,41 @@
 """One trial as it is compared with another: from a project, from a copy of its directory, or from an archive.
 
-Of an archive nothing is unpacked, and no code of it runs.
+Of an archive no code runs, and only what is compared is written out for as long as it is read: its capsule, and the
+files in which a trial's numbers may stand.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import tempfile
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt, index, results, sweep, trial
-from resweep.errors import TrialError
+from resweep import attempt, clean, frozen, index, results, sweep, table, trial
+from resweep.errors import TrialError, disk_errors
 from resweep.index import Entry
 from resweep.proof import causes
 from resweep.proof.causes import Run
-from resweep.proof.compare import flat
-from resweep.proof.contents import trial_of
+from resweep.proof.compare import fits, flat
 from resweep.proof.reading import AlteredError, Archive
 from resweep.trial import SweepPaths
 
 _CONFIG, _MODEL = ("/".join(parts) for parts in (attempt.CONFIG_ROOT, attempt.MODEL_ROOT))
+# the files that say how a trial ran and what came of it: what an archive without weights has of its outputs
+_TOLD = (*clean.KEPT, attempt.FINISHED, trial.ENVIRONMENT)
 
 
 @dataclass(frozen=True)
 class Side:
     """One trial: what people call it, its swept values, state and run, its metrics, and the files of its capsule.
 
-    `metrics` is None where there are none. `read` gives the bytes of one of the `files`.
+    `metrics` are the numbers that `results` shows, by dotted key; empty where there are none. `read` gives the bytes of
+    one of the `files`.
     """
 
     label: str
@@ -38,7 +43,7 @@ class Side:
     state: str
     manifest: Mapping[str, Any]
     run: Run
-    metrics: Mapping[str, Any] | None
+    metrics: Mapping[str, Any]
     files: frozenset[str]
     read: Callable[[str], bytes]
 
@@ -55,12 +60,19 @@ class Side:
 
     def config(self) -> dict[str, Any]:
         """The configuration, by dotted key; what the tool has put in front left out."""
-        table = self._parsed(f"{self.id}.toml", lambda data: tomllib.loads(data.decode("utf-8")))
-        return dict(flat({key: value for key, value in table.items() if key not in sweep.TRIAL_KEYS}))
+        return dict(flat(self._table()))
+
+    def given(self, key: str) -> Any:
+        """What the trial was given for a key, whether its sweep varies or fixes that; None for nothing."""
+        return self.swept[key] if key in self.swept else table.given(self._table(), key)
 
     def filled(self) -> dict[str, Any]:
         """The filled template, by dotted key."""
         return dict(flat(self._parsed(f"{self.id}.json", json.loads)))
+
+    def _table(self) -> dict[str, Any]:
+        found = self._parsed(f"{self.id}.toml", lambda data: tomllib.loads(data.decode("utf-8")))
+        return {key: value for key, value in found.items() if key not in sweep.TRIAL_KEYS}
 
     def _parsed(self, name: str, parse: Callable[[bytes], Any]) -> Any:
         try:
@@ -74,11 +86,10 @@ def of_project(paths: SweepPaths, entry: Entry) -> Side:
     place = paths.place(entry.name)
     state, record = attempt.state(place)
     number = record.get("attempt") or place.last()
-    metrics = None
-    if state == "finished":
-        metrics = _table(_reader(Path(results.output(place, record)))(trial.METRICS))
     label = f"{paths.name}#{entry.number} {entry.name} {entry.described()}".rstrip()
-    return _on_disk(Path(place.capsule), label, entry.swept, state, record, Path(place.attempt(number)), metrics)
+    return _on_disk(
+        Path(place.capsule), label, entry.swept, state, record, Path(place.attempt(number)), _numbers(paths, entry)
+    )
 
 
 def of_directory(folder: Path) -> Side:
@@ -90,7 +101,13 @@ def of_directory(folder: Path) -> Side:
         entry = next((each for each in index.read(paths).entries if str(each.name) == name), None)
         if entry is not None:
             return of_project(paths, entry)
-    return _on_disk(folder, str(folder), {}, "unknown", {}, folder / "no attempt", None)
+    return _on_disk(folder, str(folder), {}, "unknown", {}, folder / "no attempt", {})
+
+
+def _numbers(paths: SweepPaths, entry: Entry) -> dict[str, Any]:
+    """The metrics of a trial as `results` shows them, wherever they stand; lists in them by dotted key, too."""
+    found = results.read(paths, entry, frozen.definition(paths).results).metrics
+    return dict(flat(found)) if found else {}
 
 
 def _on_disk(
@@ -100,7 +117,7 @@ def _on_disk(
     state: str,
     record: Mapping[str, Any],
     directory: Path,
-    metrics: Mapping[str, Any] | None,
+    metrics: Mapping[str, Any],
 ) -> Side:
     try:
         manifest = attempt.read_manifest(str(capsule))
@@ -117,32 +134,41 @@ def _reader(folder: Path) -> causes.Read:
     return lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None
 
 
-def _table(data: bytes | None) -> dict[str, Any] | None:
-    return None if data is None else dict(flat(causes.facts(data)))
-
-
 def of_archive(path: Path, word: str) -> Side:
     """The trial that `word` names in an archive: a number, ID/TRIAL, an id or its beginning; the only one, if empty.
 
     Everything that is read is checked against the archive's list; an ArchiveError where it differs.
     """
-    with open(path, "rb") as file:
+    with open(path, "rb") as file, tempfile.TemporaryDirectory(prefix="resweep-") as folder, disk_errors(Path(folder)):
         found = Archive(file, path)
         entry = _named(found, path, word)
-        listed = found.contents.sweep
-        config, model = (f"{home}/{listed}/{entry.name}" for home in (_CONFIG, _MODEL))
-        kept = _kept(found, config, model)
-    capsule = {name.removeprefix(config + "/"): data for name, data in kept.items() if name.startswith(config + "/")}
-    record = causes.facts(kept.get(f"{model}{attempt.ATTEMPTS_SUFFIX}/{attempt.FINISHED}"))
-    attempts = f"{model}{attempt.ATTEMPTS_SUFFIX}/{record.get('attempt')}/"
+        paths = SweepPaths(Path(folder), found.contents.sweep)
+        capsule = _kept(found, paths, entry)
+        return _archived(path, paths, entry, capsule)
+
+
+def _archived(path: Path, paths: SweepPaths, entry: Entry, capsule: Mapping[str, bytes]) -> Side:
+    """The trial of an archive whose files are below `paths` for as long as this takes."""
     manifest = causes.facts(capsule.get(trial.MANIFEST))
     if manifest.get("id") != entry.id:
         raise TrialError(f"{path}: {entry.name}: has no readable {trial.MANIFEST}; `resweep verify` says more")
-    run = causes.run(capsule.get, lambda name: kept.get(attempts + name), record)
+    place = paths.place(entry.name)
+    state, record = attempt.state(place)
+    if type(record.get("attempt", 0)) is not int:  # it names a directory
+        raise TrialError(f"{path}: {entry.name}: has no readable {attempt.RECORD}; `resweep verify` says more")
+    run = causes.run(capsule.get, _reader(Path(place.attempt(record.get("attempt", 0)))), record)
     label = f"{path}#{entry.number} {entry.name} {entry.described()}".rstrip()
-    metrics = _table(kept.get(f"{model}/{trial.METRICS}"))
-    state = "finished" if record else "not known to have finished"
-    return Side(label, entry.swept, state, manifest, run, metrics, frozenset(capsule), capsule.__getitem__)
+    said = state if state in results.ENDED else "not known to have finished"
+    return Side(
+        label,
+        entry.swept,
+        said,
+        manifest,
+        run,
+        _numbers(paths, entry),
+        frozenset(capsule),
+        capsule.__getitem__,
+    )
 
 
 def _named(found: Archive, path: Path, word: str) -> Entry:
@@ -157,30 +183,39 @@ def _named(found: Archive, path: Path, word: str) -> Entry:
     return entries[0]
 
 
-def _kept(found: Archive, config: str, model: str) -> dict[str, bytes]:
-    """The files of one trial that are compared: reads no further than it must."""
-    kept: dict[str, bytes] = {}
+def _kept(found: Archive, paths: SweepPaths, entry: Entry) -> dict[str, bytes]:
+    """The files of a capsule; writes out what says how it ran and what came of it. Reads no further than it must."""
+    config, model = (f"{home}/{paths.name}/{entry.name}" for home in (_CONFIG, _MODEL))
+    asked = f"{_CONFIG}/{paths.name}/{paths.generations.name}/"
 
     def wanted(name: str) -> bool:
-        beside = name.rpartition("/")[2] in (attempt.FINISHED, trial.ENVIRONMENT)
-        return (
-            name.startswith(config + "/")
-            or name == f"{model}/{trial.METRICS}"
-            or (beside and name.startswith(model + attempt.ATTEMPTS_SUFFIX + "/"))
-        )
+        if name.startswith(asked):
+            return fits(name, (trial.GENERATION, trial.DEFINITION))
+        told = name.startswith((f"{model}/", f"{model}{attempt.ATTEMPTS_SUFFIX}/")) and fits(name, _TOLD)
+        return told or name.startswith(f"{config}/")
 
+    _write(paths.root, [str(paths.index.relative_to(paths.root))], [found.text])
     left = {name for file in found.contents.files for name in file.paths if wanted(name)}
     for file, pieces in found.files():
         mine = left.intersection(file.paths)
         try:
-            data = b"".join(pieces) if mine else b""
-            for _ in pieces:  # what is not wanted is checked on the way
-                pass
+            _write(paths.root, sorted(mine), pieces)
         except AlteredError:
             raise found.damaged("its sha256 is not the one in the list") from None
-        kept |= dict.fromkeys(mine, data)
         left -= mine
         if not left:
             break
-    assert all(trial_of(name) for name in kept)
-    return kept
+    capsule = paths.capsule(entry.name)
+    return {path.relative_to(capsule).as_posix(): path.read_bytes() for path in capsule.rglob("*") if path.is_file()}
+
+
+def _write(root: Path, names: Sequence[str], pieces: Iterable[bytes]) -> None:
+    """Write a file under each of its names; of none nothing, but all of it is read, and so checked."""
+    with contextlib.ExitStack() as stack:
+        files = []
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            files.append(stack.enter_context(open(root / name, "xb")))
+        for piece in pieces:
+            for file in files:
+                file.write(piece)

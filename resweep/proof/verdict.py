@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 from resweep import __version__, attempt, index, results, trial
 from resweep.index import Entry
+from resweep.metrics import finite
 from resweep.proof.causes import Change
-from resweep.proof.compare import Comparison, Metric, is_number, read_table
+from resweep.proof.compare import Comparison, Metric, Output, Rules, came_to, flat, is_number
+from resweep.sweep import ResultsOptions
 from resweep.trial import SweepPaths
 
 KIND = "resweep verdict"
@@ -37,6 +39,18 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """The numbers that two runs of a trial came to and that differ, with the spreads that they are held against.
+
+    They are those that `results` shows, wherever they stand. `reason` says why they are not within the spread, if so.
+    """
+
+    metrics: Sequence[Metric] = ()
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What came of running a trial again, in `directory`: one word, what it rests on, and what may explain it."""
 
@@ -44,10 +58,11 @@ class Verdict:
     directory: Path
     record: attempt.Record
     comparison: Comparison = field(default_factory=Comparison)
-    spreads: Mapping[str, Spread] = field(default_factory=dict)
+    judged: Judged = field(default_factory=Judged)
     changes: Sequence[Change] = ()
     unverified: Sequence[str] = ()
     reason: str = ""  # why nothing could be compared, or no spread be judged
+    leaked: Sequence[str] = ()  # what one of the runs, or both, loaded in place of what was frozen
 
     @property
     def lacking(self) -> list[str]:
@@ -55,37 +70,48 @@ class Verdict:
         return [file.path for file in self.comparison.of("not there to compare")]
 
 
-def spreads(paths: SweepPaths, entry: Entry, found: Comparison) -> tuple[dict[str, Spread], str]:
-    """The spreads of the metrics that differ, and why the trial is not within them, if it is not."""
-    tables = list(_repeats(paths, entry))
-    if trial.METRICS not in [file.path for file in found.of("same", "changed")]:
-        return {}, f"no {trial.METRICS} of both to judge by"
-    if len(tables) < REPEATS:
-        return {}, f"no spread to judge by: it needs {REPEATS} finished trials of this point, found {len(tables)}"
+def judged(paths: SweepPaths, entry: Entry, outputs: tuple[Output, Output], asked: ResultsOptions) -> Judged:
+    """What the two runs came to, held against the finished trials of the point."""
+    rules = Rules.of(asked)
+    place = paths.place(entry.name)
+    first = Path(place.attempt(attempt.state(place)[1].get("attempt", 0)))
+    attempts = first, outputs[1].directory.parent
+    tables = [_numbers(each.directory, where, asked) for each, where in zip(outputs, attempts, strict=True)]
+    if not any(not rules.ignores(key) and is_number(tables[1][key]) for key in tables[0].keys() & tables[1].keys()):
+        return Judged(reason="no number of both to judge by")
+    differ = came_to((tables[0], tables[1]), outputs, rules)
+    repeats = list(_repeats(paths, entry, asked))
+    if len(repeats) < REPEATS:
+        needs = f"it needs {REPEATS} finished trials of this point, found {len(repeats)}"
+        return Judged(differ, reason=f"no spread to judge by: {needs}")
     known: dict[str, Spread] = {}
     outside: list[str] = []
-    for metric in found.metrics:
-        if metric.file != trial.METRICS:  # of an epoch, say: what comes out in the end counts
-            continue
-        values = [table[metric.key] for table in tables if is_number(table.get(metric.key))]
-        if len(values) < len(tables) or not is_number(metric.after) or not all(map(math.isfinite, values)):
+    for metric in differ:
+        values = [table[metric.key] for table in repeats if is_number(table.get(metric.key))]
+        if len(values) < len(repeats) or not is_number(metric.after) or not all(map(finite, values)):
             outside.append(metric.key)
             continue
         known[metric.key] = Spread(len(values), statistics.fmean(values), statistics.stdev(values))
         if not known[metric.key].holds(metric.after):
             outside.append(metric.key)
-    return known, f"{', '.join(outside)} outside of the spread" if outside else ""
+    return Judged(differ, known, f"{', '.join(outside)} outside of the spread" if outside else "")
 
 
-def _repeats(paths: SweepPaths, entry: Entry) -> Iterator[dict[str, Any]]:
-    """The metrics of every finished trial of the point, the one in question among them."""
+def _numbers(output: Path, directory: Path, asked: ResultsOptions) -> dict[str, Any]:
+    """What a training measured, which ran in an attempt's `directory`; lists by dotted key, too."""
+    found = results.trained_in(str(output), str(directory), asked).values
+    return dict(flat(found)) if found else {}
+
+
+def _repeats(paths: SweepPaths, entry: Entry, asked: ResultsOptions) -> Iterator[dict[str, Any]]:
+    """The metrics of every finished trial of the point that has any, the one in question among them."""
     for each in index.read(paths).entries:
         if each.id == entry.id:
             place = paths.place(each.name)
             state, record = attempt.state(place)
-            path = Path(results.output(place, record), trial.METRICS)
-            table = read_table(path) if state == "finished" and path.is_file() else None
-            if table is not None:
+            directory = Path(place.attempt(record.get("attempt", 0)))
+            table = _numbers(Path(results.output(place, record)), directory, asked) if state == "finished" else {}
+            if table:
                 yield table
 
 
@@ -106,10 +132,12 @@ def as_table(paths: SweepPaths, entry: Entry, found: Verdict) -> dict[str, Any]:
         "tool": {"name": "resweep", "version": __version__},
         "unverified": list(found.unverified),
         "files": {file.path: {"kind": file.kind, "is": file.what} for file in compared.files},
-        "metrics": [_metric(each, found.spreads) for each in compared.metrics],
+        "metrics": [_metric(each, found.judged.spreads) for each in compared.metrics],
+        "results": [_result(each, found.judged.spreads) for each in found.judged.metrics],
         "same_metrics": compared.same_metrics,
         "ignored": {"files": compared.ignored_files, "metrics": sorted(compared.ignored_keys)},
         "changes": [vars(each) for each in found.changes],
+        "leaked": list(found.leaked),
     }
     return trial.sealed(_plain(table))
 
@@ -117,6 +145,12 @@ def as_table(paths: SweepPaths, entry: Entry, found: Verdict) -> dict[str, Any]:
 def _metric(metric: Metric, spreads: Mapping[str, Spread]) -> dict[str, Any]:
     spread = spreads.get(metric.key) if metric.file == trial.METRICS else None
     return {**vars(metric), "difference": metric.difference, "spread": vars(spread) if spread else None}
+
+
+def _result(metric: Metric, spreads: Mapping[str, Spread]) -> dict[str, Any]:
+    spread = spreads.get(metric.key)
+    shown = {"key": metric.key, "before": metric.before, "after": metric.after, "difference": metric.difference}
+    return {**shown, "spread": vars(spread) if spread else None}
 
 
 def _plain(value: Any) -> Any:

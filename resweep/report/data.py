@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from resweep import direction, formats, gather, metrics, points, results, status, table, trial
+from resweep import direction, formats, gather, leaked, metrics, points, results, status, table, trial
 from resweep.gather import Gathered
-from resweep.report import details, learning, scale
+from resweep.report import details, expected, learning, scale
 from resweep.results import Row
 from resweep.table import Column
 
@@ -39,8 +39,10 @@ def data(found: Gathered) -> Table:
         "sweeps": [paths.name for paths in found.sweeps],
         "metric": shown,
         "mode": options.mode if shown == options.metric else direction.guessed(shown or ""),
-        "notes": [*found.notes, *filter(None, [gather.metric_missing(found)])],
+        "notes": [*found.notes, *filter(None, [gather.metric_missing(found)]), *leaked.notes(found.sweeps, rows)],
         "drawn": [_drawn(found, paths.name) for paths in found.sweeps],
+        "chosen": [expected.is_chosen(found.definitions.get(paths.name)) for paths in found.sweeps],
+        "said_chosen": f"{expected.CHOSEN}in the chart of that name",
         "swept": [
             _swept(column, rows) | {"log": scales.get(column.name.removeprefix("swept.")) == "log"}
             for column in whole.every.values()
@@ -85,7 +87,9 @@ def _runs(found: Gathered, failures: Sequence[status.Failure]) -> Table:
     sweeps = {paths.name: number for number, paths in enumerate(found.sweeps)}
     causes = {id(each.entry): number for number, failure in enumerate(failures) for each in failure.trials}
     codes, hosts = _coded(row.record.get("host") for row in rows)
-    problems = {str(place): _text(row.problem) for place, row in enumerate(rows) if row.problem}
+    wrong = {paths.name: leaked.said(paths, rows) for paths in found.sweeps}
+    said = ["; ".join(filter(None, [row.problem, wrong[row.sweep].get(row.entry.number)])) for row in rows]
+    problems = {str(place): _text(problem) for place, problem in enumerate(said) if problem}
     return {
         "sweep": [sweeps[row.sweep] for row in rows],
         "number": [row.entry.number for row in rows],

@@ -1,7 +1,8 @@
-"""What a point that was tried counts for, where points that were pruned must not be forgotten.
+"""What a point that was tried counts for, where points that were pruned or diverged must not be forgotten.
 
 Early stopping ends trials because they are bad. Left out, they leave the good ones; so each counts with the value at
-which it stopped, which is no better than what it would have come to, and with the time that it took.
+which it stopped, which is no better than what it would have come to, and with the time that it took. A point that
+diverged was tried, too, and got nothing: no value is worse.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from resweep.metrics import number
 from resweep.points import Point, Statistic, statistic
@@ -24,13 +24,13 @@ def ended(point: Point) -> tuple[Row, ...]:
 
 
 def value(point: Point, metric: str) -> Statistic | None:
-    """A metric over these trials: of a finished one its result, of a pruned one the last value, if it is finite."""
-    return statistic([row.metrics[metric] for row in ended(point) if _counts(row, metric)])
+    """A metric over these trials: of a finished one its result, of a pruned one the last value; NaN if one diverged."""
+    return statistic([row.metrics[metric] for row in ended(point) if number(row.metrics.get(metric))])
 
 
 def is_bound(point: Point, metric: str) -> bool:
     """Whether the value of a point is a bound alone, since a pruned trial is in it."""
-    return any(row.state == "pruned" and _counts(row, metric) for row in point.rows)
+    return any(row.state == "pruned" and number(row.metrics.get(metric)) for row in point.rows)
 
 
 def cost(point: Point) -> float | None:
@@ -50,22 +50,21 @@ def said(count: int) -> str:
     )
 
 
+def said_diverged(count: int) -> str:
+    """What a caption says of so many points that diverged; empty of none."""
+    if not count:
+        return ""
+    return (
+        "1 point diverged, and counts as the worst"
+        if count == 1
+        else f"{count} points diverged, and count as the worst"
+    )
+
+
 def why_not(points: Iterable[Point], metric: str) -> str:
     """Why these points have no number that can be drawn: how many of which kind."""
     counts = Counter(_reason(point, metric) for point in points)
     return ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-
-
-def _counts(row: Row, metric: str) -> bool:
-    known = row.metrics.get(metric)
-    return number(known) and (row.state == "finished" or _is_finite(known))
-
-
-def _is_finite(known: Any) -> bool:
-    try:
-        return math.isfinite(known)
-    except OverflowError:  # an integer beyond the largest double
-        return False
 
 
 def _reason(point: Point, metric: str) -> str:

@@ -55,6 +55,67 @@ def test_each_section_says_what_differs(ran: Project) -> None:
     )
 
 
+SOURCES = {
+    "metrics.jsonl": (
+        "metrics.jsonl",
+        '{{"step": 1, "acc": 0.1}}\n{{"step": 2, "acc": {value}, "took_seconds": {value}}}\n',
+    ),
+    "an epoch's file": ("metrics_epoch_3.json", '{{"acc": {value}, "training_duration": "{value}"}}'),
+    "the log": ("../log.txt", "said {value}\n"),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("where", ["project", "archive"])
+def test_metrics_are_those_that_results_shows(ran: Project, source: str, where: str) -> None:
+    """From every file that results reads, in a project and in an archive; durations are no difference."""
+    ran.write({"config/rnn.toml": SWEEP + "\n[results]\npattern = 'said (?P<acc>[0-9.]+)'\n"})
+    ran.generate().ok()
+    name, text = SOURCES[source]
+    for entry, value in zip(ran.entries(), ("0.25", "0.75"), strict=False):
+        place = ran.paths().place(entry.name)
+        os.unlink(Path(place.output, "metrics.json"))
+        path = Path(place.attempt(1), "log.txt") if source == "the log" else Path(place.output, name)
+        path.write_text(text.format(value=value))
+    words = ["rnn#1", "rnn#2"]
+    if where == "archive":
+        ran.resweep("pack", "rnn", "-o", "../a.tar.gz").ok()
+        words = ["../a.tar.gz#1", "../a.tar.gz#2"]
+    result = ran.resweep("diff", *words, "--only", "metrics")
+    assert result.status == 1
+    assert result.out.splitlines()[2:] == ["metrics:", "  acc: 0.25 -> 0.75"]
+    ran.resweep("diff", words[0], "rnn#1", "--only", "metrics").ok()
+
+
+def test_what_exec_measured_is_compared(ran: Project) -> None:
+    """The numbers of the test set are among those that results shows."""
+    ran.resweep("exec", "rnn#2", "--as", "test", "--", "bash", "-c", "echo '{\"acc\": 0.5}' > metrics.json").ok()
+    assert "  test.acc: nothing -> 0.5\n" in ran.resweep("diff", "rnn#1", "rnn#2", "--only", "metrics").out
+
+
+def test_trials_without_a_number_are_not_the_same(ran: Project) -> None:
+    """There is nothing to compare: said, null in JSON, and status 2 where nothing else was asked for."""
+    for words in (["rnn#3", "rnn#4"], ["rnn#3", "rnn#3"]):
+        result = ran.resweep("diff", *words, "--only", "metrics")
+        assert result.status == 2
+        assert result.out.splitlines()[2:] == ["metrics: nothing to compare: neither trial has a number (both queued)"]
+    found = json.loads(ran.resweep("diff", "rnn#3", "rnn#4", "--only", "metrics", "--json").out)
+    assert found["same"] is None
+    assert found["not_compared"] == {"metrics": "neither trial has a number (both queued)"}
+    result = ran.resweep("diff", "rnn#3", "rnn#3").ok()
+    assert "metrics: nothing to compare" in result.out
+    assert ran.resweep("diff", "rnn#3", "rnn#4", "--only", "source", "--only", "metrics").status == 0
+
+
+def test_a_key_that_one_sweep_fixes_has_its_value(ran: Project) -> None:
+    """A promoted trial has what it was promoted with, whether that is varied or not; another value differs."""
+    ran.resweep("promote", "rnn#2", "--set", "seed=1000", "--as", "final").ok()
+    result = ran.resweep("diff", "rnn#2", "final#1")
+    assert "swept: the same\n" in result.out
+    assert "seed:\n  seed: 0 -> 1000\n" in result.out
+    assert "swept:\n  params.lr: 0.1 -> 0.2\n" in ran.resweep("diff", "rnn#1", "final#1").out
+
+
 def test_only_and_json(ran: Project) -> None:
     """One section alone decides the exit status, and JSON says the same."""
     ran.resweep("diff", "rnn#1", "rnn#2", "--only", "source", "--only", "seed").ok()
@@ -146,6 +207,19 @@ def test_archives_are_read_as_they_are(ran: Project, suffix: str) -> None:
     ran.resweep("diff", "rnn#2", f"../one{suffix}").ok()
     os.unlink(ran.root.parent / f"one{suffix}")
     assert ran.tree("..") == before
+
+
+def test_a_record_of_an_archive_leads_nowhere_else(ran: Project) -> None:
+    """What it says of its attempt is a number, or one line; nothing outside of the archive is read by it."""
+    finished = Path(ran.paths().place(ran.entries()[0].name).attempts, "finished")
+    record = json.loads(finished.read_text()) | {"attempt": "../../../../../.."}
+    for path in (finished, finished.parent / "1" / "record.json"):
+        path.unlink()
+        path.write_text(json.dumps(record))
+    ran.resweep("pack", "rnn#1", "-o", "../a.tar.gz").ok()
+    result = ran.resweep("diff", "rnn#2", "../a.tar.gz#1")
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "has no readable record.json" in result.err
 
 
 def test_a_damaged_archive_is_one_line(ran: Project) -> None:

@@ -113,6 +113,34 @@ def test_a_shift_within_the_repeats_is_within_their_spread(lucky: Project) -> No
     assert metric["spread"]["count"] == 3
 
 
+@pytest.mark.parametrize("source", ["metrics.jsonl", "the log"])
+def test_numbers_that_results_shows_are_held_against_the_repeats(project: Project, source: str) -> None:
+    """Of a training without a metrics.json, too: what it logs, and what it prints."""
+    ways = {
+        "metrics.jsonl": """
+with open(os.path.join(conf["serialization_dir"], "metrics.jsonl"), "w") as file:
+    for step in (1, 2):
+        value = step * (filled["seed"] + float(os.environ.get("SHIFT", 0)))
+        file.write(json.dumps({"step": step, "acc": value}) + chr(10))
+""",
+        "the log": """
+print("acc:", 2 * (filled["seed"] + float(os.environ.get("SHIFT", 0))))
+with open(os.path.join(conf["serialization_dir"], "best.th"), "w") as file:
+    file.write(os.environ.get("SHIFT", ""))
+""",
+    }
+    project.write({"qb/main.py": MAIN[: MAIN.index("with open(os.path.join")] + ways[source]})
+    project.write({"config/rnn.toml": SWEEP + "\n[results]\npattern = 'acc: (?P<acc>[0-9.]+)'\n"})
+    project.generate("--set", "n_trials=3").ok()
+    project.resweep("run", "rnn#1-3").ok()
+    result = again(project, SHIFT="0.5")
+    assert result.out.startswith("within the spread: rnn#1 ")
+    assert result.out.splitlines()[1] == "  metric    acc: 0.0 -> 1.0 (+1), of 3 repeats 2 ± 2"
+    (metric,) = verdict(project)["results"]
+    assert (metric["key"], metric["after"], metric["spread"]["count"]) == ("acc", 1.0, 3)
+    assert again(project, SHIFT="7").out.splitlines()[0].endswith("(acc outside of the spread)")
+
+
 def test_a_shift_beyond_the_repeats_is_different(lucky: Project) -> None:
     """Exit status 1, metric by metric, and nothing known that explains it."""
     result = again(lucky, SHIFT="7", WEIGHTS="heavier")
@@ -284,8 +312,21 @@ def test_a_module_from_elsewhere_is_named(lucky: Project) -> None:
     live = f'cd "{lucky.root}"\nexec "${{RESWEEP_PYTHON}}" qb/main.py train "$2"\n'
     mine.change("train.sh", live)
     result = again(lucky, "rnn#2", "--unverified")
+    head = f"identical, but what ran was not the frozen code: rnn#2 {lucky.entries()[1].name}: "
+    assert result.out.startswith(head)
+    assert f"\n  leaked    qb/main.py was imported from {lucky.root}/qb/main.py, not from the trial\n" in result.out
     assert "  what was not the same:\n" in result.out
-    assert f"source    {lucky.root}/qb/main.py: not loaded -> loaded from elsewhere than the trial" in result.out
+    line = f"source    {lucky.root}/qb/main.py: not loaded -> loaded from elsewhere than the trial"
+    assert line in result.out
+    assert verdict(lucky, trial=2)["leaked"] == [f"{lucky.root}/qb/main.py"]
+    # where both runs did so, it is no difference, and said all the same
+    finished = Path(mine.place.attempts, "finished")
+    record = json.loads(finished.read_text()) | {"leaked": [f"{lucky.root}/qb/main.py"]}
+    finished.unlink()
+    finished.write_text(json.dumps(record))
+    result = again(lucky, "rnn#2", "--unverified")
+    assert result.out.startswith(head)
+    assert "loaded from elsewhere" not in result.out
 
 
 def test_a_cards_trial_gets_as_many_cards(lucky: Project, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from resweep import results
+from resweep import sweep as definitions
 from resweep.gather import Gathered
 from resweep.index import Entry
 from resweep.results import Row
@@ -31,6 +32,19 @@ def gathered(rows: Iterable[Row], options: ResultsOptions = METRIC) -> Gathered:
     ranked = results.ranked(rows, options)
     names = dict.fromkeys(sorted(row.sweep for row in ranked))
     return Gathered([SweepPaths(Path("/nowhere"), name) for name in names], ranked, options)
+
+
+def diverged() -> list[Row]:
+    """Two points with a value, three that diverged, one of them pruned, and one that failed."""
+    rows = [row(n, {"a": n}, value) for n, value in enumerate([0.1, 0.3, math.nan, math.inf])]
+    rows.append(row(9, {"a": 9}, math.nan, state="pruned"))
+    return [*rows, row(10, {"a": 10}, None, state="failed")]
+
+
+def learning() -> definitions.Sweep:
+    """A search that chooses its points by the results of earlier ones."""
+    text = '[search]\nmethod = "tpe"\nn = 5\n[hyper]\n"a" = { uniform = [0, 9] }\n[results]\nmetric = "accuracy"\n'
+    return definitions.parse(text, "x.toml")
 
 
 def drawn(count: int, sweep: str = "rnn", repeats: int = 1, seed: int = 0) -> list[Row]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import made
 import pytest
 import trained
 from scipy import stats
@@ -14,6 +15,7 @@ from small_project import Project
 
 from resweep import gather, points
 from resweep.report import expected
+from resweep.report import page as pages
 from resweep.report.figures import curves
 
 if TYPE_CHECKING:
@@ -67,6 +69,26 @@ def test_the_curve_is_over_all_that_were_tried_and_the_page_says_so(stopped: Pat
     assert "10 pruned" in page.texts("#best .fact-about")[1]
     page.show("#parallel")
     assert page.chart_runs("#parallel", "chosen") + page.chart_runs("#parallel", "behind") == FINISHED + PRUNED
+    assert page.complaints() == []
+
+
+def test_the_page_s_curve_counts_what_diverged_and_calls_points_of_a_search_no_draws(
+    tmp_path: Path, opened: Opened
+) -> None:
+    """As the figure's; and it says both."""
+    found = made.gathered(made.diverged())
+    found.definitions["rnn"] = made.learning()
+    (tmp_path / "r.html").write_text(pages.page(found), "utf-8")
+    page = opened(tmp_path / "r.html")
+    curve = expected.performance(points.points(found.rows), found.options, found.definitions["rnn"])
+    shown = page.run("return report.expectedCurves()[0]")
+    assert [each["value"] for each in shown["curve"]] == pytest.approx(list(curve.curve.value))
+    assert (shown["diverged"], shown["leftOut"], shown["pruned"]) == (3, 0, 0)
+    page.show("#expected")
+    (note,) = page.texts("#expected-note")
+    assert "3 configurations diverged, and count as the worst." in note
+    assert "Taken as points of a search (with replacement). " in note
+    assert "rnn chose its points by the results of earlier ones, so they are no independent draws" in note
     assert page.complaints() == []
 
 

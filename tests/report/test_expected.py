@@ -75,17 +75,19 @@ def test_the_lowest_is_the_highest_upside_down(values: list[float], grid: bool) 
 
 
 @given(st.lists(MODERATE, min_size=1, max_size=20), st.lists(st.sampled_from([math.nan, math.inf, -math.inf])), MODES)
-def test_what_is_no_number_is_counted_and_not_averaged(values: list[float], others: list[float], mode: str) -> None:
-    """NaN and the infinities change nothing but a count."""
+def test_what_diverged_was_tried_and_counts_as_the_worst(values: list[float], others: list[float], mode: str) -> None:
+    """NaN and the infinities, whichever way is good, are as many more of the worst, and are counted."""
     found = expected.expected([*others, *values], mode)
-    assert found.left_out == len(others)
-    assert found.value == expected.expected(values, mode).value
+    assert found.diverged == len(others)
+    worst = min(values) if mode == "max" else max(values)
+    assert found.value == expected.expected([*values, *[worst] * len(others)], mode).value
+    assert found.n[-1] == len(values) + len(others)
 
 
 def test_nothing_gives_an_empty_curve() -> None:
     """Without a number there is no curve, and it says how many points there would be."""
     found = expected.expected([math.nan], "max", 3)
-    assert (found.n, found.value, found.left_out, found.missing) == ((), (), 1, 2)
+    assert (found.n, found.value, found.diverged, found.missing) == ((), (), 1, 2)
 
 
 def test_the_form_is_said() -> None:
@@ -136,9 +138,21 @@ def test_a_pruned_point_counts_with_its_last_value_and_its_time() -> None:
     rows = [replace(each, state="pruned" if place else "finished") for place, each in enumerate(rows)]
     rows[1] = replace(rows[1], state="finished")
     found = expected.performance(points(rows), ResultsOptions("loss", "min"), None)
-    assert found.curve.value == pytest.approx(((1 + 4 + 9) / 3, (1 + 1 + 4) / 3, 1))
-    assert (found.curve.n, found.curve.missing, found.pruned) == ((1, 2, 3), 1, 2)
-    assert found.each == pytest.approx((2 + 4 + 2) / 3)
+    # that which diverged was tried as well, and is no better than the worst
+    bests = [statistics.fmean(map(min, itertools.combinations([1, 4, 9, 9], n))) for n in (1, 2, 3, 4)]
+    assert found.curve.value == pytest.approx(bests)
+    assert (found.curve.diverged, found.curve.missing, found.pruned) == (1, 0, 2)
+    assert found.each == pytest.approx((2 + 4 + 2 + 2) / 4)
+
+
+@pytest.mark.parametrize(("method", "chosen"), [("tpe", True), ("gp", True), ("qmc", False), ("random", False)])
+def test_points_that_a_search_chose_by_results_are_no_draws(method: str, chosen: bool) -> None:
+    """Their curve is marked, for nobody to take it for an expectation."""
+    text = f'[search]\nmethod = "{method}"\nn = 2\n[hyper]\n"params.x" = {{ uniform = [0, 1] }}\n[params]\nx = 1\n'
+    text += '[results]\nmetric = "loss"\n'
+    rows = [row("a", 0, 1.0), row("b", 0, 2.0)]
+    definition = sweep.parse(text, "x.toml")
+    assert expected.performance(points(rows), ResultsOptions("loss", "min"), definition).chosen is chosen
 
 
 def test_a_sweep_that_draws_from_distributions_has_independent_draws() -> None:

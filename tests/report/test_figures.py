@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made import METRIC, drawn, gathered, row
+from made import METRIC, diverged, drawn, gathered, learning, row
 
 from resweep.errors import ConfigError
 from resweep.gather import Gathered
@@ -104,6 +104,21 @@ def test_bars_and_dots_are_the_importance() -> None:
     assert {key for key, line in shown.items() if line.get_markerfacecolor() == "white"} == {
         key for key in shown if (p[key] or 0) >= 0.05
     }
+
+
+@pytest.mark.parametrize("keys", [("x",), ("lr", "dropout", "hidden"), ("k" * 40, "b"), ("b" * 12, "c" * 13)])
+def test_the_labels_of_importance_have_room(keys: tuple[str, ...]) -> None:
+    """Short or long names: no letter is beyond the figure's edge, and none in another's place."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    rows = [row(n, {key: float(np.sin(n + place)) for place, key in enumerate(keys)}, n / 30) for n in range(30)]
+    with look.ours():
+        found = drawing.draw(gathered(rows), Asked("importance")).figure
+        canvas = FigureCanvasAgg(found)
+        canvas.draw()
+        boxes = [axes.xaxis.label.get_window_extent(canvas.get_renderer()) for axes in found.axes]
+    assert all(box.x0 >= 0 and box.x1 <= found.bbox.x1 and box.y0 >= 0 for box in boxes)
+    assert boxes[0].x1 < boxes[1].x0
 
 
 def test_importance_that_cannot_be_trusted_is_not_drawn() -> None:
@@ -204,6 +219,22 @@ def test_pruned_points_are_in_the_curve_and_in_its_cost_and_are_told() -> None:
     axes = figure(gathered(rows), "performance", x="duration").axes[0]
     assert axes.lines[0].get_xdata()[-1] == pytest.approx((2 * 60 + 6 * 30) / 60)
     assert "rnn: 6 of 8 points left out: 6 pruned" in drawing.draw(gathered(rows), Asked("scatter")).notes
+
+
+def test_points_that_diverged_or_were_chosen_by_results_are_told_in_the_curve() -> None:
+    """What diverged was tried, and counts as the worst; points of a search that learns are called no draws."""
+    found = gathered(diverged())
+    told = drawing.draw(found, Asked("performance"))
+    line = told.figure.axes[0].lines[0]
+    assert line.get_xdata()[-1] == 5
+    assert line.get_ydata()[0] == pytest.approx((0.1 + 0.3 + 3 * 0.1) / 5)
+    assert "rnn: 3 points diverged, and count as the worst" in told.notes
+    assert "rnn: 1 of 6 points left out: 1 failed" in told.notes
+    found.definitions["rnn"] = learning()
+    notes = " ".join(drawing.draw(found, Asked("performance")).notes)
+    assert "points of a search (with replacement)" in notes
+    assert "rnn: chose its points by the results of earlier ones, so they are no independent draws" in notes
+    assert "n independent draws" not in notes
 
 
 def test_choosing_by_outcome_is_refused_where_it_would_lie() -> None:

@@ -11,6 +11,7 @@ from resweep.report.figures import look
 from resweep.report.figures.series import Asked, Drawn, Series, series
 from resweep.report.importance import LEAST_SURE, SURE, Importance
 
+RHO = r"Spearman's $\rho$"
 HOLLOW = f"p above {SURE}, or fewer than {LEAST_SURE} points"
 
 
@@ -20,7 +21,7 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
     pairs = [(each, _analysed(each, found)) for each in every if each.known]
     keys = _ordered([importance for _, importance in pairs])
     width = asked.width or look.COLUMN
-    height = asked.height or 0.75 + max(2, len(keys)) * (0.16 + 0.1 * len(pairs)) + 0.15 * (len(pairs) > 1)
+    height = asked.height or 0.87 + max(2, len(keys)) * (0.16 + 0.1 * len(pairs)) + 0.15 * (len(pairs) > 1)
     figure = look.new(width, height)
     shares, correlations = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
     handles = []
@@ -30,7 +31,7 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
         notes += _told(each.name, importance)
     _label(shares, correlations, keys, str(found.options.metric))
     if len(pairs) == 1:
-        correlations.set_xlabel(rf"Spearman's $\rho$, n = {_counted(pairs[0][1])}")
+        correlations.set_xlabel(f"{RHO}\nn = {_counted(pairs[0][1])}")
     hidden = [(each.name, importance) for each, importance in pairs if importance.trust == "hidden"]
     if hidden:
         _say_hidden(shares, hidden, len(pairs))
@@ -106,7 +107,7 @@ def _place(key: int, number: int, count: int) -> float:
 
 
 def _label(shares: Any, correlations: Any, keys: list[str], metric: str) -> None:
-    names = look.short(keys)
+    names = look.short(keys, 20)  # what is longer leaves the right axis less room than its label takes
     shares.set_yticks(range(len(keys)), [names[key] for key in keys])
     shares.set_ylim(max(1, len(keys)) - 0.4, -0.6)
     shares.tick_params(axis="y", length=0)
@@ -114,12 +115,13 @@ def _label(shares: Any, correlations: Any, keys: list[str], metric: str) -> None
     shares.set_xlim(0, 1)
     shares.grid(True, axis="x")
     shares.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    shares.set_xlabel("share of importance")
+    # narrow words: what is wider than its axes the layout gives no room beyond the figure's edge
+    shares.set_xlabel("share of\nimportance")
     correlations.axvline(0, color="#888888", linewidth=0.6)
     correlations.set_xlim(-1.05, 1.05)
     correlations.set_xticks([-1, 0, 1], ["\N{MINUS SIGN}1", "0", "1"])
     correlations.grid(True, axis="x")
-    correlations.set_xlabel(r"Spearman's $\rho$")
+    correlations.set_xlabel(RHO)
     shares.set_title(look.plain(metric), loc="left")
 
 

@@ -82,8 +82,13 @@ def _is_wide(lines: Sequence[Any]) -> bool:
 def _told(name: str, performance: Performance) -> list[str]:
     curve = performance.curve
     form = "independent draws" if curve.form == "with replacement" else "points of a finite grid"
+    form = "points of a search" if performance.chosen else form
     said = f"{name}: expected best of n {form} ({curve.form}), n up to {curve.n[-1]}; band: one standard deviation"
     if performance.each is not None:
         said += f"; a point took {performance.each:.3g} s on average, all repeats together"
-    bound = tried.said(performance.pruned)
-    return [said, *([f"{name}: {bound}"] if bound else [])]
+    more = [
+        f"{expected.CHOSEN}on the page of `resweep report`" if performance.chosen else "",
+        tried.said(performance.pruned),
+    ]
+    more.append(tried.said_diverged(curve.diverged))
+    return [said, *(f"{name}: {each}" for each in more if each)]

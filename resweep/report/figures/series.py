@@ -83,7 +83,7 @@ def series(found: Gathered, asked: Asked) -> tuple[list[Series], list[str]]:
         points = tuple(point for point in lines if point.sweep == paths.name)
         known = [(point, each) for point in points if (each := point.statistic(metric)) and abs(each.mean) <= LARGEST]
         known.sort(key=lambda pair: pair[1].mean, reverse=found.options.mode == "max")
-        # where what was pruned counts, it is not left out
+        # where what was pruned or diverged counts, it is not left out
         counted = _tried(points, metric) if asked.kind == "performance" else [point for point, _ in known]
         notes += _left_out(paths.name, points, counted, metric)
         every.append(Series(paths.name, metric, points, tuple(known), found.definitions.get(paths.name), get))
@@ -94,7 +94,7 @@ def series(found: Gathered, asked: Asked) -> tuple[list[Series], list[str]]:
 
 def _tried(points: Sequence[Point], metric: str) -> list[Point]:
     """The points that a curve of all that were tried is of."""
-    return [point for point in points if (each := tried.value(point, metric)) and abs(each.mean) <= LARGEST]
+    return [point for point in points if (each := tried.value(point, metric)) and not _is_beyond(each)]
 
 
 def keys(every: Sequence[Series]) -> list[str]:

@@ -29,8 +29,9 @@ function expectedCurves() {
     const chosen = selected(true).filter((run) => runs.sweep[run] === sweep);
     const points = tried(chosen, metric);
     const known = points.filter((point) => point.value !== null);
-    const curve = expectedBest(known.map((point) => point.value), state.mode, page.drawn[sweep]);
-    return { name, sweep, drawn: page.drawn[sweep], leftOut: points.length - known.length, pruned: known.filter((point) => point.pruned).length, curve };
+    const worst = points.filter((point) => point.diverged).length;
+    const curve = expectedBest(triedValues(points, state.mode), state.mode, page.drawn[sweep]);
+    return { name, sweep, drawn: page.drawn[sweep], leftOut: points.length - known.length - worst, diverged: worst, pruned: known.filter((point) => point.pruned).length, curve };
   });
 }
 
@@ -82,13 +83,17 @@ function expectedSeries({ sweep, curve }, axis, tries) {
 }
 
 function sayExpected(curves) {
-  const forms = new Set(curves.map((each) => (each.drawn ? "independent draws of a random search (with replacement)" : "points of a finite grid (without replacement)")));
+  const chosen = curves.filter((each) => page.chosen[each.sweep]).map((each) => each.name);
+  const worst = curves.reduce((sum, each) => sum + each.diverged, 0);
+  const forms = new Set(curves.map((each) => (page.chosen[each.sweep] ? `points of a search (${each.drawn ? "with" : "without"} replacement)` : each.drawn ? "independent draws of a random search (with replacement)" : "points of a finite grid (without replacement)")));
   const leftOut = curves.reduce((sum, each) => sum + each.leftOut, 0);
   const some = curves.reduce((sum, each) => sum + (each.curve.at(-1)?.n ?? 0), 0);
   const pruned = curves.reduce((sum, each) => sum + each.pruned, 0);
   fill("expected-note",
     `The mean best of n of ${some === 1 ? "this one configuration" : `these ${plural(some, "configuration")}`}, and its deviation; repeats are averaged first. Taken as ${[...forms].join("; ")}. `
     + (pruned ? `${plural(pruned, "pruned configuration")} ${pruned === 1 ? "counts with the value at which it" : "count with the value at which they"} stopped. ` : "")
+    + (worst ? `${plural(worst, "configuration")} diverged, and ${worst === 1 ? "counts" : "count"} as the worst. ` : "")
+    + chosen.map((name) => `${name} ${page.said_chosen}. `).join("")
     + (leftOut ? `${plural(leftOut, "configuration")} without a finite number left out. ` : "")
     + "Filters on parameters count, those on what came of a run do not.");
 }

@@ -105,13 +105,22 @@ function tried(chosen, column) {
   const points = new Map();
   for (const run of chosen) {
     const pruned = runs.state[run] === PRUNED;
-    if (runs.state[run] !== FINISHED && !(pruned && !isEmpty(column, run))) continue;
+    if (runs.state[run] !== FINISHED && !(pruned && (!isEmpty(column, run) || diverged(column, run)))) continue;
     if (!points.has(runs.point[run])) points.set(runs.point[run], { runs: [], pruned: false });
     const point = points.get(runs.point[run]);
     point.runs.push(run);
     point.pruned ||= pruned;
   }
-  return [...points.values()].map((point) => ({ ...point, value: meanOf(column, point.runs) }));
+  return [...points.values()].map((point) => ({
+    ...point, value: meanOf(column, point.runs), diverged: point.runs.some((run) => diverged(column, run)),
+  }));
+}
+
+// the values of points that were tried: one that diverged got nothing, and counts as the worst of the others
+function triedValues(points, mode) {
+  const known = points.map((point) => point.value).filter((value) => value !== null);
+  const worst = known.reduce((one, other) => ((mode === "max" ? other < one : other > one) ? other : one), known[0]);
+  return known.length ? [...known, ...points.filter((point) => point.diverged).map(() => worst)] : [];
 }
 
 function median(values) {
@@ -122,9 +131,13 @@ function median(values) {
 
 const DIVERGED = /^-?(nan|inf|\d)/; // what is odd and yet a number; a text has quotes
 
+function diverged(column, run) {
+  return DIVERGED.test(column.odd[run] ?? "");
+}
+
 function meanOf(column, repeats) {
   // a repeat that diverged is not hidden, one that measured nothing does not count
-  if (repeats.some((run) => DIVERGED.test(column.odd[run] ?? ""))) return null;
+  if (repeats.some((run) => diverged(column, run))) return null;
   const known = repeats.map((run) => column.values[run]).filter((value) => value !== null);
   return known.length ? mean(known) : null;
 }

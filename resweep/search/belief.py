@@ -15,6 +15,7 @@ from resweep.errors import ResweepError
 from resweep.index import Entry
 from resweep.search import origin, over, study
 from resweep.search.study import FROM, TRIAL, Journal
+from resweep.search.tally import Tally
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
@@ -103,11 +104,11 @@ def _nothing(asked: Sweep, problem: str = "") -> Belief:
 
 def _summed(paths: SweepPaths, asked: Sweep, found: Journal) -> Belief:
     trials = found.trials()
-    points = over.asked_points(trials)
-    states = [each.state.name for each in points]
-    complete = [each for each in points if each.state.name == "COMPLETE" and math.isfinite(each.value or 0.0)]
-    diverged = sum(over.DIVERGED in each.user_attrs for each in points)
-    best = over.best_of(asked, complete)
+    tally = Tally(asked, trials)
+    states = [each.state.name for each in tally.points.values()]
+    complete = [each for each in tally.points.values() if each.state.name == "COMPLETE"]
+    diverged = sum(over.DIVERGED in each.user_attrs for each in tally.points.values())
+    best = tally.best
     entries = index.read(paths).entries
     empty = _nothing(asked)
     return Belief(
@@ -116,26 +117,26 @@ def _summed(paths: SweepPaths, asked: Sweep, found: Journal) -> Belief:
         metric=empty.metric,
         mode=empty.mode,
         finished=len(complete),
-        pruned=states.count("PRUNED") - diverged,
+        pruned=tally.pruned - diverged,
         diverged=diverged,
         failed=states.count("FAIL"),
         begun=states.count("RUNNING"),
         given=sum(FROM in each.user_attrs for each in trials),
-        unheard=origin.unheard(paths, points, entries) if asked.search.learns else 0,
+        unheard=origin.unheard(paths, tally.points, entries) if asked.search.learns else 0,
         best=best.value if best else None,
         trial=_entry(best.user_attrs[TRIAL]["id"], entries) if best else None,
         importance=_importance(found.study, complete),
-        end=_end(asked, found, trials, entries) if asked.search.learns else None,
+        end=_end(asked, found, tally, entries) if asked.search.learns else None,
     )
 
 
-def _end(asked: Sweep, found: Journal, trials: list[FrozenTrial], entries: Iterable[Entry]) -> over.End | None:
+def _end(asked: Sweep, found: Journal, tally: Tally, entries: Iterable[Entry]) -> over.End | None:
     """What a worker that is started now would say, or what the last one has said when it gave up."""
     known = {entry.name: entry for entry in entries}
-    if end := over.over(asked, trials, known, found.study.user_attrs):
+    if end := over.over(asked, tally, known, found.study.user_attrs):
         return end
-    runs = any(each.state.name == "RUNNING" for each in trials)
-    return None if runs else over.stuck(asked, trials)
+    trials = found.trials()
+    return None if tally.running(trials) else over.stuck(tally, trials)
 
 
 def _entry(name: str, entries: Iterable[Entry]) -> Entry | None:

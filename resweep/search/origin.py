@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from resweep import attempt, engine, gather, index, results
@@ -14,6 +14,7 @@ from resweep.points import points
 from resweep.results import Row
 from resweep.search import over
 from resweep.search.study import FROM, TRIAL, Journal
+from resweep.search.tally import Tally
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
@@ -58,7 +59,7 @@ def adopt(journal: Journal, choices: Choices, paths: SweepPaths, listed: Iterabl
 
     A person has run them, or the journal is a new one.
     """
-    told = {each.user_attrs[TRIAL]["id"]: each for each in over.asked_points(journal.trials())}
+    told = Tally(asked, journal.trials()).points
     open_ = [each for each in listed if each.id not in told or _may_change(told[each.id])]
     unknown = _finished(paths, open_)
     library = engine.optuna().trial
@@ -82,11 +83,9 @@ def adopt(journal: Journal, choices: Choices, paths: SweepPaths, listed: Iterabl
     return f"{counted(adopted, 'finished point')} that the journal did not know of" if adopted else None
 
 
-def unheard(paths: SweepPaths, own: Iterable[FrozenTrial], listed: Iterable[Entry]) -> int:
+def unheard(paths: SweepPaths, points: Mapping[str, FrozenTrial], listed: Iterable[Entry]) -> int:
     """How many points have finished that were told of as failed or pruned: the next worker will adopt them."""
-    told = {
-        each.user_attrs[TRIAL]["id"] for each in own if _may_change(each) and over.UNREPORTED not in each.user_attrs
-    }
+    told = {key for key, each in points.items() if _may_change(each) and over.UNREPORTED not in each.user_attrs}
     return len({entry.id for entry in _finished(paths, [entry for entry in listed if entry.id in told])})
 
 

@@ -5,7 +5,7 @@ Workers and whoever looks ask the same functions, so that all of them say the sa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -15,7 +15,8 @@ from resweep import index
 from resweep.errors import counted
 from resweep.index import Entry
 from resweep.search import maker, study
-from resweep.search.study import FROM, TRIAL
+from resweep.search.study import TRIAL
+from resweep.search.tally import Tally
 from resweep.strategy import StopAfter
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths, TrialName
@@ -40,44 +41,21 @@ class End:
     said: str
 
 
-def asked_points(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """The points that the search has asked for: of one that was run again by hand, and told again, what came last."""
-    return list({each.user_attrs[TRIAL]["id"]: each for each in trials if TRIAL in each.user_attrs}.values())
-
-
-def counts(each: FrozenTrial) -> bool:
-    """Whether a point is one of the `n`: it has ended with a result."""
-    return each.state.name in ("COMPLETE", "PRUNED")
-
-
-def best_of(asked: Sweep, points: Iterable[FrozenTrial]) -> FrozenTrial | None:
-    """The best of the search's own points; the first of equals."""
-    complete = [each for each in points if each.state.name == "COMPLETE"]
-    sign = 1 if asked.results.mode == "max" else -1
-    return max(complete, key=lambda each: sign * float(each.value or 0), default=None)
-
-
-def over(
-    asked: Sweep, trials: Sequence[FrozenTrial], entries: Mapping[TrialName, Entry], attributes: Mapping[str, Any]
-) -> End | None:
-    """Why the search is over, if it is: by the trials and the attributes of its study; `entries` have the numbers."""
-    points = asked_points(trials)
-    ended = [each for each in points if counts(each)]
+def over(asked: Sweep, tally: Tally, entries: Mapping[TrialName, Entry], attributes: Mapping[str, Any]) -> End | None:
+    """Why the search is over, if it is: by its points and the attributes of its study; `entries` have the numbers."""
     found = None
-    if len(ended) >= asked.search.n:
-        found = End("points", f"{len(ended)} of {asked.search.n} points")
+    if tally.ended >= asked.search.n:
+        found = End("points", f"{tally.ended} of {asked.search.n} points")
     elif asked.search.stop_after != StopAfter():
-        found = _after(asked, trials, ended, entries)
+        found = _after(asked, tally, entries)
     if found is None and attributes.get(USED_UP) == asked.search.n:
-        found = End(USED_UP, f"no new point is found; {len(ended)} of {asked.search.n}")
+        found = End(USED_UP, f"no new point is found; {tally.ended} of {asked.search.n}")
     return End(found.reason, f"the search is over: {found.said}") if found else None
 
 
-def _after(
-    asked: Sweep, trials: Sequence[FrozenTrial], ended: Sequence[FrozenTrial], entries: Mapping[TrialName, Entry]
-) -> End | None:
+def _after(asked: Sweep, tally: Tally, entries: Mapping[TrialName, Entry]) -> End | None:
     """Which of `stop_after` holds."""
-    after, best = asked.search.stop_after, best_of(asked, ended)
+    after, best = asked.search.stop_after, tally.best
     sign = 1 if asked.results.mode == "max" else -1
     if best:
         value = float(best.value or 0)
@@ -85,21 +63,19 @@ def _after(
         number = f"#{entry.number}" if entry else "a trial that is not listed"
         if after.value is not None and sign * value >= sign * after.value:
             return End("value", f"{asked.results.metric} reached {after.value:g} ({value:.4g}, {number})")
-        since = sum(each.number > best.number for each in ended)
-        if after.without_improvement and since >= after.without_improvement:
+        if after.without_improvement and (since := tally.since_best()) >= after.without_improvement:
             return End("without_improvement", f"{counted(since, 'point')} without improvement since {number}")
-    began = [each.datetime_start for each in trials if FROM not in each.user_attrs and each.datetime_start]
-    if after.hours is not None and began:
-        hours = (datetime.now(UTC) - min(began).astimezone(UTC)).total_seconds() / 3600
+    if after.hours is not None and tally.began:
+        hours = (datetime.now(UTC) - tally.began.astimezone(UTC)).total_seconds() / 3600
         if hours >= after.hours:
             passed = "1 hour has" if after.hours == 1 else f"{after.hours:g} hours have"
             return End("hours", f"{passed} passed")
     return None
 
 
-def stuck(asked: Sweep, trials: Sequence[FrozenTrial], told: Collection[int] | None = None) -> End | None:
+def stuck(tally: Tally, trials: Iterable[FrozenTrial], told: Collection[int] | None = None) -> End | None:
     """Why a worker that has `told` of these trials gives up, if it does; None: one that has told of all of them."""
-    known = [each for each in asked_points(trials) if told is None or each.number in told]
+    known = [each for each in tally.points.values() if told is None or each.number in told]
     ended = [(each.datetime_complete, each.number, each) for each in known if each.datetime_complete]
     latest = [each for _, _, each in sorted(ended, key=lambda end: end[:2], reverse=True)]
     failed = list(takewhile(lambda each: each.state.name == "FAIL", latest))
@@ -118,7 +94,7 @@ def left(paths: SweepPaths, asked: Sweep) -> tuple[int, str]:
     opened = study.read_study(paths, int(maker.record(paths, index.generation(paths))["study"]))
     if opened is None:
         return asked.search.n, ""
-    trials = opened.trials()
+    tally = Tally(asked, opened.trials())
     entries = {entry.name: entry for entry in index.read(paths).entries}
-    found = over(asked, trials, entries, opened.study.user_attrs)
-    return (0, found.said) if found else (asked.search.n - sum(map(counts, asked_points(trials))), "")
+    found = over(asked, tally, entries, opened.study.user_attrs)
+    return (0, found.said) if found else (asked.search.n - tally.ended, "")

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from resweep import attempt, capsule, disk, engine, metrics, results, space, status, table, trial
@@ -26,8 +27,9 @@ from resweep.running import Outcome, Running
 from resweep.search import origin, others, study
 from resweep.search.follow import Follower
 from resweep.search.maker import Maker
-from resweep.search.over import DIVERGED, FAILED, UNREPORTED, USED_UP, asked_points, best_of, counts, over, stuck
+from resweep.search.over import DIVERGED, FAILED, UNREPORTED, USED_UP, over, stuck
 from resweep.search.study import TRIAL, Journal
+from resweep.search.tally import Tally, counts
 from resweep.sweep import ResultsOptions, Sweep
 from resweep.trial import SweepPaths, TrialName
 
@@ -66,17 +68,15 @@ class Search:
         self._asked = asked
         self._told = told
         self._active: dict[int, Active] = {}
-        self._texts: dict[int, str] = {}
+        self._tally = Tally(asked)
+        self._tried: dict[str, str] = {}  # points as text -> ids, of all that were asked for
         self._told_of: set[int] = set()
         self._gives_up = False  # also the points that it has begun
         self._next_look = self._next_doubt = 0.0
-        self._best: FrozenTrial | None = None
-        self._pruned_points = 0
         self._follower = Follower(asked) if asked.search.stop else None
         self._pruned: set[Entry] = set()
         self.open = True
         self.problem: str | None = None
-        self.counted = 0
         paths.study.parent.mkdir(exist_ok=True)
         with disk.asking(paths):
             self._maker = Maker(paths, asked)
@@ -146,27 +146,24 @@ class Search:
 
     def _another(self) -> Entry | None:
         trials = self._journal.trials()
-        points = asked_points(trials)
-        self._look(points)
-        if end := over(self._asked, trials, self._maker.list.entries, self._study.user_attrs):
+        self._tally.look(trials)
+        if end := over(self._asked, self._tally, self._maker.list.entries, self._study.user_attrs):
             self._close(end.said)
             return None
-        running = [each for each in trials if each.state.name == "RUNNING"]
+        running = self._tally.running(trials)
         if self.counted + len(running) >= self._asked.search.n:
             if not self._active and "SLURM_JOB_ID" in os.environ and self._run_elsewhere(running):
                 self._close("others try the points that are left; this worker has nothing to do")
             return None
-        return self._ask(trials)
+        return self._ask(bool(running))
 
     def _close(self, said: str) -> None:
         self.open = False
         self._told(said)
 
-    def _ask(self, trials: list[FrozenTrial]) -> Entry | None:
+    def _ask(self, any_runs: bool) -> Entry | None:
         """Ask Optuna until it names a point that nobody has tried. One that has a result gets the same once more."""
-        ours = asked_points(trials)
-        known = {each.user_attrs[TRIAL]["id"]: each for each in ours}
-        tried = {self._text(each): each for each in ours}
+        known, tried = self._tally.points, self._known_texts()
         for tries in range(MOST):
             if self._choices.size and len(known) >= self._choices.size:
                 break
@@ -176,23 +173,23 @@ class Search:
                 self._study.tell(asked, state=_state("FAIL"))
                 continue
             # most points that come up again are known without filling the template
-            twin = tried.get(trial.canonical(point))
-            wanted = [] if twin else self._maker.identify(point)
-            twin = twin or known.get(wanted[0].entry.id)
+            own = tried.get(trial.canonical(point))
+            wanted = [] if own else self._maker.identify(point)
+            twin = known.get(own or wanted[0].entry.id)
             if twin is not None:
                 self._repeat(asked, twin)
                 continue
             asked.set_user_attr(TRIAL, {"id": wanted[0].entry.id, "point": point, "by": attempt.this_process()})
             return self._take(asked, wanted)
-        if not self._active and not any(each.state.name == "RUNNING" for each in trials):
+        if not self._active and not any_runs:
             self._study.set_user_attr(USED_UP, self._asked.search.n)  # the next look finds the search over
         return None
 
-    def _text(self, each: FrozenTrial) -> str:
-        """The point of one of ours, which never changes, as text."""
-        if each.number not in self._texts:
-            self._texts[each.number] = trial.canonical(each.user_attrs[TRIAL]["point"])
-        return self._texts[each.number]
+    def _known_texts(self) -> dict[str, str]:
+        """The ids of all points by their text: the id of one never changes, and comes after those that are known."""
+        for key, each in islice(self._tally.points.items(), len(self._tried), None):
+            self._tried[trial.canonical(each.user_attrs[TRIAL]["point"])] = key
+        return self._tried
 
     def _suggested(self, random: bool) -> Trial:
         if not random:
@@ -234,8 +231,10 @@ class Search:
         if time.monotonic() < self._next_look:
             return None
         self._next_look = time.monotonic() + LOOK
-        for each in self._journal.trials():
-            if each.state.name != "RUNNING" or each.number in self._active:
+        trials = self._journal.trials()
+        self._tally.look(trials)
+        for each in self._tally.running(trials):
+            if each.number in self._active:
                 continue
             own = each.user_attrs.get(TRIAL)
             asked = self._journal.trial(each.number)
@@ -297,19 +296,20 @@ class Search:
         else:
             self._study.tell(active.asked, statistics.fmean(values))
         trials = self._journal.trials()
-        self._look(asked_points(trials))
+        self._tally.look(trials)
         if values:
             self._praise(active)
-        elif not self.problem and (end := stuck(self._asked, trials, self._told_of)):
+        elif not self.problem and (end := stuck(self._tally, trials, self._told_of)):
             self.problem = end.said
             self.open = False
             self._gives_up = True
 
     def _praise(self, active: Active) -> None:
         """Say so when a point is the best so far."""
-        if self._best is not None and self._best.number == active.asked.number:
+        best = self._tally.best
+        if best is not None and best.number == active.asked.number:
             entry, metric = active.entries[0], self._asked.results.metric
-            self._told(f"best so far: {metric} {self._best.value:.4g} #{entry.number} {entry.described()}")
+            self._told(f"best so far: {metric} {best.value:.4g} #{entry.number} {entry.described()}")
 
     def _value(self, active: Active, entry: Entry, record: attempt.Record) -> float | None:
         """What a finished trial reports for the metric; where it does not, that is said."""
@@ -355,7 +355,8 @@ class Search:
 
     def left_out(self) -> list[Entry]:
         """Trials that nobody has run, or that were begun in vain, of points that have a result."""
-        told = {each.user_attrs[TRIAL]["id"] for each in asked_points(self._journal.trials()) if counts(each)}
+        self._tally.look(self._journal.trials())
+        told = {key for key, each in self._tally.points.items() if counts(each)}
         listed = [each for each in self._maker.list.entries.values() if each.current and each.id in told]
         return [
             each for each in listed if attempt.state(self._paths.place(each.name))[0] in ("queued", "stopped", "lost")
@@ -378,22 +379,22 @@ class Search:
     # --- looking --------------------------------------------------------------------------------------------------
 
     @property
+    def counted(self) -> int:
+        """How many points have a result, as this worker knows."""
+        return self._tally.ended
+
+    @property
     def line(self) -> str:
         """How far the search is, for the live view: of all workers."""
-        pruned = f", {self._pruned_points} pruned" if self._pruned_points else ""
+        pruned = f", {self._tally.pruned} pruned" if self._tally.pruned else ""
         return f"{self.counted} of {self._asked.search.n} points{pruned}{self._best_shown()}"
 
     def _best_shown(self) -> str:
-        if self._best is None:
+        best = self._tally.best
+        if best is None:
             return ""
-        entry = self._maker.list.entries.get(TrialName(self._best.user_attrs[TRIAL]["id"], 0))
-        return f", best {self._best.value:.4g}" + (f" (#{entry.number})" if entry else "")
-
-    def _look(self, points: list[FrozenTrial]) -> None:
-        """Take note of how far the search is."""
-        self.counted = sum(map(counts, points))
-        self._pruned_points = sum(each.state.name == "PRUNED" for each in points)
-        self._best = best_of(self._asked, points)
+        entry = self._maker.list.entries.get(TrialName(best.user_attrs[TRIAL]["id"], 0))
+        return f", best {best.value:.4g}" + (f" (#{entry.number})" if entry else "")
 
 
 def _state(name: str) -> Any:

@@ -38,7 +38,7 @@ function drawParallel(chart) {
     says: `Parallel coordinates of ${plural(all.length, "run")}: ${dimensions.map((each) => each.name).join(", ")}`,
     options: {
       animation: false,
-      parallel: { left: 46, right: 64, top: 34, bottom: 18, axisExpandable: false, parallelAxisDefault: { realtime: false } },
+      parallel: { left: 60, right: 64, top: 34, bottom: 18, axisExpandable: false, parallelAxisDefault: { realtime: false } },
       parallelAxis: dimensions.map((each, dim) => parallelAxis(each, dim)),
       visualMap: colourMap(dimensions.length, 1),
       series: [
@@ -72,7 +72,7 @@ function parallelAxis(column, dim) {
   const paint = colours();
   const options = axisOptions(column, short(label(column), 16));
   return {
-    ...options, dim, z: 20, axisLabel: { ...options.axisLabel, color: paint.text, textBorderColor: paint.card, textBorderWidth: 3 }, nameLocation: "end", nameGap: 12,
+    ...options, dim, z: 20, axisLabel: { ...options.axisLabel, color: paint.text, backgroundColor: `${paint.card}d9`, borderRadius: 3, padding: [1, 3] }, nameLocation: "end", nameGap: 12,
     inverse: column.key === state.metric && state.mode === "min",
     axisLine: { lineStyle: { color: paint.soft } }, splitLine: { show: false },
     areaSelectStyle: { width: 18, borderColor: paint.accent, color: paint.accent, opacity: 0.25 },

@@ -65,7 +65,7 @@ function drawExpected(chart) {
 function triesAxis(most) {
   const last = Math.max(2, most);
   const each = Array.from({ length: last <= FEW ? last : 0 }, (_, place) => place + 1);
-  return column("page.n", "n", each.length ? each : [1, last], { log: most > 20, kind: each.length ? "swept" : "run" });
+  return column("page.n", "n", each.length ? each : [1, last], { log: most > 20, listed: each.length > 0 });
 }
 
 function expectedSeries({ sweep, curve }, axis, tries) {

@@ -1,7 +1,8 @@
 // Marks of an axis: values that a person listed have their own; of all others a scale has some, wherever they lie.
 
 const MOST_MARKS = 6;
-const LEAST_MARKS = 3; // fewer do not say whether a scale is even
+const LEAST_MARKS = 3; // fewer do not say how a logarithmic scale runs
+const MOST_TIMES = innerWidth < 600 ? 5 : 8;
 const TIMES = [
   0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600,
   43200, 86400, 172800, 432000, 864000, 2592000,
@@ -15,7 +16,7 @@ function marksOf(column, values, [low, high], log) {
   if (low === high) return [to(low)];
   const known = column.unit !== "duration" ? powers(low, high) : log ? TIMES : evenMarks(low, high, timeStep(low, high));
   const inside = known.filter((each) => each >= low && each <= high);
-  return apart((inside.length < LEAST_MARKS ? evenMarks(low, high, evenStep(low, high)) : inside).map(to), log ? (to(high) - to(low)) / 10 : 0);
+  return apart((inside.length < (log ? LEAST_MARKS : 2) ? evenMarks(low, high, evenStep(low, high)) : inside).map(to), log ? (to(high) - to(low)) / 10 : 0);
 }
 
 // marks that have room for their labels
@@ -43,7 +44,7 @@ function evenStep(low, high) {
 
 // even ones that people know; of very long times, days in tens, hundreds, ...
 function timeStep(low, high) {
-  return TIMES.find((each) => (high - low) / each <= 8) ?? 86400 * evenStep(low / 86400, high / 86400);
+  return TIMES.find((each) => (high - low) / each <= MOST_TIMES) ?? 86400 * evenStep(low / 86400, high / 86400);
 }
 
 function evenMarks(low, high, step) {

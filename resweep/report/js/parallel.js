@@ -39,7 +39,7 @@ function drawParallel(chart) {
     options: {
       animation: false,
       parallel: { left: 60, right: 64, top: 34, bottom: 18, axisExpandable: false, parallelAxisDefault: { realtime: false } },
-      parallelAxis: dimensions.map((each, dim) => parallelAxis(each, dim)),
+      parallelAxis: dimensions.map((each, dim) => parallelAxis(each, dim, (width - 124) / dimensions.length)),
       visualMap: colourMap(dimensions.length, 1),
       series: [
         { ...lines, id: "behind", silent: true, inactiveOpacity: 0.05, activeOpacity: 0.1, lineStyle: { color: colours().soft, width: 1, opacity: 0.1 }, data: behind.map(row) },
@@ -68,9 +68,9 @@ function orderedByMetric(some) {
   return [...some].sort((one, other) => worth(one) - worth(other) || other - one);
 }
 
-function parallelAxis(column, dim) {
+function parallelAxis(column, dim, room) {
   const paint = colours();
-  const options = axisOptions(column, short(label(column), 16));
+  const options = axisOptions(column, short(label(column), Math.max(8, Math.min(16, Math.floor(room / 6.5)))));
   return {
     ...options, dim, z: 20, axisLabel: { ...options.axisLabel, color: paint.text, backgroundColor: `${paint.card}d9`, borderRadius: 3, padding: [1, 3] }, nameLocation: "end", nameGap: 12,
     inverse: column.key === state.metric && state.mode === "min",

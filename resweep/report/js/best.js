@@ -14,7 +14,7 @@ function drawBest() {
     fact("median", known.length ? number(median(known.map((run) => metric.values[run]))) : "–", metric.name),
     fact("time", duration(selected().reduce((sum, run) => sum + (own.seconds.values[run] ?? 0), 0)), "of all chosen runs together"),
   ];
-  return fill("best", ...facts, ...(point ? [pointWords(point, metric)] : []), ...(onePoint() ? [] : [bestWords(best)]));
+  return fill("best", ...facts, ...(point ? [pointWords(point, metric)] : []), ...(point && onePoint() ? [] : [bestWords(best)]));
 }
 
 // runs that are in charts and table, but that best and median are not taken of

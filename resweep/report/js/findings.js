@@ -29,6 +29,7 @@ function importanceTable(computed, sweep, metric) {
   const order = [...effects.keys()];
   parameters.sort((one, other) => rankOf(order, one) - rankOf(order, other));
   const title = computed && page.sweeps.length > 1 ? [element("h3", {}, page.sweeps[sweep])] : [];
+  if (!parameters.length) return element("div", {}, ...title, trustLine(computed));
   return element("div", {}, ...title, trustLine(computed),
     element("table", { class: "bars" },
       element("thead", {}, element("tr", {}, ...["parameter", "importance", "ρ with the metric"].map((head) => element("th", {}, head)))),

@@ -14,7 +14,7 @@ function drawBest() {
     fact("median", known.length ? number(median(known.map((run) => metric.values[run]))) : "–", metric.name),
     fact("time", duration(selected().reduce((sum, run) => sum + (own.seconds.values[run] ?? 0), 0)), "of all chosen runs together"),
   ];
-  return fill("best", ...facts, ...(point ? [pointWords(point, metric)] : []), ...(point && onePoint() ? [] : [bestWords(best)]));
+  return fill("best", ...facts, ...(point ? [pointWords(point, metric)] : []), ...(point && onePoint() ? [] : [bestWords(best, point?.runs.includes(best))]));
 }
 
 // runs that are in charts and table, but that best and median are not taken of
@@ -29,9 +29,10 @@ function fact(title, value, about, run) {
     : element("button", { class: "fact", title: "Show this run", onclick: () => openRun(run) }, ...content);
 }
 
-function bestWords(best) {
+// what was swept of a point is said of it
+function bestWords(best, ofPoint) {
   if (best === undefined) return "";
-  return words(repeated() ? "best run" : "", runName(best), sweptWords(best));
+  return words(repeated() ? "best run" : "", runName(best), ofPoint ? [] : sweptWords(best));
 }
 
 // what a number above is of
@@ -75,7 +76,7 @@ function pointWords(point, metric) {
   const name = `${page.sweeps[runs.sweep[point.run]]}${numbers.slice(0, 8).join(", ")}${numbers.length > 8 ? ", …" : ""}`;
   const others = metrics.filter((each) => each !== metric && point.runs.every((run) => !isEmpty(each, run)));
   const first = [...others.filter((each) => runs.executed.includes(each.name)), ...others.filter((each) => !runs.executed.includes(each.name))];
-  const measured = first.slice(0, 6).map((each) => measuredWords(each, point.runs.map((run) => each.values[run])));
+  const measured = first.slice(0, onePoint() ? 6 : 3).map((each) => measuredWords(each, point.runs.map((run) => each.values[run])));
   return words(onePoint() ? "repeats" : "best point", name, [...sweptWords(point.run), ...measured]);
 }
 

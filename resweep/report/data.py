@@ -34,6 +34,7 @@ def data(found: Gathered) -> Table:
     shown = _shown(found)
     failures = status.failures(failed(found))
     scales = scale.scales(found.definitions, rows)
+    listed = scale.listed(found.definitions, rows)
     return {
         "format": FORMAT,
         "sweeps": [paths.name for paths in found.sweeps],
@@ -44,7 +45,7 @@ def data(found: Gathered) -> Table:
         "chosen": [expected.is_chosen(found.definitions.get(paths.name)) for paths in found.sweeps],
         "said_chosen": f"{expected.CHOSEN}in the chart of that name",
         "swept": [
-            _swept(column, rows) | {"log": scales.get(column.name.removeprefix("swept.")) == "log"}
+            _swept(column, rows) | {"log": scales.get(key := _key(column)) == "log", "listed": key in listed}
             for column in whole.every.values()
             if column.kind == "swept"
         ],
@@ -56,6 +57,10 @@ def data(found: Gathered) -> Table:
         "curves": learning.learning(found, shown),
         "details": details.details(found, failures),
     }
+
+
+def _key(column: Column) -> str:
+    return column.name.removeprefix("swept.")
 
 
 def _shown(found: Gathered) -> str | None:

@@ -24,9 +24,9 @@ from resweep.report.importance import importance
 
 GENERATOR = "resweep report"
 _HERE = Path(__file__).parent
-_SCRIPTS = ("data", "format", "statistics", "filter", "address", "theme", "charts", "parallel", "scatter",
-            "progress", "curves", "smooth", "steps", "findings", "columns", "csv", "compare", "table", "details",
-            "page")  # fmt: skip
+_SCRIPTS = ("data", "format", "statistics", "filter", "address", "theme", "marks", "charts", "parallel", "scatter",
+            "progress", "curves", "smooth", "steps", "findings", "best", "panels", "columns", "csv", "compare",
+            "table", "details", "page")  # fmt: skip
 _PLACE = re.compile(r"\{\{([a-z.]+)\}\}")
 
 

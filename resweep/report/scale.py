@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -15,6 +15,9 @@ from resweep.sweep import Sweep
 Scale = Literal["linear", "log", "category"]
 
 _LOGARITHMIC = ("loguniform", "lognormal")
+FEW = 12  # different numbers that can each have their own mark on an axis
+_ROUND = 3  # digits of a number that somebody wrote down
+_AGAIN = 2  # points of each value, where values come again
 _LEAST_RANGE = 4  # the last over the first of a progression; of two values; and of values in no order:
 _RANGE_OF_TWO = 10
 _CLEAR_RANGE = 100
@@ -44,6 +47,23 @@ def scales(definitions: Mapping[str, Sweep], rows: Iterable[Row]) -> dict[str, s
     }
 
 
+def listed(definitions: Mapping[str, Sweep], rows: Iterable[Row]) -> set[str]:
+    """The keys whose numbers have their own marks on an axis: few, and written down by a person.
+
+    What was drawn from a range has a scale's marks, since where its values came to lie is chance; unless they are
+    round and come again, as those of a range with few steps. Where no definition says which it was, numbers that are
+    round, or come again, were written down.
+    """
+    points: dict[str, dict[tuple[str, str], float]] = {}
+    for row in rows:
+        for key, value in row.entry.swept.items():
+            if (exact := number(value)) is not None:
+                points.setdefault(key, {})[row.sweep, row.entry.id] = exact
+    drawn = _drawn(definitions)
+    defined = {key for each in definitions.values() for key in each.hyper.keys}
+    return {key for key, known in points.items() if _own_marks(known.values(), key in drawn, key in defined)}
+
+
 def number(value: object) -> float | None:
     """A value as a finite double; None of what is none: a text, true, a list, NaN, 10^400."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -63,6 +83,18 @@ def _drawn(definitions: Mapping[str, Sweep]) -> dict[str, set[str]]:
             if isinstance(axis.values, Distribution) and axis.values.kind != "choice":
                 found.setdefault(axis.name, set()).add(axis.values.kind)
     return found
+
+
+def _own_marks(values: Collection[float], drawn: bool, defined: bool) -> bool:
+    """Whether the numbers of a key, one a point, have their own marks."""
+    different = set(values)
+    if len(different) > FEW:
+        return False
+    if defined and not drawn:
+        return True
+    round_ = all(float(f"{value:.{_ROUND}g}") == value for value in different)
+    again = len(values) >= _AGAIN * len(different)
+    return (round_ and again) if drawn else (round_ or again)
 
 
 def _scale(values: Sequence[float], drawn: set[str]) -> Scale:

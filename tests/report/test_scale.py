@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from resweep import sweep
 from resweep.index import Entry
-from resweep.report.scale import number, scales
+from resweep.report.scale import FEW, listed, number, scales
 from resweep.results import Row
 
 
@@ -81,3 +81,41 @@ def test_units_do_not_matter(values: list[float], unit: float) -> None:
 def test_what_is_no_number_is_none(value: object) -> None:
     """Only what a finite double can hold is a number."""
     assert number(value) is None
+
+
+def points(*values: object) -> list[Row]:
+    """A row for each value of the key `k`, each of its own point."""
+    return [
+        Row(Entry(n, f"{n}", 0, "", f"{n}", "", {"k": value}, 1), "queued", None, {}) for n, value in enumerate(values)
+    ]
+
+
+GRID = "k = 1\n[hyper]\nk = [1, 2]\n"
+UNROUND = [0.071036, 0.25395, 0.41466]
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "own"),
+    [
+        (None, [0.1, 0.25, 0.5], True),
+        (None, UNROUND, False),
+        (None, UNROUND * 2, True),
+        (None, list(range(FEW)), True),
+        (None, list(range(FEW + 1)), False),
+        (None, ["a", "b"], False),
+        ("{ uniform = [0, 1] }", UNROUND, False),
+        ("{ uniform = [0, 1] }", UNROUND * 2, False),
+        ("{ uniform = [0, 1] }", [0.1, 0.2], False),
+        ("{ uniform = [0, 1], step = 0.1 }", [0.1, 0.2] * 3, True),
+        ("{ choice = [0.071036, 0.25395, 0.41466] }", UNROUND, True),
+    ],
+)
+def test_what_a_person_listed_has_its_own_marks(form: str | None, values: list[Any], own: bool) -> None:
+    """Few values, of a list or round or tried again; not what chance drew from a range."""
+    definitions = {} if form is None else {"a": definition(form)}
+    assert listed(definitions, points(*values)) == ({"k"} if own else set())
+
+
+def test_a_list_has_its_own_marks_however_it_is_written() -> None:
+    """Values that a grid names need not be round."""
+    assert listed({"a": sweep.parse(GRID, "x.toml")}, points(*UNROUND)) == {"k"}

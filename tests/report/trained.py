@@ -100,6 +100,14 @@ def finished(
     _record(attempt, entry, "finished", began, seconds)
 
 
+def lasted(project: Project, entry: Entry, name: str, began: datetime, seconds: float) -> None:
+    """Say of a trial that has finished how long it took."""
+    path = Path(project.paths(name).place(entry.name).attempt(1)) / "record.json"
+    record = json.loads(path.read_text())
+    record |= {"seconds": seconds, "ended": (began + timedelta(seconds=seconds)).isoformat()}
+    path.write_text(json.dumps(record))  # into the same file, which `finished` is another name of
+
+
 def failed(project: Project, entry: Entry, name: str, error: str, began: datetime) -> None:
     """Leave what a trial leaves that has failed."""
     _, attempt = _places(project, entry, name)

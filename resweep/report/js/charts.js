@@ -93,7 +93,7 @@ function tipLines(run, repeats) {
   const metric = metricNow();
   const known = metric ? repeats.map((each) => metric.values[each]).filter((value) => value !== null) : [];
   const spread = deviation(known);
-  const measured = several && known.length ? `${number(mean(known))} ± ${number(spread)} (${known.length})` : null;
+  const measured = several && known.length ? `${withSpread(mean(known), spread)} (n = ${known.length})` : null;
   return [
     [several ? `${runName(run)} and repeats` : runName(run), shown(own.state, run)],
     ...(metric ? [[metric.name, measured ?? shown(metric, run)]] : []),
@@ -113,16 +113,18 @@ function makeAxis(column) {
   const log = column.log || (column.kind === "metric" && spreads(column.values.filter((value) => value !== null)));
   const to = log ? Math.log10 : (value) => value;
   const from = log ? (place) => 10 ** place : (place) => place;
-  const values = different(column);
   if (column.labels) return labelAxis(column);
-  const [low, high] = extent(values) ?? [0, 1];
-  const few = column.kind === "swept" && values.length <= FEW;
+  const values = different(column);
+  const [low, high] = extent(column.drawn ?? values) ?? [0, 1];
+  const few = column.listed;
   const gap = few ? smallestGap(values.map(to)) : 0;
   const edge = (to(high) - to(low)) * 0.04 || Math.abs(to(high)) * 0.1 || 1;
   const room = Math.max(edge, gap * JITTER);
-  const ticks = few ? apart(values.map(to), edge) : column.unit === "duration" ? times(low, high, log).map(to) : log ? decades(to(low), to(high)) : null;
-  const label = (place) => plain({ ...column, labels: null }, log ? +from(place).toPrecision(6) : +place.toPrecision(10));
-  return { log, to, from, few, gap, min: to(low) - room, max: to(high) + room, ticks, label };
+  const ticks = marksOf(column, values, [low, high], log);
+  const written = (place) => (log ? +from(place).toPrecision(6) : +place.toPrecision(10));
+  const label = (place) => (column.unit === "duration" ? markedTime(written(place), log ? null : ticks) : plain(column, written(place)));
+  const least = !log && values.every(Number.isInteger) ? 1 : 0; // no half between two that are whole
+  return { log, least, to, from, few, gap, min: to(low) - room, max: to(high) + room, ticks, label };
 }
 
 function labelAxis(column) {
@@ -134,46 +136,18 @@ function labelAxis(column) {
   };
 }
 
-// marks that have room for their labels
-function apart(places, room) {
-  const kept = [];
-  for (const place of places) if (!kept.length || place - kept.at(-1) >= room * 1.2) kept.push(place);
-  return kept;
-}
-
-function decades(low, high) {
-  const steps = high - low < 2.5 ? [1, 2, 5] : [1];
-  const found = [];
-  for (let power = Math.floor(low); power <= Math.ceil(high); power += 1) {
-    for (const step of steps) found.push(power + Math.log10(step));
-  }
-  const inside = found.filter((place) => place >= low - 1e-9 && place <= high + 1e-9);
-  return inside.length > 1 ? apart(inside, (high - low) / 10) : [low, high];
-}
-
 function axisOptions(column, name = column.name) {
   const axis = axisOf(column);
   const paint = colours();
   const marks = axis.ticks ? { customValues: axis.ticks } : {};
   return {
-    type: "value", name, min: axis.min, max: axis.max, scale: true,
+    type: "value", name, min: axis.min, max: axis.max, scale: true, minInterval: axis.least ?? 0,
     axisLine: { show: true, lineStyle: { color: paint.line } },
     axisTick: { show: true, lineStyle: { color: paint.line }, ...marks },
     axisLabel: { color: paint.soft, fontSize: 11, formatter: axis.label, showMinLabel: Boolean(axis.ticks), showMaxLabel: Boolean(axis.ticks), hideOverlap: true, ...marks },
     splitLine: { lineStyle: { color: paint.faint } },
     nameTextStyle: { color: paint.text, fontSize: 12 },
   };
-}
-
-const TIMES = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000, 2592000];
-
-// marks of a time axis: even ones where that fits, else those that people know
-function times(low, high, log) {
-  if (log) return TIMES.filter((each) => each >= low && each <= high);
-  const step = TIMES.find((each) => (high - low) / each <= 8) ?? TIMES.at(-1) * Math.ceil((high - low) / TIMES.at(-1) / 8);
-  const found = [];
-  for (let each = Math.ceil(low / step) * step; each <= high; each += step) found.push(each);
-  return found.length > 1 ? found : [low, high];
 }
 
 function smallestGap(places) {

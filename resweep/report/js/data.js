@@ -10,12 +10,12 @@ const PRUNED = runs.states.indexOf("pruned");
 
 // key: unlike any other's; values: numbers, codes of `labels`, or texts; null where there is none
 function column(key, name, values, more = {}) {
-  return { key, name, values, labels: null, text: false, odd: {}, log: false, ...more };
+  return { key, name, values, labels: null, text: false, odd: {}, log: false, listed: false, ...more };
 }
 
 function sweptColumn(each) {
   const values = each.labels ? each.codes : each.values;
-  return column(`swept.${each.name}`, each.name, values, { kind: "swept", labels: each.labels || null, log: each.log });
+  return column(`swept.${each.name}`, each.name, values, { kind: "swept", labels: each.labels || null, log: each.log, listed: each.listed });
 }
 
 function metricColumn(each) {
@@ -29,7 +29,7 @@ const own = {
   number: column("run.number", "#", runs.number),
   trial: column("run.trial", "trial", runs.trial, { text: true }),
   state: column("run.state", "state", runs.state, { labels: runs.states }),
-  seconds: column("run.seconds", "duration", runs.seconds, { unit: "duration", log: spreads(runs.seconds) }),
+  seconds: column("run.seconds", "duration", runs.seconds, { unit: "duration", log: spreads(measuredSeconds()), drawn: measuredSeconds() }),
   ended: column("run.ended", "ended", runs.ended, { unit: "time" }),
   hours: column("run.hours", "time since the first start", sinceStart(), { unit: "duration" }),
   host: column("run.host", "host", runs.host, { labels: runs.hosts }),
@@ -41,6 +41,11 @@ const columns = new Map([...Object.values(own), ...swept, ...metrics].map((each)
 function sinceStart() {
   const [first] = extent(runs.started) ?? extent(runs.ended) ?? [0];
   return runs.ended.map((each) => (each === null ? null : Math.max(0, each - first)));
+}
+
+// how long runs took that a chart can show: what failed at once would leave half of its axis empty
+function measuredSeconds() {
+  return runs.seconds.filter((_, run) => metrics.some((each) => !isEmpty(each, run)));
 }
 
 // whether values above zero are so far apart that only a logarithmic scale shows them

@@ -1,4 +1,4 @@
-// What is said in words and bars, not drawn: states, the best, importance and correlation, failures by cause.
+// What is said in words and bars, not drawn: states, importance and correlation, failures by cause.
 
 function bar(share, text, colour = null) {
   const inner = element("span", { class: "bar-in" });
@@ -29,6 +29,7 @@ function importanceTable(computed, sweep, metric) {
   const order = [...effects.keys()];
   parameters.sort((one, other) => rankOf(order, one) - rankOf(order, other));
   const title = computed && page.sweeps.length > 1 ? [element("h3", {}, page.sweeps[sweep])] : [];
+  if (!parameters.length) return element("div", {}, ...title, trustLine(computed));
   return element("div", {}, ...title, trustLine(computed),
     element("table", { class: "bars" },
       element("thead", {}, element("tr", {}, ...["parameter", "importance", "ρ with the metric"].map((head) => element("th", {}, head)))),
@@ -60,12 +61,12 @@ function importanceRow(column, effect, hidden, chosen, metric, computed) {
   const text = share === null ? (why ?? "–") : `${(share * 100).toFixed(0)} %${effect.spread === null ? "" : ` ± ${(effect.spread * 100).toFixed(0)}`}`;
   const rho = correlation(column, chosen, metric);
   return element("tr", { "data-name": column.name },
-    element("th", { scope: "row", title: column.name }, short(label(column), 26)),
+    element("th", { scope: "row", title: column.name }, short(label(column), innerWidth < 600 ? 12 : 25)),
     share === null ? element("td", { class: "quiet" }, text) : bar(share, text),
-    rho === null ? element("td", { class: "quiet" }, column.labels && column.labels.length > 2 ? "no order" : "–") : rhoCell(rho, column, correlated(column, chosen, metric)));
+    rho === null ? element("td", { class: "quiet" }, column.labels && column.labels.length > 2 ? "no order" : "–") : rhoCell(rho, column, correlated(column, chosen, metric), metric));
 }
 
-function rhoCell(rho, column, pairs) {
+function rhoCell(rho, column, pairs, metric) {
   const p = chance(pairs, rho);
   const sure = pairs.length >= LEAST_SURE && p < SURE;
   const inner = element("span", { class: "bar-in" });
@@ -73,10 +74,15 @@ function rhoCell(rho, column, pairs) {
   inner.style.marginLeft = `${rho < 0 ? 50 - Math.abs(rho) * 50 : 50}%`;
   inner.style.background = rho < 0 ? "var(--minus)" : "var(--plus)";
   if (!sure) inner.style.opacity = 0.35;
-  const higher = column.labels?.length === 2 ? ` (${short(column.labels[1], 10)})` : "";
   return element("td", { class: "bar-cell", title: `p ${p < 0.001 ? "< 0.001" : `= ${number(+p.toPrecision(2))}`}, of ${plural(pairs.length, "run")}` },
     element("span", { class: "bar centred" }, inner),
-    element("span", { class: "bar-text" }, `${rho > 0 ? "+" : ""}${rho.toFixed(2)}${higher} `, element("span", { class: "quiet" }, `n ${pairs.length}`)));
+    element("span", { class: "bar-text" }, `${rho > 0 ? "+" : ""}${rho.toFixed(2)} `, element("span", { class: "quiet" }, `n ${pairs.length}`)),
+    ...(column.labels && rho ? [higherWith(column.labels[rho > 0 ? 1 : 0], metric)] : []));
+}
+
+// of two names, which one the higher values of the metric go with: on a line of its own, however long it is
+function higherWith(name, metric) {
+  return element("span", { class: "quiet cut", title: `${metric.name} is higher with ${name}` }, `higher with ${name}`);
 }
 
 // numbers, and two names as 0 and 1; of three names nobody knows the order
@@ -97,7 +103,6 @@ function correlated(column, chosen, metric) {
 
 function drawFailures() {
   const chosen = selectedBut("run.cause").filter((run) => runs.cause[run] >= 0);
-  if (!page.causes.length) return fill("failures", element("p", { class: "empty" }, "No trial failed."));
   const counts = page.causes.map((_, cause) => chosen.filter((run) => runs.cause[run] === cause).length);
   const most = Math.max(1, ...counts);
   const wanted = state.filters["run.cause"]?.codes ?? [];
@@ -133,37 +138,4 @@ function drawStates() {
   fill("states", ...runs.states.flatMap((name, code) => counts[code] || wanted.includes(code) ? [element("button", {
     class: `state ${name}`, "aria-pressed": String(wanted.includes(code)), onclick: () => toggleCode("run.state", code),
   }, element("b", {}, counts[code].toLocaleString("en")), ` ${name}`)] : []));
-}
-
-function drawBest() {
-  const metric = metricNow();
-  const chosen = selected().filter((run) => runs.state[run] === FINISHED);
-  if (!metric) return fill("best", element("p", { class: "empty" }, "No run has a number yet: every chart but the table needs one. What a training writes to metrics.json, metrics.jsonl, TensorBoard’s files or its log is read; see [results] in docs/results.md."));
-  const known = orderedByMetric(chosen).filter((run) => !isEmpty(metric, run));
-  const best = known.at(-1);
-  const facts = [
-    fact("best", best === undefined ? "–" : shown(metric, best), metric.name, best),
-    fact("with a value", known.length.toLocaleString("en"), `of ${plural(chosen.length, "finished run")}${prunedBeside(metric)}`),
-    fact("median", known.length ? number(median(known.map((run) => metric.values[run]))) : "–", metric.name),
-    fact("time", duration(selected().reduce((sum, run) => sum + (own.seconds.values[run] ?? 0), 0)), "of all chosen runs together"),
-  ];
-  return fill("best", ...facts, bestWords(best));
-}
-
-// runs that are in charts and table, but that best and median are not taken of
-function prunedBeside(metric) {
-  const some = selected().filter((run) => runs.state[run] === PRUNED && !isEmpty(metric, run)).length;
-  return some ? `; ${some.toLocaleString("en")} pruned stopped before, and are not ranked here` : "";
-}
-
-function fact(title, value, about, run) {
-  const content = [element("span", { class: "fact-title" }, title), element("b", {}, value), element("span", { class: "fact-about" }, about)];
-  return run === undefined ? element("div", { class: "fact" }, ...content)
-    : element("button", { class: "fact", title: "Show this run", onclick: () => openRun(run) }, ...content);
-}
-
-function bestWords(best) {
-  if (best === undefined) return "";
-  const words = varying().slice(0, 8).map((each) => element("span", { class: "pair", title: `${each.name} = ${exact(each, best)}` }, `${short(label(each), 28)} `, element("b", {}, short(shown(each, best), 24))));
-  return element("div", { class: "best-words" }, element("span", { class: "pair" }, element("b", {}, runName(best))), ...words);
 }

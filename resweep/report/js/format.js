@@ -14,6 +14,14 @@ function duration(seconds) {
   return seconds < 172800 ? `${+(seconds / 3600).toPrecision(3)} h` : `${+(seconds / 86400).toPrecision(3)} d`;
 }
 
+// a mean and its standard deviation, both to the second digit of the latter, as `resweep results --by point` has it
+function withSpread(middle, spread) {
+  if (spread === null) return number(middle);
+  const digits = 1 - Math.floor(Math.log10(spread));
+  if (!(spread > 0) || digits <= -3 || digits >= 9 || Math.abs(middle) >= 1e9) return `${number(middle)} ± ${+spread.toPrecision(2)}`;
+  return `${middle.toFixed(Math.max(0, digits))} ± ${spread.toFixed(Math.max(0, digits))}`;
+}
+
 function time(seconds) {
   return new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
 }
@@ -64,8 +72,10 @@ function plural(count, word) {
   return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 }
 
+// cut in the middle: names that begin alike mostly end differently
 function short(text, most = 18) {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  const end = Math.floor((most - 1) / 2);
+  return text.length > most ? `${text.slice(0, most - 1 - end)}…${text.slice(text.length - end)}` : text;
 }
 
 function element(tag, properties = {}, ...children) {

@@ -13,7 +13,8 @@ function addSelectors() {
   const by = document.getElementById("by");
   by.addEventListener("change", () => change({ by: by.value }));
   document.getElementById("clear").addEventListener("click", () => change({ filters: {} }));
-  document.getElementById("by-label").hidden = new Set(runs.point).size === count;
+  document.getElementById("by-label").hidden = !repeated() || onePoint();
+  document.getElementById("colour-label").hidden = !varying().length; // there are no lines to colour
 }
 
 function drawSelectors() {
@@ -79,6 +80,7 @@ function redraw() {
   drawFilters();
   drawStates();
   drawBest();
+  drawPanels(); // before charts, which are drawn where they can be seen
   if (metricNow()) {
     drawMissing();
     sayPruned();
@@ -170,4 +172,4 @@ function start() {
 
 start();
 // for whoever asks the page from outside, as its tests do
-window.report = { page, state, columns, change, setFilter, selected, charts, expectedCurves, bestSoFar, byPoint, correlation, correlated, chance, median, sweepStroke, sweepSymbol, metricNow, chosenCurves, table: () => table, tableColumns, csvOf, compared, stepColumn, smoothed };
+window.report = { page, state, columns, change, setFilter, selected, charts, expectedCurves, bestSoFar, byPoint, correlation, correlated, chance, median, sweepStroke, sweepSymbol, metricNow, chosenCurves, table: () => table, tableColumns, csvOf, compared, stepColumn, smoothed, layPanels };

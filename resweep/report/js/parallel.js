@@ -38,8 +38,8 @@ function drawParallel(chart) {
     says: `Parallel coordinates of ${plural(all.length, "run")}: ${dimensions.map((each) => each.name).join(", ")}`,
     options: {
       animation: false,
-      parallel: { left: 46, right: 64, top: 34, bottom: 18, axisExpandable: false, parallelAxisDefault: { realtime: false } },
-      parallelAxis: dimensions.map((each, dim) => parallelAxis(each, dim)),
+      parallel: { left: 60, right: 64, top: 34, bottom: 18, axisExpandable: false, parallelAxisDefault: { realtime: false } },
+      parallelAxis: dimensions.map((each, dim) => parallelAxis(each, dim, (width - 124) / dimensions.length)),
       visualMap: colourMap(dimensions.length, 1),
       series: [
         { ...lines, id: "behind", silent: true, inactiveOpacity: 0.05, activeOpacity: 0.1, lineStyle: { color: colours().soft, width: 1, opacity: 0.1 }, data: behind.map(row) },
@@ -68,11 +68,11 @@ function orderedByMetric(some) {
   return [...some].sort((one, other) => worth(one) - worth(other) || other - one);
 }
 
-function parallelAxis(column, dim) {
+function parallelAxis(column, dim, room) {
   const paint = colours();
-  const options = axisOptions(column, short(label(column), 16));
+  const options = axisOptions(column, short(label(column), Math.max(8, Math.min(16, Math.floor(room / 6.5)))));
   return {
-    ...options, dim, z: 20, axisLabel: { ...options.axisLabel, color: paint.text, textBorderColor: paint.card, textBorderWidth: 3 }, nameLocation: "end", nameGap: 12,
+    ...options, dim, z: 20, axisLabel: { ...options.axisLabel, color: paint.text, backgroundColor: `${paint.card}d9`, borderRadius: 3, padding: [1, 3] }, nameLocation: "end", nameGap: 12,
     inverse: column.key === state.metric && state.mode === "min",
     axisLine: { lineStyle: { color: paint.soft } }, splitLine: { show: false },
     areaSelectStyle: { width: 18, borderColor: paint.accent, color: paint.accent, opacity: 0.25 },

@@ -4,8 +4,7 @@ function addProgress() {
   const timed = runs.ended.some((each) => each !== null);
   const x = timed ? own.hours : own.number;
   addScatter("best-so-far", () => [x, metricNow()], bestLines);
-  if (runs.seconds.some((each) => each !== null)) addScatter("cost", () => [own.seconds, metricNow()]);
-  else fill("cost", element("p", { class: "empty" }, "No run says how long it took."));
+  addScatter("cost", () => [own.seconds, metricNow()]);
   addExpected();
 }
 
@@ -66,7 +65,7 @@ function drawExpected(chart) {
 function triesAxis(most) {
   const last = Math.max(2, most);
   const each = Array.from({ length: last <= FEW ? last : 0 }, (_, place) => place + 1);
-  return column("page.n", "n", each.length ? each : [1, last], { log: most > 20, kind: each.length ? "swept" : "run" });
+  return column("page.n", "n", each.length ? each : [1, last], { log: most > 20, listed: each.length > 0 });
 }
 
 function expectedSeries({ sweep, curve }, axis, tries) {

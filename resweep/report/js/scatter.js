@@ -17,7 +17,7 @@ function drawScatter(chart, x, y, series = []) {
     options: {
       animation: false,
       grid: { left: 8, right: 14, top: 12, bottom: 24, containLabel: true },
-      xAxis: { ...axisOptions(x, label(x)), nameLocation: "middle", nameGap: 26 },
+      xAxis: { ...axisOptions(x, short(label(x), Math.max(16, Math.floor((chart.element.clientWidth - 40) / 7)))), nameLocation: "middle", nameGap: 26 },
       yAxis: { ...axisOptions(y), name: "" },
       brush: { xAxisIndex: 0, yAxisIndex: 0, transformable: false, brushStyle: { color: paint.accent, opacity: 0.15, borderColor: paint.accent }, outOfBrush: {} },
       series: [
@@ -110,5 +110,4 @@ function addParameterCharts() {
     chart.column = column;
     return chart;
   });
-  if (!parameters.length) fill("scatters", element("p", { class: "empty" }, "No swept value differs between these runs."));
 }

@@ -100,6 +100,14 @@ function byPoint(chosen, columns) {
   }));
 }
 
+// the best by the mean of its repeats; one that ran once has none, and is good by luck more often; nor one of which any
+// has no number
+function bestPoint(chosen, column, mode) {
+  const sign = mode === "max" ? 1 : -1;
+  const known = byPoint(chosen, [column]).map((point) => ({ ...point, value: point.values[0] })).filter((point) => point.value !== null && point.runs.length > 1);
+  return known.reduce((best, point) => (best === null || sign * point.value > sign * best.value ? point : best), null);
+}
+
 // points by what was tried: a pruned run counts with the value at which it stopped, and makes its point's value a bound
 function tried(chosen, column) {
   const points = new Map();

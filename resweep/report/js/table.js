@@ -46,7 +46,7 @@ function columnDefinitions(shownColumns) {
 function columnDefinition(each, place) {
   const numeric = !each.labels && !each.text;
   return {
-    title: "", field: fieldOf(each), titleFormatter: () => element("span", { title: each.name }, short(each.name, 30)),
+    title: "", field: fieldOf(each), titleFormatter: () => element("span", { title: each.name }, short(each.name, innerWidth < 700 ? 12 : 26)),
     formatter: (cell) => cellOf(each, cell.getData().run),
     hozAlign: numeric ? "right" : "left", frozen: place === 0 && innerWidth > 700, headerFilter: "input", headerFilterFunc: () => true,
     headerFilterPlaceholder: numeric ? "> < .. =" : "contains",

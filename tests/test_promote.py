@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 
 import pytest
-from running import lines
+from running import lines, repeated
 from small_project import MAIN, SWEEP, TEMPLATE, Project
 
 from resweep import sweep
@@ -115,3 +115,21 @@ def test_a_capsule_that_was_changed_is_not_taken_as_source(ready: Project) -> No
     assert "main.py" in result.err
     assert not (ready.root / "config/x.toml").exists()
     assert lines(ready) == []
+
+
+def test_the_best_by_another_metric_can_be_asked_for(project: Project) -> None:
+    """For every command that takes --best, with the direction that its name suggests, or that is given."""
+    train = 'mkdir -p "$out"; echo "{\\"acc\\": 0.$n, \\"loss\\": 0.$n}" > "$out/metrics.json"\n'
+    repeated(project, 3, train, '[results]\nmetric = "acc"\n')
+    project.resweep("run", "rnn").ok()
+    for metric, number in (("loss", 1), ("loss:max", 3), ("acc:min", 1)):
+        said = project.resweep("promote", "--best", "rnn", "--metric", metric, "--as", f"new-{number}").ok()
+        assert f"promoted from rnn#{number}" in said.out
+        done = project.resweep("exec", "--best", "rnn", "--metric", metric, "--", "true").ok()
+        assert f"#{number} " in done.err
+    assert "promoted from rnn#3" in project.resweep("promote", "--best", "rnn", "--as", "own").ok().out
+    refused = project.resweep("promote", "--best", "rnn", "--metric", "los", "--as", "none")
+    assert refused.err == (
+        "resweep: --metric los: no finished trial reports los; found acc, loss; did you mean loss?\n"
+    )
+    assert "found no --best NAME" in project.resweep("reproduce", "rnn#1", "--metric", "loss").err

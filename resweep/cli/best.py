@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from resweep import formats, frozen, index, leaked, legacy, results, sure, whereabouts
+from resweep import formats, gather, index, leaked, legacy, sure, whereabouts
 from resweep.cli import project, select
 from resweep.errors import ConfigError
 from resweep.gather import Gathered
@@ -19,24 +19,38 @@ from resweep.points import Best, Point, Statistic
 from resweep.results import Row
 from resweep.trial import SweepPaths, jsonnable
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 FORMAT = 1  # of the object that --format json gives
 
 
-def trial(paths: SweepPaths, entries: Sequence[Entry]) -> Row:
-    """The best of these trials, by [results] of their sweep, told to people; an error where none can be it."""
-    options = frozen.definition(paths).results
-    name = f"--best {paths.name}"
-    sure.check(name, options)
-    row = sure.ranked(name, results.rows(paths, entries, options), options)[0]
-    value = row.metrics[options.metric or ""]
-    click.echo(f"{paths.name}: best by {options.metric} ({value:.4g}): {select.shown(row.entry)}", err=True)
-    return row
+def options(command: F) -> F:
+    """`--best NAME` and `--metric KEY` of a command that takes the best trial of a sweep in place of a trial."""
+    command = click.option(
+        "--metric", metavar="KEY[:max|min]", help="With --best: the metric, in place of the sweep's."
+    )(command)
+    said = "The best trial of a sweep that has finished, by [results] metric."
+    return click.option("--best", metavar="NAME", help=said)(command)
 
 
-def named(root: Path, name: str) -> tuple[SweepPaths, list[Entry]]:
-    """The sweep and the one trial that `--best NAME` names."""
-    paths, entries = index.find(root, name)
-    return paths, [trial(paths, entries).entry]
+def named(root: Path, name: str | None, metric: str | None) -> tuple[SweepPaths, Entry] | None:
+    """The sweep and the one trial that `--best NAME` and `--metric KEY` name, told to people; None without a NAME.
+
+    A ConfigError or TrialError where none can be the best.
+    """
+    if name is None:
+        if metric is not None:
+            raise ConfigError(f"--metric {metric}: found no --best NAME that it is to choose from")
+        return None
+    paths, _ = index.find(root, name)
+    found = gather.gather(root, [name], metric)
+    gather.check_metric(found, metric)
+    label = f"--best {paths.name}"
+    sure.check(label, found.options, "--metric KEY")
+    row = sure.ranked(label, found.rows, found.options)[0]
+    value = row.metrics[found.options.metric or ""]
+    click.echo(f"{paths.name}: best by {found.options.metric} ({value:.4g}): {select.shown(row.entry)}", err=True)
+    return paths, row.entry
 
 
 def show(found: Gathered, form: str, others: Sequence[str]) -> None:

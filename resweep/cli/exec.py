@@ -30,7 +30,7 @@ class _WithCommand(click.Command):
 
 @click.command("exec", cls=_WithCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="[TRIAL]... -- COMMAND...", nargs=-1)
-@click.option("--best", metavar="NAME", help="The best trial of a sweep that has finished, by [results] metric.")
+@best_of.options
 @click.option("--finished", metavar="NAME", help="Every trial of a sweep that has finished, one after another.")
 @click.option(
     "--as",
@@ -41,7 +41,14 @@ class _WithCommand(click.Command):
     help="What the metrics and directory are called.",
 )
 @click.pass_obj
-def exec_(command: list[str], names: tuple[str, ...], best: str | None, finished: str | None, label: str) -> None:
+def exec_(
+    command: list[str],
+    names: tuple[str, ...],
+    best: str | None,
+    metric: str | None,
+    finished: str | None,
+    label: str,
+) -> None:
     """Run COMMAND with the frozen code, environment and configuration of a TRIAL that has finished.
 
     In COMMAND, {conf} stands for the path of a TOML whose serialization_dir is the trial's output, {capsule} for the
@@ -59,7 +66,7 @@ def exec_(command: list[str], names: tuple[str, ...], best: str | None, finished
         raise ConfigError("exec: expected trials, or --best NAME, or --finished NAME, and only one of these")
     if not command or not command[0]:
         raise ConfigError("exec: found no command, expected one after --, as in resweep exec rnn#1 -- python ...")
-    paths, entries = _chosen(names, best, finished)
+    paths, entries = _chosen(names, best, metric, finished)
     definition = frozen.definition(paths)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     changes = {gpus.VISIBLE: ""} if definition.gpus == 0 else {}
@@ -71,10 +78,12 @@ def exec_(command: list[str], names: tuple[str, ...], best: str | None, finished
 exec = exec_  # noqa: A001  # the command line finds a command by its name
 
 
-def _chosen(names: Sequence[str], best: str | None, finished: str | None) -> tuple[SweepPaths, list[Entry]]:
+def _chosen(
+    names: Sequence[str], best: str | None, metric: str | None, finished: str | None
+) -> tuple[SweepPaths, list[Entry]]:
     root = project.root()
-    if best is not None:
-        return best_of.named(root, best)
+    if found := best_of.named(root, best, metric):
+        return found[0], [found[1]]
     paths, entries = select.trials(root, names or [finished or ""])
     states = {entry: attempt.state(paths.place(entry.name))[0] for entry in entries}
     if finished is not None:

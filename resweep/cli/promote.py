@@ -20,20 +20,27 @@ MOST = 6  # changed files that are named
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("trial", required=False)
-@click.option("--best", metavar="NAME", help="The best trial of a sweep, by [results] metric, in place of TRIAL.")
+@best_of.options
 @click.option("--as", "name", metavar="NEW", required=True, help="The name of the new sweep; it gets config/NEW.toml.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="What is to be different, as in n_trials=5."
 )
 @click.option("--frozen-source", is_flag=True, help="Take the trial's source, not the project's as it is now.")
-def promote(trial: str | None, best: str | None, name: str, overrides: tuple[str, ...], frozen_source: bool) -> None:
+def promote(
+    trial: str | None,
+    best: str | None,
+    metric: str | None,
+    name: str,
+    overrides: tuple[str, ...],
+    frozen_source: bool,
+) -> None:
     """Make a new sweep of a TRIAL: its configuration as the only point, with what --set says. For example:
 
         resweep promote --best rnn --set params.hidden_dim=1500 --set n_trials=5 --as rnn-full
 
     The definition is written to config/NEW.toml, to be read and edited, and generated at once.
     """
-    paths, entry = _chosen(trial, best)
+    paths, entry = _chosen(trial, best, metric)
     done = promotion.promote(paths, entry, name, overrides, frozen_source)
     click.echo(f"{name}: promoted from {paths.name}#{entry.number} {entry.described()}".rstrip())
     click.echo(f"  config   {_shown(done.config)}")
@@ -43,12 +50,12 @@ def promote(trial: str | None, best: str | None, name: str, overrides: tuple[str
     _say_notes(paths, entry, done)
 
 
-def _chosen(trial: str | None, best: str | None) -> tuple[SweepPaths, Entry]:
+def _chosen(trial: str | None, best: str | None, metric: str | None) -> tuple[SweepPaths, Entry]:
     if (trial is None) == (best is None):
         raise ConfigError("promote: expected a trial, or --best NAME, and only one of these")
-    paths, entries = index.find(project.root(), trial or best or "")
-    if best is not None:
-        return paths, best_of.trial(paths, entries).entry
+    if found := best_of.named(project.root(), best, metric):
+        return found
+    paths, entries = index.find(project.root(), trial or "")
     if len({entry.id for entry in entries}) > 1:
         raise ConfigError(f"{trial}: found {len(entries)} trials, expected one, such as {paths.name}#1, or --best NAME")
     return paths, entries[0]

@@ -26,7 +26,7 @@ MOST = 20  # metrics, and other changes, that are shown; the file has them all
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", metavar="[TRIAL]", required=False)
-@click.option("--best", metavar="NAME", help="The best trial of a sweep that has finished, by [results] metric.")
+@best_of.options
 @click.option(
     "--into",
     type=click.Path(path_type=Path),
@@ -37,7 +37,13 @@ MOST = 20  # metrics, and other changes, that are shown; the file has them all
 @click.option("--allow-changed-data", is_flag=True, help="Also when the data is not what it was.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as it stands in verdict.json.")
 def reproduce(
-    name: str | None, best: str | None, into: Path | None, unverified: bool, allow_changed_data: bool, as_json: bool
+    name: str | None,
+    best: str | None,
+    metric: str | None,
+    into: Path | None,
+    unverified: bool,
+    allow_changed_data: bool,
+    as_json: bool,
 ) -> None:
     """Run TRIAL, which has finished, once more from its frozen directory, and compare what comes out.
 
@@ -49,7 +55,7 @@ def reproduce(
     """
     if (name is None) == (best is None):
         raise ConfigError("reproduce: expected a trial, or --best NAME, and only one of these")
-    paths, entry = _chosen(name, best)
+    paths, entry = _chosen(name, best, metric)
     asked = frozen.definition(paths)
     options = proof.Options(into, unverified, allow_changed_data)
     with disk_errors(paths.root):
@@ -66,11 +72,8 @@ def reproduce(
     sys.exit(STATUS[found.word])
 
 
-def _chosen(name: str | None, best: str | None) -> tuple[SweepPaths, Entry]:
-    if name is not None:
-        return select.one(project.root(), name)
-    paths, entries = best_of.named(project.root(), best or "")
-    return paths, entries[0]
+def _chosen(name: str | None, best: str | None, metric: str | None) -> tuple[SweepPaths, Entry]:
+    return best_of.named(project.root(), best, metric) or select.one(project.root(), name or "")
 
 
 def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:

@@ -195,7 +195,8 @@ def _write_generation(
     temporary = Path(tempfile.mkdtemp(prefix=capsule.TEMPORARY, dir=paths.generations))
     undo.callback(shutil.rmtree, temporary, ignore_errors=True)
     counts = {"new": len(planned.new), "kept": len(planned.kept), "orphaned": len(planned.orphaned), "why": planned.why}
-    study = {"study": planned.study or number} if frozen.sweep.search.learns else {}
+    search = frozen.sweep.search
+    study = {"study": planned.study or number} if search.learns or search.stop else {}
     files = {
         trial.GENERATION: _json(trial.sealed({**frozen.record, **study, "generation": number, "plan": counts})),
         trial.DEFINITION: frozen.sweep.text.encode(),

@@ -38,7 +38,7 @@ class Plan:
     bytes: int
     entries: list[Entry] = field(repr=False)  # new and kept, in the order of the grid
     search: Search = field(repr=False)
-    study: int = 0  # the generation in which the search began that goes on; 0: this one begins one
+    study: int = 0  # the generation in which began what Optuna's study compares, and that goes on; 0: this one
     contents: list[capsule.Content] = field(default_factory=list, repr=False)  # of the new ones
     written: list[Path] = field(default_factory=list)  # beside the capsules
 
@@ -64,6 +64,7 @@ def plan(
         final, study, notes = _settle_search(paths, choice, frozen, old, changed)
     else:
         final, notes = _settle_source(paths, choice, [each.entry for each in wanted], old, changed)
+        study = last["study"] if last and _comparable(last, frozen.record) else 0
     new, kept = [], []
     home = str(paths.directory)
     for entry in final:
@@ -213,6 +214,16 @@ def _settle_search(
     if choice == "keep-finished":
         return over, last["study"], [f"{_ended(paths, over)} of an earlier source: kept"]
     raise _source_changed(paths, changed, over, "begins anew", "goes on from them")
+
+
+# what makes the curves of a grid's trials others, by which none of now can be judged
+_TRAINING = ("base", "sources", "snapshot", "train", "data")
+
+
+def _comparable(last: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Whether trials of two generations of a grid measure the same as they run."""
+    were, are = ({**each["settings"], "n_trials": None} for each in (last, record))
+    return "study" in last and were == are and all(last.get(key) == record[key] for key in _TRAINING)
 
 
 def _same_problem(last: dict[str, Any], record: dict[str, Any]) -> bool:

@@ -72,8 +72,8 @@ def believed(paths: SweepPaths) -> Belief | None:
     asked = frozen.definition(paths)
     if not asked.search.learns and asked.search.stop is None:
         return None
-    began = record.get("study", number) if asked.search.learns else _judged(asked)
     try:
+        began = study.of_search(record) if asked.search.learns else study.of_curves(asked, record)
         found = study.read_study(paths, began)
         if not paths.study.exists() and asked.search.learns and index.read(paths).current():
             return _nothing(asked, _without_journal(paths, record))
@@ -91,25 +91,22 @@ def _without_journal(paths: SweepPaths, record: dict[str, Any]) -> str:
     return "its journal is not here; a worker begins another with what has finished"
 
 
-def _judged(asked: Sweep) -> str:
-    rule = asked.search.stop
-    return (rule.metric if rule else None) or asked.results.metric or ""
-
-
 def _nothing(asked: Sweep, problem: str = "") -> Belief:
     search = asked.search
-    metric = asked.results.metric or _judged(asked)
+    metric = asked.results.metric or study.judged_by(asked)
     return Belief(search.method, search.n if search.learns else None, metric, asked.results.mode, problem=problem)
 
 
 def _summed(paths: SweepPaths, asked: Sweep, found: Journal) -> Belief:
-    trials = found.trials()
+    trials, entries = found.trials(), index.read(paths).entries
+    if not asked.search.learns:  # others may be orphans now
+        listed = {str(entry.name) for entry in entries if entry.current}
+        trials = [each for each in trials if each.user_attrs.get(TRIAL, {}).get("id") in listed]
     tally = Tally(asked, trials)
     states = [each.state.name for each in tally.points.values()]
     complete = [each for each in tally.points.values() if each.state.name == "COMPLETE"]
     diverged = sum(over.DIVERGED in each.user_attrs for each in tally.points.values())
     best = tally.best
-    entries = index.read(paths).entries
     empty = _nothing(asked)
     return Belief(
         method=empty.method,

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, disk, engine, metrics, results, space
+from resweep import attempt, disk, engine, index, metrics, results, space
 from resweep.choices import Choices
 from resweep.index import Entry
 from resweep.running import Outcome, Running
-from resweep.search import study
+from resweep.search import maker, study
 from resweep.search.follow import Follower
 from resweep.search.study import TRIAL
 from resweep.sweep import Sweep
@@ -39,8 +39,8 @@ class Early:
         self._unwatched = set(spared)
         paths.study.parent.mkdir(exist_ok=True)
         with disk.asking(paths):
-            # of all generations: what another one's trials measured is worth as much
-            self._journal = study.open_study(paths, asked, self._follower.metric)
+            record = maker.record(paths, index.generation(paths))
+            self._journal = study.open_study(paths, asked, study.of_curves(asked, record))
 
     def next(self) -> Entry | None:
         """None: the trials are known."""

@@ -26,7 +26,7 @@ class Follower:
     def __init__(self, asked: Sweep) -> None:
         rule = asked.search.stop
         assert rule is not None, "only a sweep with [search.stop] is followed"
-        self.metric = rule.metric or asked.results.metric or ""
+        self.metric = study.judged_by(asked)
         self.rule = {
             "method": rule.method,
             "metric": self.metric,

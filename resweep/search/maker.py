@@ -12,6 +12,7 @@ from resweep.capsule import Shared
 from resweep.definition import Definition, Wanted
 from resweep.errors import TrialError
 from resweep.index import Entry, Index
+from resweep.search import study
 from resweep.search.prepared import Prepared
 from resweep.space import Point
 from resweep.sweep import Sweep
@@ -43,7 +44,7 @@ class Maker:
     @property
     def study(self) -> int:
         """The generation in which the search began."""
-        return int(self._record["study"])
+        return study.of_search(self._record)
 
     def identify(self, point: Point) -> list[Wanted]:
         """The trials of a point, one for each repeat."""

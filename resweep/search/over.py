@@ -91,7 +91,7 @@ def stuck(tally: Tally, trials: Iterable[FrozenTrial], told: Collection[int] | N
 
 def left(paths: SweepPaths, asked: Sweep) -> tuple[int, str]:
     """How many points are left, those included that are being tried, and why the search is over, if it is."""
-    opened = study.read_study(paths, int(maker.record(paths, index.generation(paths))["study"]))
+    opened = study.read_study(paths, study.of_search(maker.record(paths, index.generation(paths))))
     if opened is None:
         return asked.search.n, ""
     tally = Tally(asked, opened.trials())

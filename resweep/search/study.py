@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +46,27 @@ class HeldLock:
 
 
 def name(paths: SweepPaths, began: int | str) -> str:
-    """What a study is called, which the dashboard lists: by the generation in which its search began.
-
-    Where trials are only stopped early, by the metric that judges them.
-    """
+    """What a study is called, which the dashboard lists."""
     return f"{paths.name}-{began}"
+
+
+def of_search(record: Mapping[str, Any]) -> int:
+    """Which study a generation's `record` goes on with: that of the generation in which its search began."""
+    return int(record["study"])
+
+
+def of_curves(asked: Sweep, record: Mapping[str, Any]) -> str:
+    """Which study judges trials that are known: by its metric, and the last generation that changed what they measure.
+
+    So do trials of a search that a person runs by hand: what the search itself has asked for is another study.
+    """
+    return f"{judged_by(asked)}-{record.get('study', record.get('generation', 0))}"
+
+
+def judged_by(asked: Sweep) -> str:
+    """The metric that trials are stopped early by, or else ranked by."""
+    rule = asked.search.stop
+    return (rule.metric if rule else None) or asked.results.metric or ""
 
 
 @dataclass(frozen=True)

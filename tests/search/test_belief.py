@@ -145,13 +145,15 @@ def test_a_damaged_journal_is_one_line(project: Project, damage: str) -> None:
 
 
 def test_a_grid_with_early_stopping_shows_what_was_pruned(project: Project) -> None:
-    """Its points are known, so there is no n; the study is that of the metric that judges."""
+    """Its points are known, so there is no n; orphans are left out; the study is that of the metric that judges."""
     asked = generated(project, SWEEP + '[results]\nmetric = "loss"\nmode = "min"\n[search.stop]\nmethod = "median"\n')
     entries = project.entries()
-    opened = journal(project, asked, "loss").study
+    opened = journal(project, asked, "loss-1").study
     for entry, value in zip(entries, (0.3, 0.1, 0.2), strict=False):
         opened.add_trial(optuna.trial.create_trial(value=value, user_attrs={TRIAL: {"id": str(entry.name)}}))
     opened.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED, user_attrs={TRIAL: {"id": "x/0"}}))
+    name = str(entries[3].name)
+    opened.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED, user_attrs={TRIAL: {"id": name}}))
     out = project.resweep("status", "rnn").ok().out.splitlines()
     assert out[1] == "  search   trials that do badly are stopped early: 3 finished, 1 pruned"
     assert out[2].startswith(f"  best     loss 0.1  #2 {entries[1].name} ")

@@ -148,3 +148,38 @@ with open(os.path.join(output, "metrics.json"), "w") as file:
     assert out[1] == f"  search   6 of 6 points (tpe): {6 - diverged} finished, 0 pruned, {diverged} diverged"
     found = json.loads(project.resweep("status", "rnn", "--json").ok().out)["search"]
     assert (found["finished"], found["pruned"], found["diverged"]) == (6 - diverged, 0, diverged)
+
+
+@pytest.mark.parametrize("change", ["source", "params"])
+def test_a_grid_that_measures_something_else_is_not_judged_by_what_it_measured_before(
+    project: Project, change: str
+) -> None:
+    """The same trials as of a sweep that begins with that; and status tells of them alone."""
+    rule = 'method = "median"\nn_startup_trials = 2'
+    grid(project, rule)
+    before = states(project)
+    assert 0 < before.count("pruned") < 4
+    text = (project.root / "config/rnn.toml").read_text()
+    if change == "source":  # everything is worse than it was
+        main = (project.root / "qb/main.py").read_text()
+        project.write(
+            {
+                "qb/main.py": main.replace(
+                    'FUNCTIONS[filled["kind"]](filled["x"])', '1000 + FUNCTIONS[filled["kind"]](filled["x"])'
+                )
+            }
+        )
+    else:
+        project.write({"config/rnn.toml": text.replace("epochs = 12", "epochs = 11")})
+    project.generate("--new-source").ok()
+    assert states(project) == ["queued"] * 5
+    project.resweep("run", "rnn").ok()
+    assert states(project) == before
+    out = project.resweep("status", "rnn").ok().out
+    pruned = before.count("pruned")
+    assert f"stopped early: {5 - pruned} finished, {pruned} pruned" in out
+    # what is added to a grid is judged by the rest of it
+    project.write({"config/rnn.toml": (project.root / "config/rnn.toml").read_text().replace("-2.0]", "-2.0, -4.9]")})
+    project.generate("--keep-finished").ok()
+    project.resweep("run", "rnn").ok()
+    assert states(project) == [*before, "pruned"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -17,10 +17,10 @@ LOCK = ".lock"  # beside a study
 PART = ".part"  # ends the name of a file that is not whole yet
 
 
-def stage(undo: ExitStack, texts: dict[Path, tuple[str, int]]) -> dict[Path, Path]:
-    """Write, under other names, the files whose bytes change."""
+def stage(undo: ExitStack, texts: dict[Path, str], executable: Collection[Path] = ()) -> dict[Path, Path]:
+    """Write, under other names, the files whose bytes change; who may write to them, the umask says."""
     staged = {}
-    for final, (text, mode) in texts.items():
+    for final, text in texts.items():
         if final.is_dir():
             raise DiskError(f"{final}: is a directory, expected a file that may be replaced, or nothing")
         if final.is_file() and final.read_bytes() == text.encode():
@@ -28,7 +28,9 @@ def stage(undo: ExitStack, texts: dict[Path, tuple[str, int]]) -> dict[Path, Pat
         part = final.with_name(f".{final.name}.{os.getpid()}{PART}")
         undo.callback(part.unlink, missing_ok=True)
         part.write_text(text, "utf-8")
-        part.chmod(mode)
+        if final in executable:
+            mode = part.stat().st_mode
+            part.chmod(mode | (mode & 0o444) >> 2)
         staged[final] = part
     return staged
 

@@ -141,7 +141,7 @@ def _write(
     updated = index.updated(old, old.generation + 1 if changed else old.generation, planned.entries)
     found = capture.environment() if changed else None
     with ExitStack() as undo:
-        staged = disk.stage(undo, _texts(paths, request, frozen, updated))
+        staged = disk.stage(undo, _texts(paths, request, frozen, updated), executable=[paths.jobs])
         if changed:
             origin = environment.provenance(paths.root, found, frozen.fingerprints)
             folder = _write_generation(undo, planned, frozen, updated.generation, origin)
@@ -157,8 +157,8 @@ def _write(
     return replace(planned, written=list(staged))
 
 
-def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Index) -> dict[Path, tuple[str, int]]:
-    """The files beside the capsules, each with its mode."""
+def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Index) -> dict[Path, str]:
+    """The files beside the capsules."""
     asked, current = frozen.sweep, updated.current()
     slurm = {key: current[0].swept.get(key) for key in asked.hyper.keys if key.startswith("slurm.")}
     needs = [key for key in index.varying(current) if key in slurm] if slurm else []
@@ -173,10 +173,10 @@ def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Ind
     }
     script = jobs.script(paths.name, current, wanted, needs, request.way, asked.python, asked.search.learns)
     return {
-        paths.launcher: (launcher.text(), 0o644),
-        paths.run_options: (trial.pretty(options) + "\n", 0o644),
-        paths.index: (updated.text(), 0o644),
-        paths.jobs: (script, 0o755),
+        paths.launcher: launcher.text(),
+        paths.run_options: trial.pretty(options) + "\n",
+        paths.index: updated.text(),
+        paths.jobs: script,
     }
 
 

@@ -44,7 +44,7 @@ def remove(paths: SweepPaths, chosen: Container[TrialName]) -> Removed:
             gone = not entry.current and _take(paths, entry, temporary)
             (done.entries if gone else done.left).append(entry)
         text = index.without(old, {entry.name for entry in done.entries}).text()
-        for final, part in disk.stage(undo, {paths.index: (text, 0o644)}).items():
+        for final, part in disk.stage(undo, {paths.index: text}).items():
             os.replace(part, final)
     return done
 

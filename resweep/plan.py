@@ -202,6 +202,8 @@ def _settle_search(
         return [], 0, [note] * bool(current)
     source = trial.digest([frozen.snapshot.digest, frozen.record["train"]])
     over = [entry for entry in current if _is_over(paths, entry)]
+    # with their other repeats, and what runs: a point is measured by one source
+    begun = {e.id for e in current if _is_over(paths, e) or attempt.state(paths.place(e.name))[0] == "running"}
     earlier = [entry for entry in over if entry.source != source]
     if not changed and not (earlier and choice == "new-source"):
         note = f"{_ended(paths, earlier)} of an earlier source: kept"
@@ -212,7 +214,9 @@ def _settle_search(
     if choice == "new-source":
         return [], 0, [f"{_ended(paths, over)} of an earlier source: left in place"]
     if choice == "keep-finished":
-        return over, last["study"], [f"{_ended(paths, over)} of an earlier source: kept"]
+        kept = [entry for entry in current if entry.id in begun]
+        more = f", with {len(kept) - len(over)} more of their points" if len(kept) > len(over) else ""
+        return kept, last["study"], [f"{_ended(paths, over)} of an earlier source: kept{more}"]
     raise _source_changed(paths, changed, over, "begins anew", "goes on from them")
 
 

@@ -203,6 +203,20 @@ def test_another_checkout_gives_the_same_bytes(project: Project, tmp_path: Path)
     assert capsules_without_provenance(other) == capsules_without_provenance(project)
 
 
+@pytest.mark.parametrize(("mask", "mode"), [(0o002, 0o664), (0o022, 0o644), (0o077, 0o600)])
+def test_who_may_write_to_a_sweep_s_own_files_is_what_the_umask_says(project: Project, mask: int, mode: int) -> None:
+    """People who share a project by a group add to the same list; who may read the jobs script may run it."""
+    before = os.umask(mask)
+    try:
+        project.generate().ok()
+    finally:
+        os.umask(before)
+    paths = project.paths()
+    for path in (paths.index, paths.run_options, paths.launcher):
+        assert path.stat().st_mode & 0o777 == mode, path
+    assert paths.jobs.stat().st_mode & 0o777 == mode | (mode & 0o444) >> 2
+
+
 def test_where_the_command_is_called_and_what_python_finds_does_not_matter(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import os
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -212,8 +212,10 @@ class Search:
     def _take(self, asked: Trial, wanted: list[Wanted]) -> Entry:
         """Write and list the trials of a point, and begin; where it may be stopped early, only the first as yet."""
         now = len(wanted) if self._follower is None else 1
-        entries = self._maker.write(wanted[:now])
-        active = Active(asked, deque(entries), entries, wanted[now:])
+        return self._begun(asked, self._maker.write(wanted[:now]), wanted[now:])
+
+    def _begun(self, asked: Trial, entries: list[Entry], later: Sequence[Wanted] = ()) -> Entry:
+        active = Active(asked, deque(entries), entries, [*later])
         self._active[asked.number] = active
         return active.waiting.popleft()
 
@@ -246,12 +248,15 @@ class Search:
             if not others.have_left(own, each, places):
                 continue
             wanted = self._maker.identify(own["point"])
-            if wanted[0].entry.id != own["id"]:  # its generation is gone
-                self._study.tell(asked, state=_state("FAIL"))
-                continue
+            kept: list[Entry] = []
+            if wanted[0].entry.id != own["id"]:  # of an earlier source: what was kept of it, or nothing
+                kept = [entry for name in names if (entry := self._maker.list.entries.get(name)) and entry.current]
+                if not kept:
+                    self._study.tell(asked, state=_state("FAIL"))
+                    continue
             taken = {"by": attempt.this_process(), "at": time.time(), "after": [place.last() for place in places]}
             asked.set_user_attr(TRIAL, {**own, **taken})
-            return self._take(asked, wanted)
+            return self._begun(asked, kept) if kept else self._take(asked, wanted)
         return None
 
     # --- telling --------------------------------------------------------------------------------------------------
@@ -273,7 +278,7 @@ class Search:
             active.waiting.clear()
             active.later.clear()
         else:
-            active.cause = active.cause or (status.cause(outcome.status) if state == "failed" else state)
+            active.cause = active.cause or _cause(outcome)
         if active.waiting or active.later or (len(active.states) < len(active.entries) and state != "pruned"):
             return
         del self._active[active.asked.number]
@@ -395,6 +400,15 @@ class Search:
             return ""
         entry = self._maker.list.entries.get(TrialName(best.user_attrs[TRIAL]["id"], 0))
         return f", best {best.value:.4g}" + (f" (#{entry.number})" if entry else "")
+
+
+def _cause(outcome: Outcome) -> str:
+    """Why a trial has not finished; what never came to its training has nothing in its log."""
+    state, record = outcome.status.state, outcome.status.record
+    if state != "failed":
+        return state
+    began = record.get("exit_status") is not None or record.get("signal")
+    return status.cause(outcome.status) if began or not outcome.said else outcome.said
 
 
 def _state(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pytest
 from small_project import Project
@@ -183,3 +184,26 @@ def test_a_grid_that_measures_something_else_is_not_judged_by_what_it_measured_b
     project.generate("--keep-finished").ok()
     project.resweep("run", "rnn").ok()
     assert states(project) == [*before, "pruned"]
+
+
+def test_keeping_what_has_finished_keeps_points_whole(project: Project) -> None:
+    """A point whose repeats have not all run goes on with the source that it began with; none is counted twice."""
+    searched(project, 4)
+    project.write({"config/rnn.toml": "n_trials = 3\n" + (project.root / "config/rnn.toml").read_text()})
+    project.generate().ok()
+    # a process of its own, which is gone after that
+    project.shell(f"{sys.executable} -m resweep run rnn --jobs 1 --max-trials 5").ok()
+    before = states(project)
+    assert (before.count("finished"), before.count("queued")) == (5, 1)
+    project.write({"qb/more.py": "x = 1\n"})
+    said = project.generate("--keep-finished").ok()
+    assert "5 finished trials of an earlier source: kept, with 1 more of their points" in said.err
+    work(project)
+    by_point: dict[str, list[str]] = {}
+    for entry, state in zip(project.entries(), states(project), strict=True):
+        by_point.setdefault(entry.id, []).append(state)
+    assert list(by_point.values()) == [["finished"] * 3] * 4
+    assert {project.paths().place(entry.name).last() for entry in project.entries()} == {1}
+    out = project.resweep("status", "rnn").ok().out
+    assert "4 of 4 points (tpe): 4 finished, 0 pruned\n" in out
+    assert "by hand" not in out

@@ -158,7 +158,7 @@ def test_the_sites_own_lines_are_read_as_sbatch_reads_them(tmp_path: Path) -> No
 
 def test_a_script_that_is_missing_is_one_line(tmp_path: Path) -> None:
     """Who asks for it, where it was looked for, what it is for."""
-    with pytest.raises(SlurmError, match=r"^config/x.toml: .*no.sh cannot be read .*CONF_DIR CONF_PATH$"):
+    with pytest.raises(SlurmError, match=r"^config/x.toml: .*no.sh cannot be read .*CONF_DIR CONF_PATH; .* --here$"):
         script.read(tmp_path, "no.sh", "config/x.toml")
 
 

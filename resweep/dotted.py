@@ -7,6 +7,8 @@ from typing import Any
 
 Table = dict[str, Any]
 
+_NOTHING = object()
+
 
 def fill(tables: Table, point: Mapping[str, Any]) -> Table:
     """`tables` with each dotted key of `point` set, at any depth; a missing table is made.
@@ -24,11 +26,16 @@ def fill(tables: Table, point: Mapping[str, Any]) -> Table:
     return filled
 
 
-def names_something(tables: Table, key: str) -> bool:
-    """Whether the dotted `key` stands in `tables`."""
-    value: object = tables
+def given(tables: Mapping[str, Any], key: str, default: Any = None) -> Any:
+    """What stands in `tables` for the dotted `key`, or the default."""
+    value: Any = tables
     for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return False
+        if not isinstance(value, Mapping) or part not in value:
+            return default
         value = value[part]
-    return True
+    return value
+
+
+def names_something(tables: Mapping[str, Any], key: str) -> bool:
+    """Whether the dotted `key` stands in `tables`."""
+    return given(tables, key, _NOTHING) is not _NOTHING

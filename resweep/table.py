@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from resweep import conditions, metrics, results, sweep
+from resweep import conditions, dotted, metrics, results, sweep
 from resweep.conditions import Condition
 from resweep.errors import ConfigError
 from resweep.points import Point, Statistic, points
@@ -217,23 +217,13 @@ def _swept(rows: Sequence[Row], fixed: Mapping[str, Mapping[str, Any]]) -> list[
 
 
 def _value(key: str, fixed: Mapping[str, Mapping[str, Any]]) -> Callable[[Item], Any]:
-    constant = {name: given(config, key) for name, config in fixed.items()}
+    constant = {name: dotted.given(config, key) for name, config in fixed.items()}
 
     def get(item: Row | Point) -> Any:
         swept = item.entry.swept
         return swept[key] if key in swept else constant.get(item.sweep)
 
     return get
-
-
-def given(config: Mapping[str, Any], key: str) -> Any:
-    """What a configuration has for a dotted key; None where it has nothing."""
-    value: Any = config
-    for part in key.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return None
-        value = value[part]
-    return value
 
 
 def _metric(name: str) -> Callable[[Item], Any]:

@@ -24,3 +24,12 @@ def test_a_key_names_something_only_where_tables_lead_all_the_way() -> None:
     assert dotted.names_something(tables, "params.lr")
     assert dotted.names_something(tables, "params")
     assert not any(dotted.names_something(tables, key) for key in ("params.x", "params.lr.x", "params.kind.g", "lr"))
+
+
+def test_what_stands_for_a_key_is_given_whatever_it_is() -> None:
+    """None is a value, and another thing than nothing."""
+    tables = {"params": {"lr": None, "layers": [1]}}
+    assert dotted.given(tables, "params.lr", 3) is None
+    assert dotted.given(tables, "params.layers") == [1]
+    assert dotted.given(tables, "params.layers.0", 3) == 3
+    assert dotted.names_something(tables, "params.lr")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt, clean, frozen, index, results, sweep, table, trial
+from resweep import attempt, clean, dotted, frozen, index, results, sweep, trial
 from resweep.errors import TrialError, disk_errors
 from resweep.index import Entry
 from resweep.proof import causes
@@ -64,7 +64,7 @@ class Side:
 
     def given(self, key: str) -> Any:
         """What the trial was given for a key, whether its sweep varies or fixes that; None for nothing."""
-        return self.swept[key] if key in self.swept else table.given(self._table(), key)
+        return self.swept[key] if key in self.swept else dotted.given(self._table(), key)
 
     def filled(self) -> dict[str, Any]:
         """The filled template, by dotted key."""

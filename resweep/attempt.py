@@ -174,8 +174,8 @@ def begin(
     """Claim the next attempt of a trial for this process: "claimed" and its new record.
 
     "finished", "pruned" or "running" and the latest record when there is nothing to claim, or another process was
-    quicker. Who decided earlier that attempt `number` should be, claims that or none. Where a person has asked for
-    `pruned` trials, another attempt of one is claimed as of any other.
+    quicker. Who decided earlier that attempt `number` should be, claims that or none. `pruned` says
+    that who calls has decided about trials that were stopped early: another attempt of one is claimed as of any other.
     """
     # before the state is read: who starts an attempt from now on makes the claim fail
     number = number or place.last() + 1

@@ -9,10 +9,17 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+import tiers
 from launched import Trial
-from small_project import MAIN, REPOSITORY, SETUP, SWEEP, TEMPLATE, TRAIN, TRAIN_2020, Project, Result  # noqa: F401
+from small_project import Project
 
 SKIP_NOTHING = bool(os.environ.get("RESWEEP_TESTS_SKIP_NOTHING"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test is marked and grouped before others choose among the tests by marker and group."""
+    tiers.arrange(items)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -292,7 +292,7 @@ def test_json_that_is_broken_is_named(project: Project) -> None:
 
 def test_a_project_without_setup_py_or_pyproject_is_named(project: Project) -> None:
     """What says what the source is must be there, here or above."""
-    (project.root / "setup.py").unlink()
+    (project.root / "pyproject.toml").unlink()
     says = (str(project.root), "no setup.py or pyproject.toml")
     refused(project, "config/rnn.toml", "base.jsonnet", "rnn", says=says)
 
@@ -321,7 +321,6 @@ def test_a_build_that_copies_nothing_is_refused(project: Project) -> None:
 
 def test_a_backend_that_is_not_installed_is_named(project: Project) -> None:
     """The backend, and the interpreter that lacks it."""
-    (project.root / "setup.py").unlink()
     project.write({"pyproject.toml": PYPROJECT.format("no_such_backend.api")})
     says = ("pyproject.toml", "no_such_backend.api is not installed in", sys.executable)
     refused(project, "config/rnn.toml", "base.jsonnet", "rnn", says=says)
@@ -329,7 +328,6 @@ def test_a_backend_that_is_not_installed_is_named(project: Project) -> None:
 
 def test_a_pyproject_that_is_no_toml_is_named(project: Project) -> None:
     """A broken pyproject.toml is the project's mistake."""
-    (project.root / "setup.py").unlink()
     project.write({"pyproject.toml": "[build-system"})
     refused(project, "config/rnn.toml", "base.jsonnet", "rnn", says=("pyproject.toml", "not valid TOML"))
 

@@ -17,6 +17,12 @@ from resweep.sweep import SnapshotOptions
 GIT = "git init -q . && git -c core.excludesFile= add -A"
 
 
+@pytest.fixture
+def project(project: Project) -> Project:
+    """A project that setuptools builds."""
+    return project.with_setup_py()
+
+
 def built(project: Project, **options: object) -> tuple[dict[str, bytes], snapshot.Snapshot]:
     """The files of the project's snapshot with their bytes, having checked that the source tree stayed as it was."""
     before = project.tree()

@@ -9,7 +9,7 @@ import pytest
 from small_project import Project
 from test_real_training import example, numbers
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
 
 
 def test_a_packed_trial_gives_the_same_numbers_elsewhere(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_real_training import example
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
 
 
 def test_the_best_trial_is_evaluated_on_the_test_fold(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from test_real_training import example
 
 from resweep import gather, metrics, results
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
 
 
 def test_allennlp_s_numbers_are_in_every_export(tmp_path: Path) -> None:

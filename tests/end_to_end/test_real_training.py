@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from small_project import REPOSITORY, TRAIN_2020, Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
 
 # of metrics.json: what no two runs share
 TIMES_AND_MEMORY = ("duration", "memory")

@@ -10,7 +10,7 @@ import pytest
 from small_project import Project, Result, interpreter
 from test_real_training import example
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
 
 # what a person may have in a train.sh: threads from outside, and something about a package among the metrics
 TRAIN = """\

@@ -14,7 +14,7 @@ from test_real_training import example
 from resweep import metrics, results
 from resweep.sweep import ResultsOptions
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
 
 
 def test_allennlp_s_numbers_are_in_the_table(tmp_path: Path) -> None:

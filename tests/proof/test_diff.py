@@ -233,7 +233,7 @@ def test_a_damaged_archive_is_one_line(ran: Project) -> None:
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
 
 
-@pytest.mark.parametrize("name", ["rnn", "nope", "../a.tar.gz", "../a.tar.gz#1", "setup.py", "rnn#9"])
+@pytest.mark.parametrize("name", ["rnn", "nope", "../a.tar.gz", "../a.tar.gz#1", "pyproject.toml", "rnn#9"])
 def test_a_mistake_is_one_line(swept: Project, name: str) -> None:
     """What names no trial, or several."""
     result = swept.resweep("diff", "rnn#1", name)

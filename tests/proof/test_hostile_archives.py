@@ -119,7 +119,7 @@ LISTED: dict[str, tuple[Callable[[Forge], object], str]] = {
     "a dot in a path": (lambda f: f.add(f"{f.out}/./evil"), "expected a path below"),
     "an empty part of a path": (lambda f: f.add(f"{f.out}//evil"), "expected a path below"),
     "an empty path": (lambda f: f.add(""), "expected a path below"),
-    "a file beside the sweep": (lambda f: f.add("setup.py"), "lies outside of the sweep"),
+    "a file beside the sweep": (lambda f: f.add("pyproject.toml"), "lies outside of the sweep"),
     "a file of another sweep": (lambda f: f.add("config/generated/dan/index.jsonl"), "lies outside of the sweep"),
     "a hidden file": (lambda f: f.add(".git/hooks/pre-commit", mode="0755"), "lies outside of the sweep"),
     "a file of a trial that is not listed": (

@@ -460,7 +460,7 @@ def test_a_sweep_with_data_runs_where_it_is_unpacked(project: Project, tmp_path:
 @pytest.mark.parametrize("name", ["environment.json", "fingerprints.json"])
 def test_a_changed_file_that_a_provenance_names_is_named_in_an_archive(project: Project, name: str) -> None:
     """Also where the archive's own list was made to fit it."""
-    project.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["setup.py"]\n'})
+    project.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["pyproject.toml"]\n'})
     project.generate().ok()
     capsule = project.capsules()[0]
     text = (capsule / name).read_text()

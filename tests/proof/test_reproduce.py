@@ -203,7 +203,9 @@ def test_a_trial_that_has_not_finished_is_refused(swept: Project) -> None:
     assert "queued, expected a trial that has finished" in result.err
 
 
-@pytest.mark.parametrize("words", [[], ["rnn#1", "--best", "rnn"], ["rnn"], ["nope"], ["rnn#1", "--into", "setup.py"]])
+@pytest.mark.parametrize(
+    "words", [[], ["rnn#1", "--best", "rnn"], ["rnn"], ["nope"], ["rnn#1", "--into", "pyproject.toml"]]
+)
 def test_a_mistake_is_one_line_and_starts_nothing(lucky: Project, words: list[str]) -> None:
     """Status 2, and no file is made."""
     before = lucky.tree()

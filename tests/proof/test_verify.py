@@ -122,7 +122,7 @@ def test_what_is_missing_added_or_of_another_kind_is_named(
 @pytest.mark.parametrize("name", ["environment.json", "fingerprints.json"])
 def test_what_the_provenance_names_is_held_against_it(swept: Project, name: str) -> None:
     """The environment and the data's fingerprints: missing, changed or there although none was written."""
-    swept.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["setup.py"]\n'})
+    swept.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["pyproject.toml"]\n'})
     swept.generate(name="fed").ok()
     swept.resweep("verify", "fed").ok()
     first, second, third, fourth = swept.capsules("fed")
@@ -164,7 +164,7 @@ def test_stored_environments_are_held_against_their_names(project: Project) -> N
 
 def test_the_fingerprints_of_a_generation_are_checked(swept: Project) -> None:
     """They are what the launcher checks the data against."""
-    swept.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["setup.py"]\n'})
+    swept.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["pyproject.toml"]\n'})
     swept.generate(name="fed").ok()
     path = swept.paths("fed").generations / "1" / "fingerprints.json"
     flip(path, 20)
@@ -178,7 +178,7 @@ def test_the_fingerprints_of_a_generation_are_checked(swept: Project) -> None:
 
 def test_every_file_of_a_capsule_is_named_when_its_last_byte_changes(swept: Project) -> None:
     """No file of a capsule is without a digest that somebody holds it against."""
-    swept.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["setup.py"]\n'})
+    swept.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["pyproject.toml"]\n'})
     swept.generate(name="fed").ok()
     folder = swept.capsules("fed")[0]
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
@@ -369,7 +369,7 @@ def test_json_says_the_same(project: Project) -> None:
     assert {each["kind"] for each in found["differences"]} == {"changed"}
 
 
-@pytest.mark.parametrize("names", [["nope"], ["rnn#9"], ["rnn", "setup.py"]])
+@pytest.mark.parametrize("names", [["nope"], ["rnn#9"], ["rnn", "pyproject.toml"]])
 def test_a_mistake_is_one_line(swept: Project, names: list[str]) -> None:
     """What names nothing is no difference: status 2."""
     result = swept.resweep("verify", *names)

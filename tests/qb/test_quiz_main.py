@@ -11,6 +11,8 @@ from typing import Any
 import _jsonnet
 import pytest
 
+pytestmark = pytest.mark.allennlp
+
 POINT = {"lr": "0.003", "dropout": "0.25", "hidden_dim": "32", "n_hidden_layers": "1"}
 
 
@@ -50,7 +52,6 @@ def metrics(capsule: Path) -> dict[str, Any]:
     return json.loads((capsule.parent / "model" / "metrics.json").read_text())
 
 
-@pytest.mark.slow
 def test_a_trained_model_beats_the_baselines(capsule: Path, root: Path, baseline: Any, run_main: Any) -> None:
     """Ten times the majority class, ten points above the nearest neighbour, on guessdev and then on guesstest."""
     configure(capsule, root / "rnn_model.jsonnet", num_epochs="8")
@@ -72,7 +73,6 @@ def test_a_trained_model_beats_the_baselines(capsule: Path, root: Path, baseline
     assert json.loads(done.stdout)["accuracy"] == pytest.approx(accuracy)
 
 
-@pytest.mark.slow
 def test_training_twice_gives_the_same_weights_bit_for_bit(capsule: Path) -> None:
     """And a third time from another directory, and the capsule is left as it was."""
     before = sorted(path for path in capsule.rglob("*"))
@@ -87,7 +87,6 @@ def test_training_twice_gives_the_same_weights_bit_for_bit(capsule: Path) -> Non
     assert (moved.parent / "model" / "best.th").read_bytes() == first
 
 
-@pytest.mark.slow
 def test_a_log_holds_no_progress_bars(capsule: Path) -> None:
     """No carriage returns, and no noise from packages that nothing here uses."""
     done = train(capsule)
@@ -96,7 +95,6 @@ def test_a_log_holds_no_progress_bars(capsule: Path) -> None:
     assert "torchvision" not in done.stderr
 
 
-@pytest.mark.slow
 def test_a_directory_that_holds_a_model_is_refused(capsule: Path) -> None:
     """In one line; what is in it stays."""
     model = capsule.parent / "model"
@@ -108,7 +106,6 @@ def test_a_directory_that_holds_a_model_is_refused(capsule: Path) -> None:
     assert [path.name for path in model.iterdir()] == ["best.th"]
 
 
-@pytest.mark.slow
 def test_an_unknown_fold_is_told_in_one_line(capsule: Path) -> None:
     """The reader's error, from within training."""
     configuration = json.loads((capsule / "trial.json").read_text())

@@ -1,14 +1,17 @@
-"""Reading QANTA files: `qb.reader` and `qb.paths`."""
+"""Reading QANTA files: `qb.reader` and `qb.paths`, imported inside the tests, since they import AllenNLP."""
+
+from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qb.errors import QuizError
-from qb.paths import find_data
-from qb.reader import QantaReader
+if TYPE_CHECKING:
+    from qb.reader import QantaReader
+
+pytestmark = pytest.mark.allennlp
 
 TEXT = "It borders Chad. It has the Nile. Name this country."
 
@@ -54,12 +57,16 @@ def texts(reader: QantaReader, path: Path) -> list[str]:
 
 def test_only_questions_with_a_page_in_the_folds_asked_for_are_read(quiz: Path) -> None:
     """Null pages are skipped; other folds are left alone."""
+    from qb.reader import QantaReader
+
     instances = list(QantaReader(folds=["guesstrain", "buzztrain"]).read(str(quiz)))
     assert [instance["page"].label for instance in instances] == ["Sudan"] * 3
 
 
 def test_sentences_says_how_much_of_a_question_an_instance_holds(quiz: Path) -> None:
     """All of it, the first sentence, or each prefix."""
+    from qb.reader import QantaReader
+
     whole = "It borders Chad . It has the Nile . Name this country ."
     assert texts(QantaReader(folds=["guessdev"]), quiz) == [whole]
     assert texts(QantaReader(folds=["guessdev"], sentences="first"), quiz) == ["It borders Chad ."]
@@ -69,17 +76,24 @@ def test_sentences_says_how_much_of_a_question_an_instance_holds(quiz: Path) -> 
 
 def test_max_tokens_cuts_the_end(quiz: Path) -> None:
     """Counted in tokens, not in characters."""
+    from qb.reader import QantaReader
+
     assert texts(QantaReader(folds=["guessdev"], max_tokens=3), quiz) == ["It borders Chad"]
 
 
 def test_max_instances_reaches_allennlp(quiz: Path) -> None:
     """Arguments that the reader does not know go on to its base class."""
+    from qb.reader import QantaReader
+
     assert len(texts(QantaReader(folds=["guesstrain"], max_instances=1), quiz)) == 1
 
 
 @pytest.mark.parametrize("fold", ["guessdve", "advtest"])
 def test_a_fold_without_usable_questions_is_an_error(quiz: Path, fold: str) -> None:
     """Whether misspelt or all null pages: the error names the file, the folds asked for and those found."""
+    from qb.errors import QuizError
+    from qb.reader import QantaReader
+
     with pytest.raises(QuizError) as caught:
         list(QantaReader(folds=["guesstrain", fold]).read(str(quiz)))
     message = str(caught.value)
@@ -91,6 +105,9 @@ def test_a_fold_without_usable_questions_is_an_error(quiz: Path, fold: str) -> N
 
 def test_a_file_in_another_format_is_an_error(tmp_path: Path) -> None:
     """It is named."""
+    from qb.errors import QuizError
+    from qb.reader import QantaReader
+
     path = tmp_path / "other.json"
     path.write_text("[1, 2]")
     with pytest.raises(QuizError, match=r"other\.json is not in QANTA format"):
@@ -99,6 +116,9 @@ def test_a_file_in_another_format_is_an_error(tmp_path: Path) -> None:
 
 def test_bad_arguments_are_named() -> None:
     """An unknown granularity, and no folds at all."""
+    from qb.errors import QuizError
+    from qb.reader import QantaReader
+
     with pytest.raises(QuizError, match="'some'; expected one of all, first, each"):
         QantaReader(folds=["guesstrain"], sentences="some")
     with pytest.raises(QuizError, match="empty list"):
@@ -107,12 +127,16 @@ def test_bad_arguments_are_named() -> None:
 
 def test_package_paths_lie_beside_the_running_code(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """RESWEEP_DATA does not change that."""
+    from qb.paths import find_data
+
     monkeypatch.setenv("RESWEEP_DATA", "/nowhere")
     assert find_data("package:quiz.json") == root / "qb" / "data" / "quiz.json"
 
 
 def test_relative_paths_start_at_resweep_data_or_else_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And an empty RESWEEP_DATA counts as none."""
+    from qb.paths import find_data
+
     here, data = tmp_path / "here", tmp_path / "data"
     for folder in (here, data):
         (folder / "sub").mkdir(parents=True)
@@ -128,6 +152,8 @@ def test_relative_paths_start_at_resweep_data_or_else_here(tmp_path: Path, monke
 
 def test_absolute_paths_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """RESWEEP_DATA does not change that either."""
+    from qb.paths import find_data
+
     (tmp_path / "q.json").touch()
     monkeypatch.setenv("RESWEEP_DATA", "/nowhere")
     assert find_data(str(tmp_path / "q.json")) == tmp_path / "q.json"
@@ -146,6 +172,9 @@ def test_a_missing_file_is_told_with_where_it_was_looked_for(
     path: str, data: str | None, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One message for each kind of path."""
+    from qb.errors import QuizError
+    from qb.paths import find_data
+
     monkeypatch.delenv("RESWEEP_DATA", raising=False)
     if data:
         monkeypatch.setenv("RESWEEP_DATA", data)

@@ -13,7 +13,7 @@ import running
 from on_slurm import Cluster, go, jobs, runs, start, status, sweep
 from small_project import REPOSITORY, Project
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 CARD = ("config/rnn.toml", "rnn_model.jsonnet", "rnn")
 QUICK = running.FIND + "sleep 0.1\n" + on_slurm.SCORE

@@ -8,7 +8,7 @@ import running
 from on_slurm import Cluster, record, status
 from small_project import Project
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(250)]
+pytestmark = [pytest.mark.timeout(250)]
 
 
 def test_a_time_limit_ends_a_trial_as_stopped_and_the_signal_before_it_has_not_killed_it(

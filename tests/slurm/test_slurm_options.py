@@ -12,7 +12,7 @@ import running
 from on_slurm import Cluster, jobs, runs, start, status, sweep
 from small_project import REPOSITORY, Project
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.timeout(200)]
 
 SCRIPT_2020 = """\
 #!/bin/bash

@@ -20,7 +20,7 @@ from small_project import REPOSITORY, Project
 from resweep import attempt, index
 from resweep.search import maker, study
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.timeout(240)]
 
 STEPS = """\
 import json, os, pathlib, sys, time, tomllib

@@ -12,7 +12,7 @@ import running
 from on_slurm import Cluster, go, jobs, runs, start, started, status, sweep
 from small_project import Project
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.timeout(200)]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import running
 from on_slurm import Cluster, jobs, runs
 from small_project import Project
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_2500_trials_go_in_as_three_arrays_where_an_array_has_at_most_1000_and_all_complete(

@@ -8,7 +8,7 @@ import running
 from on_slurm import Cluster, go, runs, start, started, status, sweep
 from small_project import Project
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.timeout(200)]
 
 
 def test_workers_drain_all_trials_and_are_filled_up_when_started_again(slurm: Cluster, project: Project) -> None:

@@ -1,5 +1,6 @@
 # make demo   sets everything up and runs the main job: a small sweep of the real example, with its results
 # make test   sets everything up and passes the tests
+# make check  while you work: lint, types, and the tests that need no Slurm, browser, AllenNLP or long wait
 # make bench  the benchmarks, side by side in one run
 #
 # PYTHON names the Python (3.11 or newer) that .venv is made with. Both targets work on a fresh machine, each by itself.
@@ -8,8 +9,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CORES := $(shell nproc)
+# Workers of `make test`: more than cores, since tests on Slurm and of early stopping mostly wait.
+WORKERS ?= $(shell echo $$(($(CORES) + 4)))
+# More words for pytest, for example: make test OPTIONS='-k requeue --maxfail=1'
+OPTIONS ?=
+# Compiled tests and modules are kept, whatever the shell says: every worker reads them again.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test check suite quick bench lint types clean
 
 demo: $(VENV)/.demo-ready
 	@echo "--- generate: one directory per trial, each with its configuration and a copy of the source"
@@ -23,11 +31,23 @@ demo: $(VENV)/.demo-ready
 
 test: $(VENV)/.test-ready lint
 	@bash tests/announce.sh
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory -j 2 types suite
+
+# The first failure ends it, and those of the last time come first.
+check: $(VENV)/.test-ready lint
+	@$(MAKE) --no-print-directory -j 2 types quick
+
+suite: $(VENV)/.test-ready
+	$(PYTEST) -n $(WORKERS) $(OPTIONS)
+
+quick: $(VENV)/.test-ready
+	$(PYTEST) -n $(CORES) -m "not (slurm or browser or allennlp or slow)" -q --failed-first -x $(OPTIONS)
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(VENV)/.test-ready
 	$(BIN)/mypy
 
 bench: $(VENV)/.test-ready

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -54,18 +53,10 @@ def project(tmp_path: Path) -> Project:
     return Project(root)
 
 
-_GENERATED: list[Path] = []
-
-
 @pytest.fixture
-def swept(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project with its sweep of four trials generated: once for all tests, each of which has its own copy."""
-    if not _GENERATED:
-        project.generate("--no-slurm-job").ok()
-        _GENERATED.append(tmp_path_factory.mktemp("generated") / "project")
-        shutil.copytree(project.root, _GENERATED[0], symlinks=True)
-    else:
-        shutil.copytree(_GENERATED[0], project.root, symlinks=True, dirs_exist_ok=True)
+def swept(project: Project) -> Project:
+    """The project with its sweep of four trials generated."""
+    project.begin("config/rnn.toml", "base.jsonnet", "rnn", "--no-slurm-job")
     return project
 
 

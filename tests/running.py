@@ -27,7 +27,7 @@ def repeated(project: Project, count: int, train: str = FAST, settings: str = ""
     """Generate a sweep of one point with so many trials; trial N of it has the number N + 1."""
     text = f'n_trials = {count}\n{settings}\n[hyper]\n"params.lr" = [0.1]\n\n[params]\nlr = 0.5\n'
     project.write({"config/rnn.toml": text, "train.sh": FIND + train})
-    project.generate("--no-slurm-job", name=name).ok()
+    project.begin("config/rnn.toml", "base.jsonnet", name, "--no-slurm-job")
 
 
 def lines(project: Project, name: str = "runs") -> list[str]:

@@ -34,7 +34,7 @@ metric = "best_validation_accuracy"
 def generated(project: Project, text: str = SEARCH, *options: str, name: str = "rnn") -> Sweep:
     """Generate a search from this text, without running it; gives what was frozen."""
     project.write({"config/rnn.toml": text})
-    project.generate("--no-slurm-job", *options, name=name).ok()
+    project.begin("config/rnn.toml", "base.jsonnet", name, "--no-slurm-job", *options)
     return frozen.definition(project.paths(name))
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from made_once import made_once
+
 from resweep import index
 from resweep.cli import main
 from resweep.trial import SweepPaths
@@ -137,6 +139,10 @@ class Project:
     def generate(self, *options: str, name: str = "rnn") -> Result:
         """`resweep config/rnn.toml base.jsonnet NAME` with options."""
         return self.resweep("config/rnn.toml", "base.jsonnet", name, *options)
+
+    def begin(self, *words: str) -> None:
+        """Let the command line do what the test begins with: once in a session for the same files and words."""
+        made_once(self.root, words, lambda: self.resweep(*words).ok())
 
     def shell(self, command: str, **environment: str) -> Result:
         """Run a command of bash in the project."""

@@ -1,4 +1,7 @@
-"""One attempt: what it finds, what it leaves, and whose source it runs."""
+"""One attempt: what it finds, what it leaves, and whose source it runs.
+
+Code: attempt, launcher
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What can be said of a search space, and which points it means."""
+"""What can be said of a search space, and which points it means.
+
+Code: axes, forms, draw
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Every mistake that a person can make: one line that names it, exit status 2, and nothing written."""
+"""Every mistake that a person can make: one line that names it, exit status 2, and nothing written.
+
+Code: errors, reader, sweep, root, cli/__init__, cli/generate
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A second look is fast, and never tells anything but the first would tell now."""
+"""A second look is fast, and never tells anything but the first would tell now.
+
+Code: cache
+"""
 
 from __future__ import annotations
 

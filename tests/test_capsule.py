@@ -1,4 +1,7 @@
-"""Write, read and check one capsule."""
+"""Write, read and check one capsule.
+
+Code: capsule, disk
+"""
 
 from __future__ import annotations
 

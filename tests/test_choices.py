@@ -1,4 +1,7 @@
-"""`[hyper]` as a space of Optuna's: what is suggested is a point, and a point is what would be suggested."""
+"""`[hyper]` as a space of Optuna's: what is suggested is a point, and a point is what would be suggested.
+
+Code: choices, engine
+"""
 
 from __future__ import annotations
 

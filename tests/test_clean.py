@@ -1,4 +1,7 @@
-"""`resweep clean`: what goes, what stays, and what is said of it."""
+"""`resweep clean`: what goes, what stays, and what is said of it.
+
+Code: clean, cli/clean
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def others(project: Project) -> dict[str, bytes]:
 def ranked(project: Project) -> Project:
     """A sweep with a metric, whose four trials have finished with 0.1, 0.4, 0.3 and 0.2."""
     project.write({"config/rnn.toml": SWEEP + METRIC})
-    project.generate("--no-slurm-job").ok()
+    project.begin("config/rnn.toml", "base.jsonnet", "rnn", "--no-slurm-job")
     for number, value in enumerate((0.1, 0.4, 0.3, 0.2), 1):
         run(project, number, "exit 0", value)
     return project

@@ -1,4 +1,7 @@
-"""`resweep clean` of what early stopping leaves."""
+"""`resweep clean` of what early stopping leaves.
+
+Code: clean
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Data is fingerprinted when it is generated and checked before each attempt, and big files are read once."""
+"""Data is fingerprinted when it is generated and checked before each attempt, and big files are read once.
+
+Code: data, cli/marks
+"""
 
 from __future__ import annotations
 

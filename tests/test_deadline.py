@@ -1,4 +1,7 @@
-"""A night before a deadline: from a sweep to a row of the paper, every number checked."""
+"""A night before a deadline: from a sweep to a row of the paper, every number checked.
+
+Code: /README.md, whereabouts, gather
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whether high or low is good, by a metric's name."""
+"""Whether high or low is good, by a metric's name.
+
+Code: direction
+"""
 
 from __future__ import annotations
 

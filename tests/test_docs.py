@@ -1,4 +1,7 @@
-"""What the documentation shows is true: its TOML loads, its commands and links exist."""
+"""What the documentation shows is true: its TOML loads, its commands and links exist.
+
+Code: /docs/, /README.md
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Dotted keys, and the tables that they lead into."""
+"""Dotted keys, and the tables that they lead into.
+
+Code: dotted
+"""
 
 from __future__ import annotations
 

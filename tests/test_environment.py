@@ -1,4 +1,7 @@
-"""What surrounds a generation is recorded: once by content, in every capsule, and in no id."""
+"""What surrounds a generation is recorded: once by content, in every capsule, and in no id.
+
+Code: environment
+"""
 
 from __future__ import annotations
 

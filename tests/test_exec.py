@@ -1,4 +1,7 @@
-"""`resweep exec`: another command with the frozen code of trials that have finished."""
+"""`resweep exec`: another command with the frozen code of trials that have finished.
+
+Code: exec, cli/exec, cli/best
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The table of results on a terminal: as wide as that is, and whole everywhere else."""
+"""The table of results on a terminal: as wide as that is, and whole everywhere else.
+
+Code: fit, table
+"""
 
 from __future__ import annotations
 
@@ -146,7 +149,7 @@ def on_terminal(project: Project, width: int, *arguments: str) -> list[str]:
 def drawn(project: Project) -> Project:
     """Four random trials that have finished."""
     project.write({"config/rnn.toml": RANDOM})
-    project.generate("--no-slurm-job").ok()
+    project.begin("config/rnn.toml", "base.jsonnet", "rnn", "--no-slurm-job")
     for number, entry in enumerate(project.entries()):
         give(project, entry, json.dumps({"accuracy": number / 10, "test_metric_of_a_long_name": 1}))
     return project

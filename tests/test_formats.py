@@ -1,4 +1,7 @@
-"""A table in six forms: escaped, rounded for people and exact for programs."""
+"""A table in six forms: escaped, rounded for people and exact for programs.
+
+Code: formats, table
+"""
 
 from __future__ import annotations
 

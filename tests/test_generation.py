@@ -1,4 +1,7 @@
-"""The writing of a sweep, through the command line."""
+"""The writing of a sweep, through the command line.
+
+Code: generation, definition, plan, why, disk, cli/generate, cli/project, __main__
+"""
 
 from __future__ import annotations
 

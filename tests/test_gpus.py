@@ -1,4 +1,7 @@
-"""Trials on cards, with an nvidia-smi that says what the test wants: pinned, shared, left to others, never twice."""
+"""Trials on cards, with an nvidia-smi that says what the test wants: pinned, shared, left to others, never twice.
+
+Code: gpus
+"""
 
 from __future__ import annotations
 

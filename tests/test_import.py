@@ -1,4 +1,7 @@
-"""`resweep import`: what a sweep of W&B or a search space of AllenTune becomes, and what is lost."""
+"""`resweep import`: what a sweep of W&B or a search space of AllenTune becomes, and what is lost.
+
+Code: foreign/, cli/import_, inline
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which room may know which."""
+"""Which room may know which.
+
+Code: /resweep/
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The list of trials, and how people name one."""
+"""The list of trials, and how people name one.
+
+Code: index
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""NAME-jobs.sh: runs every trial, with the tool or without it, here or through sbatch."""
+"""NAME-jobs.sh: runs every trial, with the tool or without it, here or through sbatch.
+
+Code: jobs
+"""
 
 from __future__ import annotations
 

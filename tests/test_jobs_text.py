@@ -1,4 +1,7 @@
-"""What is written, to the byte: the jobs script and one trial's files, compared with tests/golden/."""
+"""What is written, to the byte: the jobs script and one trial's files, compared with tests/golden/.
+
+Code: jobs, trial
+"""
 
 from __future__ import annotations
 

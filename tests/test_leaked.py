@@ -1,4 +1,7 @@
-"""Trials that did not run what they froze: every view of them says so, in the same words."""
+"""Trials that did not run what they froze: every view of them says so, in the same words.
+
+Code: leaked
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Sweeps that the script of 2020 wrote open in the table, and nothing of them is touched."""
+"""Sweeps that the script of 2020 wrote open in the table, and nothing of them is touched.
+
+Code: legacy
+"""
 
 from __future__ import annotations
 

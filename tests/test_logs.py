@@ -1,4 +1,7 @@
-"""`resweep logs`: what a trial's attempt has said, and says."""
+"""`resweep logs`: what a trial's attempt has said, and says.
+
+Code: cli/logs
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`resweep.log`: one line in a training, one line in its metrics.jsonl."""
+"""`resweep.log`: one line in a training, one line in its metrics.jsonl.
+
+Code: measured
+"""
 
 from __future__ import annotations
 

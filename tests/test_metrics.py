@@ -1,4 +1,7 @@
-"""Numbers are found in whatever a training leaves behind."""
+"""Numbers are found in whatever a training leaves behind.
+
+Code: metrics, sources, events
+"""
 
 from __future__ import annotations
 

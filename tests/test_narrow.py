@@ -1,4 +1,7 @@
-"""`generate --around`: a narrower sweep from the best of an earlier one."""
+"""`generate --around`: a narrower sweep from the best of an earlier one.
+
+Code: narrow, cli/around
+"""
 
 from __future__ import annotations
 
@@ -199,7 +202,7 @@ def test_new_bounds_hold_the_best_and_lie_in_the_old_ones(
 def ranked(project: Project) -> Project:
     """A sweep with a metric, whose first three trials have finished with 0.1, 0.4 and 0.3."""
     project.write({"config/rnn.toml": "# mine\n" + SWEEP + METRIC})
-    project.generate("--no-slurm-job").ok()
+    project.begin("config/rnn.toml", "base.jsonnet", "rnn", "--no-slurm-job")
     for number, value in enumerate((0.1, 0.4, 0.3), 1):
         trial = Trial(project, number)
         trial.train(f"""mkdir -p "$out"; echo '{{"best_validation_accuracy": {value}}}' > "$out/metrics.json" """)

@@ -1,4 +1,7 @@
-"""`resweep.generate({...})`: the tables of a sweep as a dictionary."""
+"""`resweep.generate({...})`: the tables of a sweep as a dictionary.
+
+Code: notebook
+"""
 
 from __future__ import annotations
 

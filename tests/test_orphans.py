@@ -1,4 +1,7 @@
-"""`resweep clean --orphans`: trials that never ran and are no longer in the sweep."""
+"""`resweep clean --orphans`: trials that never ran and are no longer in the sweep.
+
+Code: orphans, cli/orphans
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`resweep plot`: figures of sweeps on the disk, and one line for each mistake."""
+"""`resweep plot`: figures of sweeps on the disk, and one line for each mistake.
+
+Code: cli/plot, report/figures/file
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Repeats together: the numbers are those of other implementations, and doubt is told."""
+"""Repeats together: the numbers are those of other implementations, and doubt is told.
+
+Code: points, sure
+"""
 
 from __future__ import annotations
 

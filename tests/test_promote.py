@@ -1,4 +1,7 @@
-"""A trial becomes a sweep of its own: its configuration, its template, and the source that was asked for."""
+"""A trial becomes a sweep of its own: its configuration, its template, and the source that was asked for.
+
+Code: promote, cli/promote, setting
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ gpus = 0
 def ready(project: Project) -> Project:
     """A generated sweep with settings of its own."""
     project.write({"config/rnn.toml": "seed = 7\nn_trials = 2\n" + SWEEP + TOOLS})
-    project.generate("--no-slurm-job", "--set", "results.mode=min").ok()
+    project.begin("config/rnn.toml", "base.jsonnet", "rnn", "--no-slurm-job", "--set", "results.mode=min")
     return project
 
 

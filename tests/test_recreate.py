@@ -1,4 +1,7 @@
-"""The packages of a trial once more, in a fresh virtual environment, or why not."""
+"""The packages of a trial once more, in a fresh virtual environment, or why not.
+
+Code: recreate, cli/env
+"""
 
 from __future__ import annotations
 

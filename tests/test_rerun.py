@@ -1,4 +1,7 @@
-"""rerun.sh: a trial once more, from its own directory alone."""
+"""rerun.sh: a trial once more, from its own directory alone.
+
+Code: launcher, attempt, capsule
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""[slurm]: what it may hold, and what several tables ask for together."""
+"""[slurm]: what it may hold, and what several tables ask for together.
+
+Code: resources
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Capsules + records + metrics -> the table of a sweep."""
+"""Capsules + records + metrics -> the table of a sweep.
+
+Code: results, gather, conditions, whereabouts, cli/results
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`resweep run`: the trials of a sweep here; what is named, what is said, what is left for the next run."""
+"""`resweep run`: the trials of a sweep here; what is named, what is said, what is left for the next run.
+
+Code: run, running, cli/run
+"""
 
 from __future__ import annotations
 

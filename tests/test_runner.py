@@ -1,4 +1,7 @@
-"""`resweep run`: many trials at a time, by many runners: each once, no more at a time than said, retried as said."""
+"""`resweep run`: many trials at a time, by many runners: each once, no more at a time than said, retried as said.
+
+Code: run, worker, runners, interrupts
+"""
 
 from __future__ import annotations
 

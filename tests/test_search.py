@@ -1,4 +1,7 @@
-"""Search spaces end to end: from the TOML to trials, and what the other commands make of them."""
+"""Search spaces end to end: from the TOML to trials, and what the other commands make of them.
+
+Code: space, draw, setting
+"""
 
 from __future__ import annotations
 

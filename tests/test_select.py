@@ -1,4 +1,7 @@
-"""Which trials a command is about: names, numbers, ids, values and states, of one sweep."""
+"""Which trials a command is about: names, numbers, ids, values and states, of one sweep.
+
+Code: cli/select, conditions
+"""
 
 from __future__ import annotations
 

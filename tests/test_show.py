@@ -1,4 +1,7 @@
-"""`resweep show`: what a trial was given, or a point would be given."""
+"""`resweep show`: what a trial was given, or a point would be given.
+
+Code: cli/show
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What Slurm prints, read; and what a task runs, written. The real Slurm is in tests/slurm/."""
+"""What Slurm prints, read; and what a task runs, written. The real Slurm is in tests/slurm/.
+
+Code: slurm/commands, slurm/limits, slurm/queue, slurm/script
+"""
 
 from __future__ import annotations
 

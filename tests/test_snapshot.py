@@ -1,4 +1,7 @@
-"""Source tree -> Snapshot."""
+"""Source tree -> Snapshot.
+
+Code: snapshot, build, root
+"""
 
 from __future__ import annotations
 

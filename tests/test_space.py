@@ -1,4 +1,7 @@
-"""Sweep -> points."""
+"""Sweep -> points.
+
+Code: space
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`resweep status`: what every trial is doing, and why some failed, from any process, at once."""
+"""`resweep status`: what every trial is doing, and why some failed, from any process, at once.
+
+Code: status, cli/status
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`resweep stop`: what this machine runs of a sweep, or one trial, ends; nothing lives; what is elsewhere is named."""
+"""`resweep stop`: what this machine runs of a sweep, or one trial, ends; nothing lives; what is elsewhere is named.
+
+Code: stop, runners, cli/stop
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`[search]`: what it may say, and what is said where it is wrong."""
+"""`[search]`: what it may say, and what is said where it is wrong.
+
+Code: strategy
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is installed, where it came from, and what has changed since."""
+"""What is installed, where it came from, and what has changed since.
+
+Code: surroundings
+"""
 
 from __future__ import annotations
 

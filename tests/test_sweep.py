@@ -1,4 +1,7 @@
-"""TOML text -> Sweep."""
+"""TOML text -> Sweep.
+
+Code: sweep, reader, frozen
+"""
 
 from __future__ import annotations
 

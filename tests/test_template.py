@@ -1,4 +1,7 @@
-"""jsonnet + arguments -> configurations."""
+"""jsonnet + arguments -> configurations.
+
+Code: template
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What `resweep run` shows on a terminal: a live view that leaves plain lines behind; elsewhere plain lines alone."""
+"""What `resweep run` shows on a terminal: a live view that leaves plain lines behind; elsewhere plain lines alone.
+
+Code: cli/view, cli/progress
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What ran is what was frozen: a module of the project's that came from elsewhere marks the trial leaked."""
+"""What ran is what was frozen: a module of the project's that came from elsewhere marks the trial leaked.
+
+Code: witness, surroundings
+"""
 
 from __future__ import annotations
 

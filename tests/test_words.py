@@ -1,4 +1,7 @@
-"""What messages say of one, of some, and how often they say it."""
+"""What messages say of one, of some, and how often they say it.
+
+Code: cli/__init__, cli/progress, errors
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The example is packed, and works where it is unpacked: the same numbers come out, and a flipped byte is named."""
+"""The example is packed, and works where it is unpacked: the same numbers come out, and a flipped byte is named.
+
+Code: /qb/, proof/archive, proof/unpack
+"""
 
 from __future__ import annotations
 

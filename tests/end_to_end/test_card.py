@@ -1,4 +1,7 @@
-"""The card's own sweep: 72 capsules, the same wherever they are generated, by the commands of the README."""
+"""The card's own sweep: 72 capsules, the same wherever they are generated, by the commands of the README.
+
+Code: /config/, /rnn_model.jsonnet, /hyper.py, generation
+"""
 
 from __future__ import annotations
 

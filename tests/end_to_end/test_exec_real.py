@@ -1,4 +1,7 @@
-"""The example's best trial is evaluated on the test fold, through `resweep exec`."""
+"""The example's best trial is evaluated on the test fold, through `resweep exec`.
+
+Code: /qb/, exec
+"""
 
 from __future__ import annotations
 

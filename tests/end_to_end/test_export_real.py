@@ -1,4 +1,7 @@
-"""The example's trials as runs of other tools: the numbers that AllenNLP wrote, read back by those tools."""
+"""The example's trials as runs of other tools: the numbers that AllenNLP wrote, read back by those tools.
+
+Code: /qb/, export/
+"""
 
 from __future__ import annotations
 

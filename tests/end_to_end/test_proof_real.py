@@ -1,4 +1,7 @@
-"""The example's own training, audited: what ran is what was frozen, and where it was not, that is said."""
+"""The example's own training, audited: what ran is what was frozen, and where it was not, that is said.
+
+Code: /qb/, witness, data
+"""
 
 from __future__ import annotations
 

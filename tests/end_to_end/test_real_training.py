@@ -1,4 +1,7 @@
-"""The example for real: AllenNLP trains, the source changes, the capsule moves, and the same weights come out."""
+"""The example for real: AllenNLP trains, the source changes, the capsule moves, and the same weights come out.
+
+Code: /qb/, /train.sh, attempt, jobs
+"""
 
 from __future__ import annotations
 

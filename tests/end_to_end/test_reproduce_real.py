@@ -1,4 +1,7 @@
-"""The example once more: identical to the bit, here and where it was unpacked; and when not, the cause is named."""
+"""The example once more: identical to the bit, here and where it was unpacked; and when not, the cause is named.
+
+Code: /qb/, proof/reproduce, proof/causes
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The example's results: the numbers that AllenNLP wrote, its epochs as curves, and the best once more as a sweep."""
+"""The example's results: the numbers that AllenNLP wrote, its epochs as curves, and the best once more as a sweep.
+
+Code: /qb/, results, promote
+"""
 
 from __future__ import annotations
 

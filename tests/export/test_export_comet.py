@@ -1,4 +1,7 @@
-"""What Comet's own package reads of an export. It is installed apart: tensorboardX, which AllenNLP uses, loads it."""
+"""What Comet's own package reads of an export. It is installed apart: tensorboardX, which AllenNLP uses, loads it.
+
+Code: export/comet
+"""
 
 from __future__ import annotations
 

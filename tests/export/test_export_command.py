@@ -1,4 +1,7 @@
-"""`resweep export`: where it writes, what it leaves out, what it says, and that it tells nobody else."""
+"""`resweep export`: where it writes, what it leaves out, what it says, and that it tells nobody else.
+
+Code: cli/export, export/home, export/quiet
+"""
 
 from __future__ import annotations
 

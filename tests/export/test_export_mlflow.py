@@ -1,4 +1,7 @@
-"""What MLflow's own client reads of an export."""
+"""What MLflow's own client reads of an export.
+
+Code: export/mlflow
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What every target is told of a trial."""
+"""What every target is told of a trial.
+
+Code: export/run, export/live
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What TensorBoard itself reads of an export: its HParams backend, and its server."""
+"""What TensorBoard itself reads of an export: its HParams backend, and its server.
+
+Code: export/tensorboard
+"""
 
 from __future__ import annotations
 

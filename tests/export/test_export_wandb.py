@@ -1,4 +1,7 @@
-"""What W&B's own client reads of an export, and would send."""
+"""What W&B's own client reads of an export, and would send.
+
+Code: export/wandb
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What breaks while an attempt runs: processes that die, hosts that pause, two at once, disks that refuse."""
+"""What breaks while an attempt runs: processes that die, hosts that pause, two at once, disks that refuse.
+
+Code: attempt
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Runners and launchers killed at any moment: the next run completes the sweep, and nothing ever runs beside itself."""
+"""Runners and launchers killed at any moment: the next run completes the sweep, and nothing ever runs beside itself.
+
+Code: run, worker, attempt
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`resweep.open`: a sweep in a notebook."""
+"""`resweep.open`: a sweep in a notebook.
+
+Code: __init__, opened/, frame
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def finish(project: Project, number: int, value: Any, state: str = "finished", n
 def seen(project: Project) -> Project:
     """A sweep of four points with two repeats each, of which one has failed."""
     project.write({"config/rnn.toml": "n_trials = 2\n" + SWEEP + '[results]\nmetric = "accuracy"\n'})
-    project.generate("--no-slurm-job").ok()
+    project.begin("config/rnn.toml", "base.jsonnet", "rnn", "--no-slurm-job")
     for number, value in enumerate(NUMBERS, 1):
         finish(project, number, value, "failed" if value is None else "finished")
     return project

@@ -1,4 +1,7 @@
-"""What surrounded two runs: each thing that differs is named, and nothing else."""
+"""What surrounded two runs: each thing that differs is named, and nothing else.
+
+Code: proof/causes
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Two outputs side by side: whatever differs is named, but for what no two runs have in common."""
+"""Two outputs side by side: whatever differs is named, but for what no two runs have in common.
+
+Code: proof/compare
+"""
 
 from __future__ import annotations
 

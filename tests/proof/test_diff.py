@@ -1,4 +1,7 @@
-"""`resweep diff`: what differs between two trials is shown, wherever they are, and nothing else."""
+"""`resweep diff`: what differs between two trials is shown, wherever they are, and nothing else.
+
+Code: proof/diff, proof/side, cli/diff
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Archives that somebody made to do harm: each is refused with one line, and nothing of it is left anywhere."""
+"""Archives that somebody made to do harm: each is refused with one line, and nothing of it is left anywhere.
+
+Code: proof/reading, proof/check, proof/contents, proof/unpack, proof/tar
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`resweep pack` and `unpack`: what comes out is what went in, and the bytes in between depend on nothing else."""
+"""`resweep pack` and `unpack`: what comes out is what went in, and the bytes in between depend on nothing else.
+
+Code: proof/archive, proof/unpack, proof/inspect, proof/stream, proof/tar, cli/pack, cli/unpack
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`resweep reproduce`: the same to the bit, within the spread, or different, and why; nothing there is touched."""
+"""`resweep reproduce`: the same to the bit, within the spread, or different, and why; nothing there is touched.
+
+Code: proof/reproduce, proof/verdict, cli/reproduce
+"""
 
 from __future__ import annotations
 

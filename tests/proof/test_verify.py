@@ -1,4 +1,7 @@
-"""`resweep verify`: whatever is not as it was written is named."""
+"""`resweep verify`: whatever is not as it was written is named.
+
+Code: proof/verify, proof/capsule, cli/verify
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The files beside the code: config/*.toml, the templates, setup.py and the lists of packages."""
+"""The files beside the code: config/*.toml, the templates, setup.py and the lists of packages.
+
+Code: /config/, /rnn_model.jsonnet, /dan_model.jsonnet, /setup.py, /requirements.lock, /environment.yml
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""What holds for the shipped data set, qb/data/quiz.json."""
+"""What holds for the shipped data set, qb/data/quiz.json.
+
+Code: /qb/data/, /scripts/
+"""
 
 import re
 import subprocess

@@ -1,4 +1,7 @@
-"""The command that trains and evaluates: `python qb/main.py`, run in processes of its own."""
+"""The command that trains and evaluates: `python qb/main.py`, run in processes of its own.
+
+Code: /qb/main.py, /train.sh
+"""
 
 import json
 import os

@@ -1,6 +1,8 @@
 """The guessers and the scheduler, on a batch of a few short questions.
 
 AllenNLP and torch are imported inside the tests: it takes seconds, and whoever runs other tests collects these, too.
+
+Code: /qb/guessers.py, /qb/schedulers.py
 """
 
 from __future__ import annotations

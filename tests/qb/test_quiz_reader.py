@@ -1,4 +1,7 @@
-"""Reading QANTA files: `qb.reader` and `qb.paths`, imported inside the tests, since they import AllenNLP."""
+"""Reading QANTA files: `qb.reader` and `qb.paths`, imported inside the tests, since they import AllenNLP.
+
+Code: /qb/reader.py, /qb/paths.py, /qb/errors.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page in a real browser: what is brushed, filtered, clicked and typed, and what it never does."""
+"""The page in a real browser: what is brushed, filtered, clicked and typed, and what it never does.
+
+Code: report/page
+"""
 
 from __future__ import annotations
 

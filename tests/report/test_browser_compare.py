@@ -1,4 +1,7 @@
-"""Runs side by side in a real browser: how they are chosen, what differs, and their curves."""
+"""Runs side by side in a real browser: how they are chosen, what differs, and their curves.
+
+Code: report/page, report/details
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What stands on the axes of the page: the values that a person listed, and of all others a scale's marks."""
+"""What stands on the axes of the page: the values that a person listed, and of all others a scale's marks.
+
+Code: report/page, report/scale
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Panels that have nothing to show, repeats of one configuration, and names that are too long for their places."""
+"""Panels that have nothing to show, repeats of one configuration, and names that are too long for their places.
+
+Code: report/page
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Smoothing of learning curves in a real browser: what it computes, and that nothing but the eye follows it."""
+"""Smoothing of learning curves in a real browser: what it computes, and that nothing but the eye follows it.
+
+Code: report/page
+"""
 
 from __future__ import annotations
 

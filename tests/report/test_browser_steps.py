@@ -1,4 +1,7 @@
-"""Filters on learning curves in a real browser: a drag along a step, a condition by hand, and what both leave."""
+"""Filters on learning curves in a real browser: a drag along a step, a condition by hand, and what both leave.
+
+Code: report/page, report/learning
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The table of runs in a real browser: which columns it shows, and the file of what is chosen."""
+"""The table of runs in a real browser: which columns it shows, and the file of what is chosen.
+
+Code: report/page
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The learning curves that belong to a metric."""
+"""The learning curves that belong to a metric.
+
+Code: report/curves
+"""
 
 from __future__ import annotations
 

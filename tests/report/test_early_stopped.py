@@ -1,4 +1,7 @@
-"""The page of a sweep whose trials were stopped early, and of few points: what counts, and what is said of it."""
+"""The page of a sweep whose trials were stopped early, and of few points: what counts, and what is said of it.
+
+Code: report/tried, report/data
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The expected best so far: what trying every order would say, and never more than was tried."""
+"""The expected best so far: what trying every order would say, and never more than was tried.
+
+Code: report/expected
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Figures: what they draw is what pandas computes, always the same bytes, and no name or value breaks them."""
+"""Figures: what they draw is what pandas computes, always the same bytes, and no name or value breaks them.
+
+Code: report/figures/
+"""
 
 from __future__ import annotations
 

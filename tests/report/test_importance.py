@@ -1,4 +1,7 @@
-"""Importance: what pandas and scikit-learn say of the same points, and silence where nothing can be said."""
+"""Importance: what pandas and scikit-learn say of the same points, and silence where nothing can be said.
+
+Code: report/importance
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The numbers on the page are those of pandas, SciPy and scikit-learn, computed from the files by themselves."""
+"""The numbers on the page are those of pandas, SciPy and scikit-learn, computed from the files by themselves.
+
+Code: report/expected, report/importance, points
+"""
 
 from __future__ import annotations
 

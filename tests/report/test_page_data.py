@@ -1,4 +1,7 @@
-"""What the page is given: every value as it was measured, whatever it was, in few bytes."""
+"""What the page is given: every value as it was measured, whatever it was, in few bytes.
+
+Code: report/data, report/learning, report/details
+"""
 
 from __future__ import annotations
 

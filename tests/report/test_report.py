@@ -1,4 +1,7 @@
-"""`resweep report`: where the page goes, what it never overwrites, and how it follows a sweep that runs."""
+"""`resweep report`: where the page goes, what it never overwrites, and how it follows a sweep that runs.
+
+Code: report/write, report/page, cli/report
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which axis a key's values belong on."""
+"""Which axis a key's values belong on.
+
+Code: report/scale
+"""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ TRACEBACK = 'Traceback (most recent call last):\n  File "qb/main.py", line 88, i
 def sweep(project: Project, name: str = "rnn", repeats: int = 1, lr: str = "0.0001, 0.001, 0.01", **extra: str) -> None:
     """Generate a sweep of 54 points for each learning rate."""
     project.write({"made.jsonnet": TEMPLATE, "config/made.toml": SWEEP.format(repeats=repeats, lr=lr)} | extra)
-    project.resweep("config/made.toml", "made.jsonnet", name, "--no-slurm-job").ok()
+    project.begin("config/made.toml", "made.jsonnet", name, "--no-slurm-job")
 
 
 def finish_all(project: Project, name: str = "rnn", *, fail: float = 0.06, run: int = 0) -> None:

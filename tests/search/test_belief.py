@@ -1,4 +1,7 @@
-"""`resweep status` of a search: how far it is, the best so far, and what it takes to matter."""
+"""`resweep status` of a search: how far it is, the best so far, and what it takes to matter.
+
+Code: search/belief, cli/beliefs
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Trials that do badly are stopped early, and what they came to is kept."""
+"""Trials that do badly are stopped early, and what they came to is kept.
+
+Code: search/early, search/follow
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Another source, or another rule, under trials that were stopped early."""
+"""Another source, or another rule, under trials that were stopped early.
+
+Code: search/origin, search/early
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A template that waits for its arguments fills what the template fills."""
+"""A template that waits for its arguments fills what the template fills.
+
+Code: search/prepared
+"""
 
 from __future__ import annotations
 

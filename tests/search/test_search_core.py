@@ -1,4 +1,7 @@
-"""Workers of a search: what they ask for, how they share it, and what is left when they die."""
+"""Workers of a search: what they ask for, how they share it, and what is left when they die.
+
+Code: search/search, search/maker, search/study, search/others
+"""
 
 from __future__ import annotations
 

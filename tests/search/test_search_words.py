@@ -1,4 +1,7 @@
-"""What `[search]` says, in searches that run: where they begin, what they leave out, and when they end."""
+"""What `[search]` says, in searches that run: where they begin, what they leave out, and when they end.
+
+Code: search/over, search/origin, cli/searching
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The points of a search, counted from its journal as it grows."""
+"""The points of a search, counted from its journal as it grows.
+
+Code: search/tally
+"""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def searched(
             "config/rnn.toml": f'{space}\n[search]\nmethod = "tpe"\nn = {n}\n{more}{RESULTS}',
         }
     )
-    project.generate().ok()
+    project.begin("config/rnn.toml", "base.jsonnet", "rnn")
 
 
 class Silent:

@@ -1,4 +1,7 @@
-"""Trials as arrays on a real Slurm: one submission, a throttle, nothing twice, and nothing remapped."""
+"""Trials as arrays on a real Slurm: one submission, a throttle, nothing twice, and nothing remapped.
+
+Code: slurm/batches, slurm/submit, task
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What happens to jobs on a cluster: cancelled, requeued, preempted, nodes that fail. Records say what was."""
+"""What happens to jobs on a cluster: cancelled, requeued, preempted, nodes that fail. Records say what was.
+
+Code: task, attempt, slurm/states
+"""
 
 from __future__ import annotations
 

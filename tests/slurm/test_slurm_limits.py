@@ -1,4 +1,7 @@
-"""Sites that let a person have few jobs: what was taken is said, and starting the script again finishes the sweep."""
+"""Sites that let a person have few jobs: what was taken is said, and starting the script again finishes the sweep.
+
+Code: slurm/limits, slurm/submit
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Time limits, the signal before them, and what is left when Slurm's controller has forgotten a job."""
+"""Time limits, the signal before them, and what is left when Slurm's controller has forgotten a job.
+
+Code: task, slurm/states
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a job asks for and who says so: [slurm], profiles, a person's defaults, the site's script, sbatch's options."""
+"""What a job asks for and who says so: [slurm], profiles, a person's defaults, the site's script, sbatch's options.
+
+Code: slurm/script, slurm/site, slurm/draft
+"""
 
 from __future__ import annotations
 

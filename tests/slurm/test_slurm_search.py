@@ -1,4 +1,7 @@
-"""Searches, and what may be stopped early, on a real Slurm: each task is a worker of the tool's own."""
+"""Searches, and what may be stopped early, on a real Slurm: each task is a worker of the tool's own.
+
+Code: slurm/work, search/search
+"""
 
 from __future__ import annotations
 

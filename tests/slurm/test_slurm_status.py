@@ -1,4 +1,7 @@
-"""Seeing and stopping: what waits and why, what would wait for ever, a Slurm that does not answer, and `stop`."""
+"""Seeing and stopping: what waits and why, what would wait for ever, a Slurm that does not answer, and `stop`.
+
+Code: slurm/states, slurm/ledger, slurm/cancel, slurm/queue
+"""
 
 from __future__ import annotations
 

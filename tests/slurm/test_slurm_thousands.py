@@ -1,4 +1,7 @@
-"""Thousands of trials in one go, where a site's arrays are shorter than that."""
+"""Thousands of trials in one go, where a site's arrays are shorter than that.
+
+Code: slurm/submit, slurm/batches, cli/submit
+"""
 
 from __future__ import annotations
 

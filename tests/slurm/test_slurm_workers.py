@@ -1,4 +1,7 @@
-"""Workers on a real Slurm: tasks that drain a sweep together through the claims of its trials."""
+"""Workers on a real Slurm: tasks that drain a sweep together through the claims of its trials.
+
+Code: slurm/work
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,8 @@ class Template:
     """A jsonnet or JSON file that becomes one configuration when its parameters are given.
 
     `sources` are the files that it was read from, itself first, each with its bytes: what a frozen definition needs.
-    Reading and evaluating it runs no code but jsonnet's, which can read files and do nothing else.
+    Reading and evaluating it runs no code but jsonnet's, which can read files and do nothing else. Each evaluation costs
+    some 20 ms, so whether it is a function is learnt with the first configurations.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,7 +63,14 @@ class Template:
         self.sources: dict[Path, bytes] = {}
         if not path.is_file():
             raise TemplateError(f"{path}: no such file, expected the jsonnet or JSON file that configures one run")
-        self.is_function = json.loads(self._evaluate("std.isFunction(template)"))
+        self._is_function: bool | None = None
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it takes parameters. Raises TemplateError for a file that jsonnet cannot read."""
+        if self._is_function is None:
+            self._is_function = bool(json.loads(self._evaluate("std.isFunction(template)")))
+        return self._is_function
 
     def fill(self, arguments: Sequence[Arguments], optional: Sequence[str] = ()) -> tuple[list[Any], list[str]]:
         """The configuration that each set of arguments gives, as parsed JSON, in order.
@@ -74,13 +82,18 @@ class Template:
         Raises TemplateError for a parameter that the function does not take or misses, and FillError, with jsonnet's
         own trace, for any other error.
         """
-        taken = [name for name in optional if self.is_function]
+        if not arguments:
+            return [], [name for name in optional if self.is_function]
+        taken = list(optional)
         while True:
             unwanted = set(optional) - set(taken)
             given = [{k: v for k, v in each.items() if k not in unwanted} for each in arguments]
             try:
-                return self._fill_chunks(given), taken
+                return self._fill_chunks(given), taken if self.is_function else []
             except TemplateError as error:
+                if not self.is_function and taken:  # or the file itself is wrong, and this is said of it
+                    taken = []
+                    continue
                 trace = error.trace if isinstance(error, _EvaluationError) else ""
                 unknown = _NO_PARAMETER.match(trace) if _our_call(trace) else None
                 if not unknown or unknown[1] not in taken:
@@ -92,7 +105,7 @@ class Template:
         return [v for start in range(0, len(arguments), CHUNK) for v in self._fill(arguments[start : start + CHUNK])]
 
     def _fill(self, arguments: Sequence[Arguments]) -> list[Any]:
-        if not self.is_function:
+        if self._is_function is False:
             taken = next((name for each in arguments for name in each), None)
             if taken is not None:
                 raise TemplateError(
@@ -102,6 +115,12 @@ class Template:
             value = json.loads(self._evaluate("template"))
             return [value] * len(arguments)
         calls = ",\n".join(f"template({_call(each)})" for each in arguments)
+        if self._is_function is None:
+            both = json.loads(
+                self._evaluate(f"if std.isFunction(template) then [\n{calls}] else {{ object: template }}")
+            )
+            self._is_function = isinstance(both, list)
+            return both if self._is_function else self._fill(arguments)
         values: list[Any] = json.loads(self._evaluate(f"[{calls}]"))
         return values
 

@@ -21,6 +21,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tiers.arrange(items)
 
 
+class _AtOnce:
+    """Tells of each failure when it happens; the whole of it follows at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._plugins = config.pluginmanager
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One line: which test, and the last line of what went wrong."""
+        if report.failed:
+            last = (report.longreprtext.strip().splitlines() or [""])[-1]
+            self._plugins.get_plugin("terminalreporter").write_line(f"\nFAILED {report.nodeid}: {last}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Failures are told at once, by the process that has the terminal."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_AtOnce(config), "at-once")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where nothing may be skipped, as in continuous integration, a test that would be is a failure."""

@@ -123,7 +123,7 @@ def test_an_argument_that_jsonnet_cannot_have_is_refused(echo: Template, name: s
 def test_an_error_of_jsonnet_keeps_its_trace_as_detail(tmp_path: Path) -> None:
     """The message is one line, the trace stands below it."""
     with pytest.raises(TemplateError) as caught:
-        _template(tmp_path, "{\n  a: 1,\n  b c\n}")
+        _template(tmp_path, "{\n  a: 1,\n  b c\n}").fill([{}])
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "base.jsonnet") in str(caught.value)
     assert ":3:5: " in str(caught.value)

@@ -53,10 +53,10 @@ class Prepared(Template):
     def __init__(self, template: Template, examples: Sequence[Arguments], optional: Sequence[str]) -> None:
         self.path = template.path
         self.sources = template.sources
-        self.is_function = template.is_function
         self._template = template
         self._optional = tuple(optional)
         self._taken = template.fill(examples, optional)[1]
+        self._is_function = template.is_function
         self._names: list[frozenset[str]] = []
         self._process: subprocess.Popen[str] | None = None
         unwanted = set(optional) - set(self._taken)

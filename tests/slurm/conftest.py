@@ -120,20 +120,12 @@ def new_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pro
     return make
 
 
-# --- what takes long begins with the session, and goes on beside the other tests ------------------------------------
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _what_takes_long_begins_at_once(request: pytest.FixtureRequest) -> None:
-    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for name in ("minute", "killed", "thousands"):
-        if name in wanted:
-            request.getfixturevalue(name)
+# --- what takes long is submitted once for several tests, on a worker that waits while others work ------------------
 
 
 @pytest.fixture(scope="session")
 def thousands(patient_cluster: Cluster, new_project: Callable[[str], Project]) -> Project:
-    """A sweep of 2,500 trials, submitted when the session began."""
+    """A sweep of 2,500 trials, submitted."""
     project = on_slurm.sweep(new_project("thousands"), 2500)
     on_slurm.start(project, **patient_cluster.environment).ok()
     return project

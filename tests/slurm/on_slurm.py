@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -98,11 +99,19 @@ def missing(*programs: str) -> list[str]:
     return [program for program in programs if not shutil.which(program, path=path)]
 
 
+_LOCKS: list[int] = []  # held as long as this process lives
+
+
 def _free_ports() -> int:
-    """The first of some neighbouring ports that nobody uses; two test runs at once begin their looks elsewhere."""
-    firsts = list(range(27100, 32000, 97))
-    begin = os.getpid() % len(firsts)
-    for first in firsts[begin:] + firsts[:begin]:
+    """The first of some neighbouring ports that nobody uses, and that no other test process has taken for its own."""
+    for first in range(27100, 32000, 97):
+        lock = os.open(f"{tempfile.gettempdir()}/resweep-tests-ports-{first}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        _LOCKS.append(lock)
         with_listeners = False
         for port in range(first, first + PORTS):
             with socket.socket() as probe:

@@ -54,8 +54,8 @@ class Template:
     """A jsonnet or JSON file that becomes one configuration when its parameters are given.
 
     `sources` are the files that it was read from, itself first, each with its bytes: what a frozen definition needs.
-    Reading and evaluating it runs no code but jsonnet's, which can read files and do nothing else. Each evaluation costs
-    some 20 ms, so whether it is a function is learnt with the first configurations.
+    Reading and evaluating it runs no code but jsonnet's, which can read files and do nothing else. Each evaluation
+    costs some 20 ms, so whether it is a function is learnt with the first configurations.
     """
 
     def __init__(self, path: Path) -> None:
@@ -116,13 +116,12 @@ class Template:
             return [value] * len(arguments)
         calls = ",\n".join(f"template({_call(each)})" for each in arguments)
         if self._is_function is None:
-            both = json.loads(
-                self._evaluate(f"if std.isFunction(template) then [\n{calls}] else {{ object: template }}")
-            )
-            self._is_function = isinstance(both, list)
-            return both if self._is_function else self._fill(arguments)
-        values: list[Any] = json.loads(self._evaluate(f"[{calls}]"))
-        return values
+            text = self._evaluate(f"if std.isFunction(template) then [{calls}] else false")
+            self._is_function = text.strip() != "false"
+        else:
+            text = self._evaluate(f"[{calls}]")
+        values: list[Any] = json.loads(text)
+        return values if self._is_function else self._fill(arguments)
 
     def _blame(self, arguments: Sequence[Arguments]) -> None:
         """Find the first configuration that fails by halving, and raise its error."""

@@ -28,10 +28,11 @@ class _AtOnce:
         self._plugins = config.pluginmanager
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """One line: which test, and the last line of what went wrong."""
+        """One line: which test, and what went wrong."""
         if report.failed:
-            last = (report.longreprtext.strip().splitlines() or [""])[-1]
-            self._plugins.get_plugin("terminalreporter").write_line(f"\nFAILED {report.nodeid}: {last}", red=True)
+            crash = getattr(report.longrepr, "reprcrash", None)
+            first = (crash.message if crash else report.longreprtext).partition("\n")[0]
+            self._plugins.get_plugin("terminalreporter").write_line(f"\nFAILED {report.nodeid}: {first}", red=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
+import lzma
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -11,13 +15,14 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from launched import Trial, until
 from small_project import SWEEP, Project
 
 from resweep import index
-from resweep.errors import ResweepError
+from resweep.errors import ArchiveError, ResweepError
 from resweep.proof import archive, check, contents, inspect, stream, tar
 from resweep.proof.reading import Archive
 from resweep.proof.unpack import unpack
@@ -31,9 +36,16 @@ echo events > log/train/events.out.tfevents.1.host; ln -s /etc/passwd outside; m
 same_project = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+_RAN: list[Path] = []
+
+
 @pytest.fixture
-def ran(swept: Project) -> Project:
-    """A sweep whose first trial has finished, whose second has failed, and whose others wait."""
+def ran(request: pytest.FixtureRequest, project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A sweep whose first trial has finished, whose second has failed, and whose others wait: run once for all."""
+    if _RAN:
+        subprocess.run(["cp", "-a", f"{_RAN[0]}/.", project.root], check=True)
+        return project
+    swept: Project = request.getfixturevalue("swept")
     for number, ending in ((1, "exit 0"), (2, "exit 1")):
         trial = Trial(swept, number)
         script = (trial.capsule / "train.sh").read_text()
@@ -41,6 +53,8 @@ def ran(swept: Project) -> Project:
         trial.launch()
         trial.change("train.sh", script)
         (trial.capsule / "train.sh").chmod(0o555)
+    _RAN.append(tmp_path_factory.mktemp("ran"))
+    subprocess.run(["cp", "-a", f"{swept.root}/.", _RAN[0]], check=True)
     return swept
 
 
@@ -414,6 +428,173 @@ def test_headers_are_what_the_standard_library_reads(path: str, size: int, targe
             assert member is not None
             assert (member.name, member.size, member.mode) == (path, length, 0o555)
             assert (member.linkname, member.mtime, member.uid, member.uname) == (link, tar.TIME, 0, "")
+
+
+HEADERS = [
+    ("a/b", tar.FILE, 5, 0o444, ""),
+    ("a/b", tar.FILE, 0, 0o755, ""),
+    ("d/", tar.DIRECTORY, 0, 0o755, ""),
+    ("a", tar.HARD_LINK, 0, 0o555, "b"),
+    ("a", tar.SYMBOLIC_LINK, 0, 0o777, "../b"),
+    ("x" * 100, tar.FILE, 511, 0o644, ""),
+    ("x" * 101, tar.FILE, 1, 0o644, ""),
+    ("é", tar.FILE, 513, 0o644, ""),
+    ("a", tar.SYMBOLIC_LINK, 0, 0o777, "y" * 100),
+    ("a", tar.SYMBOLIC_LINK, 0, 0o777, "y" * 101),
+    ("a", tar.SYMBOLIC_LINK, 0, 0o777, "ü"),
+    ("a", tar.FILE, 8**11 - 1, 0o644, ""),
+    ("a", tar.FILE, 8**11, 0o644, ""),
+    ("é" * 200, tar.HARD_LINK, 0, 0o444, "ü" * 200),
+]
+
+
+def test_headers_are_the_same_bytes_for_ever() -> None:
+    """An archive is compared with what its list gives byte for byte, so archives of today bind later versions."""
+    lengths = [512] * 6 + [1536] * 2 + [512] + [1536] * 2 + [512, 1536, 2048]
+    headers = [tar.header(*each) for each in HEADERS]
+    assert [len(header) for header in headers] == lengths
+    assert (
+        hashlib.sha256(b"".join(headers)).hexdigest()
+        == "9cb5279a583fb31d6142959a27ba4df69bfe0789355b13837a9c250b11d182e1"
+    )
+
+
+def test_a_record_says_its_own_length_where_its_digits_change() -> None:
+    """Names of every length around those at which the length of a record gets another digit are read by tarfile."""
+    for size in (*range(80, 105), *range(980, 1000)):
+        path = "é" + "x" * size
+        with tarfile.open(fileobj=io.BytesIO(tar.header(path) + tar.END)) as read:
+            member = read.next()
+            assert member is not None
+            assert (member.name, member.offset_data) == (path, len(tar.header(path)))
+
+
+def test_padding_fills_a_block() -> None:
+    """A member's content ends where a block does."""
+    assert [len(tar.padding(size)) for size in (0, 1, 511, 512, 513)] == [0, 511, 1, 0, 511]
+    assert tar.padding(1).strip(b"\0") == b""
+
+
+def test_a_header_is_known_by_all_of_its_bytes() -> None:
+    """Its size is told only where nothing else of the header is other than it should be."""
+    header = tar.header("a", size=700)
+    assert tar.size_of(header, "a") == 700
+    assert tar.size_of(header, "b") is None
+    assert tar.size_of(tar.header("a", tar.SYMBOLIC_LINK, 700), "a") is None
+    assert tar.size_of(bytes(512), "a") is None
+    assert tar.size_of(b"x" * 512, "a") is None
+    for at in range(tar.BLOCK):
+        changed = bytearray(header)
+        changed[at] ^= 1
+        assert tar.size_of(bytes(changed), "a") is None, at
+
+
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        (tar.header("a"), "the file 'a'"),
+        (tar.header("a", tar.SYMBOLIC_LINK, target="/etc"), "the symbolic link 'a' to '/etc'"),
+        (tar.header("x" * 100, tar.HARD_LINK, target="y" * 100), f"the hard link '{'x' * 100}' to '{'y' * 100}'"),
+        (tar.header("a/", tar.DIRECTORY), "the directory 'a/'"),
+        (tar.header("a", b"\0"), "the file 'a'"),
+        (tar.header("a", b"7"), "the member of kind b'7' 'a'"),
+        (tar.header("a").replace(b"a", b"\xff", 1), "the file '\\ufffd'"),
+        (tar.header("a", tar.HARD_LINK, target="b").replace(b"b", b"\xff", 1), "the hard link 'a' to '\\ufffd'"),
+        (tar.header("a").replace(b"ustar", b"USTAR"), "no header of a member"),
+        (bytes(512), "the end of the archive"),
+        (b"x" * 512, "no header of a member"),
+    ],
+)
+def test_what_was_found_instead_is_described(block: bytes, says: str) -> None:
+    """The message of a refused archive says what stands there, in characters that a terminal does not obey."""
+    assert tar.described(block) == says
+
+
+def streamed(form: stream.Format, *pieces: bytes) -> bytes:
+    """A stream of ours."""
+    file = io.BytesIO()
+    writer = stream.Writer(file, form)
+    for piece in pieces:
+        writer.write(piece)
+    writer.close()
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", stream.FORMATS, ids=lambda form: form.suffixes[0])
+@pytest.mark.parametrize("size", [0, 1, 2047, 2048, 2049, 5000])
+def test_a_stream_comes_out_in_pieces_of_any_size(form: stream.Format, size: int) -> None:
+    """What was written is read, however much of it at once, and nothing is left."""
+    data = random.Random(size).randbytes(size)
+    content = streamed(form, data[:7], data[7:])
+    assert content.startswith(form.magic)
+    for step in (1, 512, 5000):
+        reader = stream.Reader(io.BytesIO(content), "x")
+        found = b"".join(reader.read(min(step, size - at)) for at in range(0, size, step))
+        reader.finish()
+        assert found == data
+
+
+@pytest.mark.parametrize("form", stream.FORMATS, ids=lambda form: form.suffixes[0])
+def test_every_byte_of_a_stream_counts(form: stream.Format) -> None:
+    """One byte more, less or other, anywhere, and the stream is refused with a message that says where one was."""
+    content = streamed(form, b"hello" * 20)
+    places = range(0, len(content), 5 if ".tar.xz" in form.suffixes else 1)  # which takes a while to begin
+    broken = [content[:n] for n in places] + [content + b"\0", content + content, b"\0" + content]
+    broken += [content[:n] + bytes([content[n] ^ 1]) + content[n + 1 :] for n in places]
+    for each in broken:
+        with pytest.raises(ArchiveError, match=r"^x: (found no \.tar\.zst|damaged at or after its beginning: )"):
+            read_all(each, 100)
+    assert read_all(content, 100) == b"hello" * 20
+    for size in (99, 101):
+        with pytest.raises(ArchiveError, match="damaged at or after its beginning"):
+            read_all(content, size)
+
+
+def read_all(content: bytes, size: int) -> bytes:
+    """A stream, which has to be so long."""
+    reader = stream.Reader(io.BytesIO(content), "x")
+    data = reader.read(size)
+    reader.finish()
+    return data
+
+
+def test_a_stream_has_the_form_that_is_written_down() -> None:
+    """The frames are the same on every system, name the checks that they hold, and ask for no more than 8 MiB."""
+    zst, gz, xz = (streamed(form, b"hello" * 1000, b"world" * 1000) for form in stream.FORMATS)
+    parameters = zstandard.get_frame_parameters(zst)
+    assert (parameters.window_size, parameters.has_checksum) == (1 << 23, True)
+    assert parameters.content_size == zstandard.CONTENTSIZE_UNKNOWN
+    assert gz[:10] == bytes.fromhex("1f8b08000000000000ff")
+    assert gzip.decompress(gz) == b"hello" * 1000 + b"world" * 1000
+    assert xz[:8] == b"\xfd7zXZ\0\0\x04"  # CRC64
+    ends = [hashlib.sha256(content[:-length]).digest() for content, length in ((zst, 40), (gz, 58), (xz, 88))]
+    assert zst[-40:] == bytes.fromhex("502a4d1820000000") + ends[0]
+    assert gz[-58:] == bytes.fromhex("1f8b08040000000000ff240052532000") + ends[1] + b"\3" + bytes(9)
+    assert lzma.decompress(xz[-88:]) == ends[2]
+    assert xz[-88:-80] == xz[:8]
+
+
+def test_a_stream_that_asks_for_more_memory_is_refused() -> None:
+    """A window of 16 MiB is more than any archive of ours has; xz may ask for 128 MiB."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(9, window_log=24, write_content_size=0)
+    wide = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 28}]
+    for form, body in (
+        (stream.FORMATS[0], wide.compress(bytes(100)) + wide.flush()),
+        (stream.FORMATS[2], lzma.compress(bytes(100), filters=filters)),
+    ):
+        content = body + form.trailer(hashlib.sha256(body).digest())
+        with pytest.raises(ArchiveError, match="cannot be decompressed"):
+            read_all(content, 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("a.tar.zst", 0), ("a.tzst", 0), ("a.tar.gz", 1), ("a.tgz", 1), ("a.b.tar.xz", 2), ("a.txz", 2)],
+)
+def test_a_name_says_how_to_compress(name: str, suffix: int) -> None:
+    """Long and short endings."""
+    assert stream.by_name(Path("x.tar.gz", name)) is stream.FORMATS[suffix]
 
 
 def test_a_stream_is_what_common_programs_read(tmp_path: Path) -> None:

@@ -28,10 +28,10 @@ Table = dict[str, Any]
 class Forge:
     """Takes a real archive apart, and writes one with another list and other members, as well made as ours."""
 
-    def __init__(self, project: Project) -> None:
-        self.home = project.root.parent
-        honest = self.home / "honest.tar.gz"
-        project.resweep("pack", "rnn#1", "-o", str(honest)).ok()
+    def __init__(self, home: Path, data: bytes) -> None:
+        self.home = home
+        honest = home / "honest.tar.gz"
+        honest.write_bytes(data)
         self.bytes: dict[str, bytes] = {}
         with open(honest, "rb") as file:
             found = Archive(file, honest)
@@ -40,8 +40,8 @@ class Forge:
             self.bytes[found.contents.files[0].paths[0]] = found.text
             for each, pieces in found.files():
                 self.bytes[each.paths[0]] = b"".join(pieces)
-        self.out = next(path for path in self.bytes if path.endswith("/metrics.json")).removesuffix("/metrics.json")
-        self.capsule = self.out.replace("model/", "config/")
+        self.capsule = f"config/generated/rnn/{self.table['trials'][0]}"
+        self.out = self.capsule.replace("config/", "model/")
         self.path = self.home / "evil.tar.gz"
 
     def add(self, path: str, data: bytes = b"evil", mode: str = "0644") -> None:
@@ -83,13 +83,21 @@ class Forge:
         return self.path
 
 
+_HONEST: list[bytes] = []
+
+
 @pytest.fixture
-def forge(swept: Project) -> Forge:
-    """A forger's workshop, with an archive of a trial that has run."""
-    script = (Trial(swept).capsule / "train.sh").read_text()
-    Trial(swept).launch()
-    assert (Trial(swept).capsule / "train.sh").read_text() == script
-    return Forge(swept)
+def forge(request: pytest.FixtureRequest, tmp_path: Path) -> Forge:
+    """A forger's workshop, with an archive of a trial that has run: packed once for all tests."""
+    if not _HONEST:
+        swept: Project = request.getfixturevalue("swept")
+        script = (Trial(swept).capsule / "train.sh").read_text()
+        Trial(swept).launch()
+        assert (Trial(swept).capsule / "train.sh").read_text() == script
+        swept.resweep("pack", "rnn#1", "-o", "honest.tar.gz").ok()
+        _HONEST.append((swept.root / "honest.tar.gz").read_bytes())
+        (swept.root / "honest.tar.gz").unlink()
+    return Forge(tmp_path, _HONEST[0])
 
 
 def refused(forge: Forge, *says: str) -> None:
@@ -172,6 +180,20 @@ LISTED: dict[str, tuple[Callable[[Forge], object], str]] = {
     "a list in another order": (lambda f: f.table["files"].insert(1, f.table["files"].pop()), "not written as"),
     "something more in the list": (lambda f: f.table.update(more=1), "not written as"),
     "no index": (lambda f: f.table["files"].pop(0), "found no index.jsonl in front"),
+    "a trial whose name leads out": (lambda f: f.table["trials"].insert(0, "../../../evil/0"), "no list"),
+    "a symbolic link in a capsule": (
+        lambda f: f.table["links"].insert(0, [f"{f.capsule}/json.py", "manifest.json"]), "no output of a trial"
+    ),
+    "a symbolic link for the launcher": (
+        lambda f: (
+            f.table["files"].remove(f.file("/attempt.py")),
+            f.table["links"].insert(0, ["config/generated/rnn/attempt.py", "index.jsonl"]),
+        ),
+        "no output of a trial",
+    ),
+    "a directory in a capsule": (
+        lambda f: f.table["directories"].insert(0, f"{f.capsule}/qb/x"), "no output of a trial"
+    ),
     "a list that is too deep": (lambda f: f.table.update(files=json.loads("[" * 400 + "]" * 400)), "no list"),
 }  # fmt: skip
 
@@ -276,6 +298,16 @@ def test_a_capsule_that_was_forged_with_the_list_is_named(forge: Forge, swept: P
     assert "manifest.json: changed (its checksum is not that of its content)" in result.out
 
 
+def entry(**values: object) -> Callable[[str], str]:
+    """A change of an index: its first trial has other values."""
+
+    def change(text: str) -> str:
+        header, first, *rest = text.splitlines()
+        return "\n".join((header, json.dumps({**json.loads(first), **values}), *rest)) + "\n"
+
+    return change
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -286,6 +318,25 @@ def test_a_capsule_that_was_forged_with_the_list_is_named(forge: Forge, swept: P
         lambda text: text.splitlines()[0] + "\n",
         lambda text: text.replace('"swept": {', '"swept": [{').replace("}, \"gen", "}], \"gen"),
         lambda text: text.replace('"format": 1', '"format": 2'),
+        lambda text: text.replace('"generation": 1}', '"generation": 1, "last": 1e99}', 1),
+        lambda text: text.replace('"generation": 1}', '"generation": -1}', 1),
+        lambda text: text.replace('"generation": 1}', '"generation": true}', 1),
+        *(
+            entry(**{key: value})
+            for key, values in {
+                "number": (-1, True, 1.0, None),
+                "generation": (-1, False, "1"),
+                "trial": (False, 1),
+                "id": (1, None),
+                "digest": (1,),
+                "point": (None,),
+                "source": ([],),
+                "swept": ([], "x"),
+                "current": ("no", 1),
+                "path": ("x",),
+            }.items()
+            for value in values
+        ),
         lambda text: "nonsense",
     ],
 )  # fmt: skip
@@ -293,6 +344,36 @@ def test_an_index_of_other_trials_is_refused(forge: Forge, change: Callable[[str
     """Commands make paths of what an index says, so that it must say what the list says."""
     each = forge.file(contents.INDEX)
     data = change(forge.bytes[each["paths"][0]].decode()).encode()
+    forge.bytes[each["paths"][0]] = data
+    each.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    forge.write()
+    refused(forge, contents.INDEX)
+
+
+@pytest.mark.parametrize("other", ["{id}/0", "aaaaaaaaaaaa/0", "../0", "x/7"])
+def test_a_trial_that_is_listed_and_not_there_is_refused(forge: Forge, other: str) -> None:
+    """Twice the same, without a capsule, or with a name that leads out, though list and index agree on it."""
+    known = forge.table["trials"][0]
+    name = other.format(id=known.split("/")[0])
+    forge.table["trials"] = sorted([known, name])
+    each = forge.file(contents.INDEX)
+    header, line = forge.bytes[each["paths"][0]].decode().splitlines()
+    entry = json.loads(line)
+    id_, number = name.split("/")
+    more = json.dumps({**entry, "number": 2, "id": id_, "trial": int(number)})
+    data = f"{header}\n{line}\n{more}\n".encode()
+    forge.bytes[each["paths"][0]] = data
+    each.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    forge.write()
+    refused(forge, "is listed twice" if name == known else "is listed without its manifest.json")
+
+
+def test_a_number_that_two_trials_have_is_refused(swept: Project, tmp_path: Path) -> None:
+    """What people call rnn#1 is one trial."""
+    swept.resweep("pack", "rnn#1-2", "--outputs", "none", "-o", str(tmp_path / "honest.tar.gz")).ok()
+    forge = Forge(tmp_path, (tmp_path / "honest.tar.gz").read_bytes())
+    each = forge.file(contents.INDEX)
+    data = forge.bytes[each["paths"][0]].replace(b'"number": 2', b'"number": 1')
     forge.bytes[each["paths"][0]] = data
     each.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
     forge.write()

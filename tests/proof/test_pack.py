@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import lzma
 import os
 import random
@@ -26,6 +27,8 @@ from resweep.errors import ArchiveError, ResweepError
 from resweep.proof import archive, check, contents, inspect, stream, tar
 from resweep.proof.reading import Archive
 from resweep.proof.unpack import unpack
+from resweep.proof.verify import Report
+from resweep.trial import TrialName
 
 SUFFIXES = [".tar.zst", ".tar.gz", ".tar.xz"]
 RUN = """
@@ -345,6 +348,129 @@ def test_too_many_names_of_one_file_are_several_files(ran: Project, monkeypatch:
     found = tree(unpacked(packed(ran, name="b.tar.zst"), "split"))
     del expected[contents.NAME], found[contents.NAME]
     assert found == expected
+
+
+ID = "abcdefghij27"
+
+
+@pytest.mark.parametrize(
+    ("path", "trial"),
+    [
+        (f"config/generated/rnn/{ID}/0/x", 0),
+        (f"config/generated/rnn/{ID}/0", 0),
+        (f"model/generated/rnn/{ID}/12/x/y", 12),
+        (f"model/generated/rnn/{ID}/12", 12),
+        (f"model/generated/rnn/{ID}/3.attempts/1/log.txt", 3),
+        (f"model/generated/rnn/{ID}/3.attempts", 3),
+        (f"model/generated/rnn/{ID}/999999999", 999999999),
+        (f"model/generated/rnn/{ID}/1000000000", None),
+        (f"config/generated/rnn/{ID}/3.attempts/1/log.txt", None),
+        (f"config/generated/rnn/{ID}/3.attempts", None),
+        (f"config/generated/rnn/{ID}/03/x", None),
+        (f"config/generated/rnn/{ID}/x/y", None),
+        (f"config/generated/rnn/{ID}/3x/y", None),
+        (f"config/generated/rnn/{ID}", None),
+        (f"config/generated/rnn/{ID}8/0/x", None),
+        (f"config/generated/rnn/{ID[1:]}/0/x", None),
+        (f"config/generated/rnn/{ID.upper()}/0/x", None),
+        (f"config/generated/rnn/{ID[1:]}1/0/x", None),
+        (f"config/generated/{ID}/0/x", None),
+        (f"config/generated/rnn/x/{ID}/0/x", None),
+        (f"x/config/generated/rnn/{ID}/0/x", None),
+        (f"other/generated/rnn/{ID}/0/x", None),
+        ("config/generated/rnn/index.jsonl", None),
+    ],
+)
+def test_a_path_says_whose_it_is(path: str, trial: int | None) -> None:
+    """A trial's capsule, output and attempts are its own; everything else is the sweep's."""
+    assert contents.trial_of(path) == (None if trial is None else TrialName(ID, trial))
+
+
+def test_the_list_has_one_order_and_each_file_once() -> None:
+    """The index, what several trials share, one trial after the other; equal files that nothing writes to are one."""
+    config, model = f"config/generated/rnn/{ID}", f"model/generated/rnn/{ID}"
+    a, b = "a" * 64, "b" * 64
+    items = [
+        contents.Item(f"{model}/0.attempts/finished", a, 1, 0o644),
+        contents.Item(f"{model}/0.attempts/1/record.json", a, 1, 0o644),
+        contents.Item(f"{model}/0.attempts/2/record.json", b, 1, 0o644),
+        contents.Item(f"{model}/0.attempts/1/x/record.json", a, 1, 0o644),
+        contents.Item(f"{model}/0.attempts/record.json", a, 1, 0o644),
+        contents.Item(f"{model}/1.attempts/1/record.json", a, 1, 0o644),
+        contents.Item(f"{model}/0/metrics.json", a, 1, 0o644),
+        contents.Item(f"{model}/1/metrics.json", a, 1, 0o644),
+        contents.Item(f"{config}/0/x", a, 1, 0o444),
+        contents.Item(f"{config}/1/x", a, 1, 0o444),
+        contents.Item(f"{config}/0/y", a, 1, 0o555),
+        contents.Item(f"{config}/0/z", a, 2, 0o444),
+        contents.Item(f"{config}/10/w", b, 1, 0o444),
+        contents.Item(f"{config}/2/w", "c" * 64, 1, 0o444),
+        contents.Item("config/generated/rnn/attempt.py", b, 1, 0o644),
+        contents.Item("config/generated/rnn/generations/1/index.jsonl", b, 9, 0o444),
+        contents.Item("config/generated/rnn/index.jsonl", b, 1, 0o644),
+    ]
+    links = {f"{model}/0/b": "metrics.json", f"{model}/0/a": "metrics.json"}
+    names = [TrialName(ID, number) for number in (10, 2, 1, 0)]
+    for order in (1, -1):
+        listed = contents.arranged(
+            "rnn",
+            "all",
+            names[::order],
+            items[::order],
+            dict(list(links.items())[::order]),
+            [f"{model}/0/e", f"{model}/0/d"],
+        )
+        assert [tuple(path.replace(ID, "ID") for path in file.paths) for file in listed.files] == [
+            ("config/generated/rnn/index.jsonl",),
+            ("config/generated/rnn/ID/0/x", "config/generated/rnn/ID/1/x"),
+            ("config/generated/rnn/attempt.py",),
+            ("config/generated/rnn/generations/1/index.jsonl",),
+            ("config/generated/rnn/ID/0/y",),
+            ("config/generated/rnn/ID/0/z",),
+            ("model/generated/rnn/ID/0.attempts/1/record.json", "model/generated/rnn/ID/0.attempts/finished"),
+            ("model/generated/rnn/ID/0.attempts/1/x/record.json",),
+            ("model/generated/rnn/ID/0.attempts/2/record.json",),
+            ("model/generated/rnn/ID/0.attempts/record.json",),
+            ("model/generated/rnn/ID/0/metrics.json",),
+            ("model/generated/rnn/ID/1.attempts/1/record.json",),
+            ("model/generated/rnn/ID/1/metrics.json",),
+            ("config/generated/rnn/ID/2/w",),
+            ("config/generated/rnn/ID/10/w",),
+        ]
+        assert [name.trial for name in listed.trials] == [0, 1, 2, 10]
+        assert [path[-1] for path, _ in listed.links] == ["a", "b"]
+        assert [path[-1] for path in listed.directories] == ["d", "e"]
+        assert sorted(listed.items, key=lambda each: each.path) == sorted(items, key=lambda each: each.path)
+        assert listed.size == 24
+        assert json.loads(listed.data())["files"][5] == {
+            "paths": [f"{config}/0/z"], "sha256": a, "size": 2, "mode": "0444"
+        }  # fmt: skip
+
+
+def test_repeats_are_verified_in_an_archive_by_the_template_of_the_first(project: Project) -> None:
+    """Where that is packed, too; else a note says what could not be computed, and for which trials."""
+    project.generate("--set", "n_trials=2").ok()
+    whole = inspect.verify(packed(project, "--outputs", "none", "rnn"))
+    assert whole == Report(8, [], {})
+    second = next(entry for entry in project.entries() if entry.trial == 1)
+    alone = inspect.verify(packed(project, "--outputs", "none", f"rnn#{second.number}", name="alone.tar.gz"))
+    assert (alone.capsules, alone.differences, list(alone.notes.values())) == (1, [], [[f"rnn/{second.name}"]])
+    # a template that was forged with its manifest and the archive's list, in the first trial and in its repeat
+    for name in (f"{second.id}/0", f"{second.id}/1"):
+        capsule = project.paths().directory / name
+        text = (capsule / f"{second.id}.json").read_text()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(archive.verify, "capsule", lambda *_: [])
+            forged = text.replace('"sleep": 0', '"sleep": 1')
+            assert forged != text
+            (capsule / f"{second.id}.json").unlink()
+            (capsule / f"{second.id}.json").write_text(forged)
+            found = inspect.verify(packed(project, "--outputs", "none", "rnn", name=f"forged{name[-1]}.tar.gz"))
+        assert (f"rnn/{name}", f"{second.id}.json", "changed") in {
+            (each.where, each.path, each.kind) for each in found.differences
+        }
+        (capsule / f"{second.id}.json").unlink()
+        (capsule / f"{second.id}.json").write_text(text)
 
 
 _names = st.text("ab.é ~-", min_size=1, max_size=60).filter(lambda name: name not in (".", ".."))

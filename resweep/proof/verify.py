@@ -149,7 +149,7 @@ def _contents(folder: str, where: str, cache: Cache) -> Contents:
 
 
 def _walk(folder: str, below: str, files: dict[str, Seen], directories: set[str], cache: Cache) -> None:
-    with os.scandir(f"{folder}/{below}" if below else folder) as entries:
+    with os.scandir(f"{folder}/{below}") as entries:
         for entry in entries:
             path = f"{below}/{entry.name}" if below else entry.name
             if entry.is_dir(follow_symlinks=False):

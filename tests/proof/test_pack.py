@@ -158,6 +158,120 @@ def test_what_has_no_place_in_an_archive_is_said(ran: Project) -> None:
     assert "1 sockets, pipes or devices" in result.err
 
 
+def test_what_passes_is_left_out_and_what_training_wrote_is_not(ran: Project) -> None:
+    """What a launcher makes for its machine, or for a while; in an output it may be training's own."""
+    place = Trial(ran).place
+    attempt_, other = Path(place.attempt(1)), Path(place.attempts, "exec-look-1")
+    passing = {"heartbeat", ".new-1", ".now-1", "x.part", "bin/python", "bin/deep/x"}
+    for folder in (attempt_, other, Path(place.attempts, "notes"), Path(place.output)):
+        for name in (*passing, "mine", "deep/mine"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("x")
+    shutil.copy(attempt_ / "record.json", other / "record.json")
+    Path(place.attempts, "stray").write_text("x")
+    (attempt_ / "link").symlink_to("mine")
+    paths = {each.path for each in contents_of(packed(ran, "rnn#1", "--outputs", "all")).items}
+    start = os.path.relpath(place.attempts, ran.root)
+    assert {path.removeprefix(f"{start}/1/") for path in paths if path.startswith(f"{start}/1/")} >= {"mine", "log.txt"}
+    assert f"{start}/1/deep/mine" not in paths  # a launcher makes no directory but `output`
+    assert f"{start}/exec-look-1/deep/mine" in paths
+    assert not [
+        p for p in paths if p.startswith(start) and p.split("/")[-1] in ("heartbeat", ".new-1", ".now-1", "x.part")
+    ]
+    assert not [path for path in paths if path.startswith((f"{start}/1/bin", f"{start}/exec-look-1/bin"))]
+    assert not [path for path in paths if path.startswith((f"{start}/notes", f"{start}/stray"))]
+    output = os.path.relpath(place.output, ran.root)
+    assert {f"{output}/{name}" for name in (*passing, "mine", "deep/mine")} <= paths
+
+
+def test_only_links_that_lead_to_what_is_packed_are_packed(ran: Project) -> None:
+    """To a file, a directory with a file in it, or an empty one; how many are left out is said, with one of them."""
+    output = Path(Trial(ran).output)
+    good = {
+        "a": "metrics.json",
+        "b": "log",
+        "c": "deep",
+        "d": "log/train",
+        "log/e": "../metrics.json",
+        "one/l": "../log",
+    }
+    bad = {"f": "nowhere", "g": "/etc", "h": "a", "i": ".", "j": "../../../../../setup.py", "k": "log/../metrics.json"}
+    (output / "one").mkdir()
+    for name, target in {**good, **bad}.items():
+        (output / name).symlink_to(target)
+    (output / "only").mkdir()
+    (output / "only" / "bad").symlink_to("nowhere")
+    result = ran.resweep("pack", "rnn#1", "--outputs", "all", "-o", "a.tar.gz").ok()
+    assert "8 symbolic links that lead elsewhere than to what is packed: left out, such as " in result.err
+    listed = contents_of(ran.root / "a.tar.gz")
+    start = os.path.relpath(output, ran.root)
+    links = {path.removeprefix(f"{start}/"): target for path, target in listed.links if path.startswith(f"{start}/")}
+    assert links == {**good, "latest.th": "best.th"}
+    assert {path.removeprefix(f"{start}/") for path in listed.directories} == {"deep", "only"}
+    there = unpacked(ran.root / "a.tar.gz")
+    assert (there / start / "b" / "train").is_dir()
+    listed = contents_of(packed(ran, "rnn#1", name="b.tar.gz"))  # metrics alone: no link of training's fits
+    assert [path for path, _ in listed.links if path.startswith(start + "/")] == []
+
+
+@pytest.mark.parametrize("change", [b"", b"x", b"longer than it was, by far", b"same size"])
+def test_a_file_that_is_no_longer_what_was_listed_stops_packing(ran: Project, change: bytes) -> None:
+    """Shorter, longer or other bytes of the same length: no archive is written that its own list would refuse."""
+    path = Path(Trial(ran).output, "metrics.json")
+    path.write_bytes(b"SAME SIZE")
+    real = archive._write_members
+
+    def meanwhile(*arguments: object) -> None:
+        path.write_bytes(change)
+        real(*arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive, "_write_members", meanwhile)
+        result = ran.resweep("pack", "rnn#1", "-o", "a.tar.gz")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "metrics.json: changed while it was packed; pack again when nothing writes to it" in result.err
+    assert not list(ran.root.glob("*a.tar*"))
+
+
+def test_an_archive_is_written_whole_with_the_permissions_of_a_file(ran: Project) -> None:
+    """As the umask has them; how many bytes it has, and whether it is new, is what the caller gets."""
+    paths, entries = index.find(ran.root, "rnn#1")
+    before = os.umask(0o027)
+    try:
+        first = archive.pack(paths, entries, ran.root / "a.tar.gz")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert stat_mode(first.path) == 0o640
+    assert (first.bytes, first.written) == (first.path.stat().st_size, True)
+    again = archive.pack(paths, entries, ran.root / "a.tar.gz")
+    assert (again.bytes, again.written, again.contents) == (first.bytes, False, first.contents)
+    with pytest.raises(ResweepError, match="no trial to pack"):
+        archive.pack(paths, [], ran.root / "b.tar.gz")
+    (ran.root / "c.tar.gz").mkdir()
+    with pytest.raises(ResweepError, match="exists, with other bytes"):
+        archive.pack(paths, entries, ran.root / "c.tar.gz")
+
+
+def test_an_archive_appears_where_hard_links_fail(ran: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There it is renamed; what has its name already stays."""
+    paths, entries = index.find(ran.root, "rnn#1")
+
+    def refuse(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert archive.pack(paths, entries, ran.root / "a.tar.gz").written
+    assert not archive.pack(paths, entries, ran.root / "a.tar.gz").written
+    (ran.root / "b.tar.gz").write_text("mine")
+    (ran.root / "c.tar.gz").symlink_to("nowhere")
+    for name in ("b.tar.gz", "c.tar.gz"):
+        with pytest.raises(ResweepError, match="exists, with other bytes; nothing was overwritten"):
+            archive.pack(paths, entries, ran.root / name)
+    assert (ran.root / "b.tar.gz").read_text() == "mine"
+    assert list(ran.root.glob(".*.tar*")) == []
+
+
 def test_files_that_trials_share_are_stored_once_and_linked(ran: Project) -> None:
     """In the archive and where it is unpacked, equal files of capsules are one; a record and `finished`, too."""
     there = unpacked(packed(ran))

@@ -55,7 +55,7 @@ class Forge:
 
     def file(self, end: str) -> Table:
         """What the list says of a file."""
-        return next(each for each in self.table["files"] if each["paths"][0].endswith(end))
+        return next(each for each in self.table["files"] if any(path.endswith(end) for path in each["paths"]))
 
     def sort(self) -> None:
         """Bring the list's files into the order that `pack` gives them."""
@@ -846,6 +846,109 @@ def test_a_rename_that_fails_is_told_as_it_is(forge: Forge, monkeypatch: pytest.
     monkeypatch.setattr(os, "rename", refuse)
     with pytest.raises(OSError, match="Input/output error"):
         unpacking.unpack(forge.home / "honest.tar.gz", forge.home / "there")
+
+
+def put(forge: Forge, path: str, data: bytes) -> None:
+    """Give a file other bytes, and the list their sha256."""
+    each = forge.file(path)
+    if len(each["paths"]) > 1:  # from here on a file of its own
+        each["paths"].remove(path)
+        each = {**each, "paths": [path]}
+        forge.table["files"].append(each)
+    forge.bytes[path] = data
+    each.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+
+def drop(forge: Forge, path: str) -> None:
+    """Leave a file out of the list, and out of the archive."""
+    each = forge.file(path)
+    data = forge.bytes[each["paths"][0]]
+    each["paths"].remove(path)
+    if each["paths"]:
+        forge.bytes[each["paths"][0]] = data
+    else:
+        forge.table["files"].remove(each)
+
+
+CAPSULE: dict[str, tuple[Callable[[Forge, str], object], set[tuple[str, str]]]] = {
+    "a file more": (lambda f, c: f.add(f"{c}/qb/json.py", mode="0444"), {("qb/json.py", "added")}),
+    "a file more in a directory more": (
+        lambda f, c: f.add(f"{c}/json/x.py", mode="0444"), {("json", "added"), ("json/x.py", "added")}
+    ),
+    "a file less": (lambda f, c: drop(f, f"{c}/train.sh"), {("train.sh", "missing")}),
+    "a directory less": (
+        lambda f, c: (drop(f, f"{c}/qb/main.py"), drop(f, f"{c}/qb/__init__.py")),
+        {("qb/main.py", "missing"), ("qb/__init__.py", "missing")},
+    ),
+    "other bytes": (lambda f, c: put(f, f"{c}/qb/main.py", b"evil"), {("qb/main.py", "changed")}),
+    "a configuration of other bytes": (lambda f, c: put(f, f"{c}/{c[-14:-2]}.toml", b""), {("{id}.toml", "changed")}),
+    "a template of other bytes": (lambda f, c: put(f, f"{c}/{c[-14:-2]}.json", b"{}"), {("{id}.json", "changed")}),
+    "a provenance of other bytes": (
+        lambda f, c: put(f, f"{c}/provenance.json", b"[]"),
+        {("provenance.json", "changed"), ("environment.json", "added")},
+    ),
+    "no provenance": (lambda f, c: drop(f, f"{c}/provenance.json"), {("provenance.json", "missing")}),
+    "no environment": (lambda f, c: drop(f, f"{c}/environment.json"), {("environment.json", "missing")}),
+    "a manifest of other bytes": (lambda f, c: put(f, f"{c}/manifest.json", b"[]"), {("manifest.json", "changed")}),
+    "a file that may be executed": (
+        lambda f, c: (
+            data := f.bytes[f.file(f"{c}/qb/main.py")["paths"][0]],
+            drop(f, f"{c}/qb/main.py"),
+            f.add(f"{c}/qb/main.py", data, mode="0555"),
+        ),
+        {("qb/main.py", "changed")},
+    ),
+    "a directory in place of a file": (
+        lambda f, c: (drop(f, f"{c}/train.sh"), f.add(f"{c}/train.sh/x", mode="0444")),
+        {("train.sh", "changed"), ("train.sh/x", "added")},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CAPSULE)
+def test_a_capsule_in_an_archive_is_checked_as_one_on_the_disk(forge: Forge, kind: str) -> None:
+    """Though the archive's own list fits it: verify names the same in the archive and where it was unpacked."""
+    change, expected = CAPSULE[kind]
+    change(forge, forge.capsule)
+    forge.sort()
+    name = forge.table["trials"][0]
+    found = inspect.verify(forge.write()).differences
+    assert {each.where for each in found} == {f"rnn/{name}"}
+    assert {(each.path, each.kind) for each in found} == {(p.format(id=name[:12]), k) for p, k in expected}
+    unpacking.unpack(forge.path, forge.home / "there")
+    again = verify.capsule(forge.home / "there" / forge.capsule, verify.Cache())
+    assert [(e.where, e.path, e.kind, e.detail) for e in again] == [(e.where, e.path, e.kind, e.detail) for e in found]
+
+
+@pytest.mark.parametrize(
+    "name", ["train.sh", "qb/main.py", "manifest.json", "provenance.json", "environment.json", "{id}.toml"]
+)
+def test_a_file_with_other_bytes_than_listed_is_named_once(forge: Forge, name: str) -> None:
+    """By each of its names in the archive; that its capsule has changed with it goes without saying."""
+    path = f"{forge.capsule}/{name.format(id=forge.capsule[-14:-2])}"
+    each = forge.file(path)
+    forge.bytes[each["paths"][0]] = forge.bytes[each["paths"][0]][:-1] + b"~"
+    report = inspect.verify(forge.write())
+    assert {(e.where, e.path, e.kind) for e in report.differences if e.where == str(forge.path)} == {
+        (str(forge.path), path, "changed") for path in each["paths"]
+    }
+    assert len({e.file for e in report.differences if e.where == str(forge.path)}) == 1
+    assert path not in {f"config/generated/{e.where}/{e.path}" for e in report.differences}
+    assert report.capsules == 1
+    with pytest.raises(ArchiveError, match="its sha256 is not the one in the list"):
+        unpacking.unpack(forge.path, forge.home / "there")
+
+
+def test_what_was_found_before_the_damage_is_told_with_it(forge: Forge) -> None:
+    """An archive that is cut has what stands before the cut."""
+    path = forge.file("config/generated/rnn/attempt.py")["paths"][0]
+    forge.bytes[path] = forge.bytes[path].swapcase()
+    report = inspect.verify(forge.write([*forge.members()[:-1]]))
+    assert [(e.where, e.path, e.kind) for e in report.differences] == [
+        (str(forge.path), path, "changed"),
+        (str(forge.path), "", "damaged"),
+    ]
+    assert report.differences[1].detail.startswith("damaged at or after ")
 
 
 def test_only_what_is_wanted_is_read(forge: Forge, swept: Project, tmp_path: Path) -> None:

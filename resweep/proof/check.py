@@ -102,7 +102,17 @@ def check(listed: Contents, where: str) -> None:
     index = "/".join((*attempt.CONFIG_ROOT, listed.sweep, contents.INDEX))
     if not listed.files or listed.files[0].paths != (index,):
         raise ArchiveError(f"{where}: found no {contents.INDEX} in front, expected the list of the sweep's trials")
+    _check_trials(listed, set(paths), where)
     _check_links(listed, paths, where)
+
+
+def _check_trials(listed: Contents, paths: set[str], where: str) -> None:
+    """Refuse a trial twice or without its capsule: commands make paths of its name, and `verify` reads its manifest."""
+    for name, count in Counter(listed.trials).items():
+        if count > 1:
+            raise ArchiveError(f"{where}: the trial {str(name)!a} is listed twice")
+        if "/".join((*attempt.CONFIG_ROOT, listed.sweep, str(name), trial.MANIFEST)) not in paths:
+            raise ArchiveError(f"{where}: the trial {str(name)!a} is listed without its {trial.MANIFEST}")
 
 
 def _check_file(file: File, where: str) -> None:
@@ -170,9 +180,16 @@ def _above(path: str) -> list[str]:
 
 
 def _check_links(listed: Contents, paths: list[str], where: str) -> None:
-    """Refuse a symbolic link that does not lead, without another on the way, to something in the archive."""
+    """Refuse a symbolic link that does not lead, without another on the way, to something in the archive.
+
+    Only outputs have links, or directories with no file: in a capsule they are what nobody wrote there.
+    """
     there = {*paths, *listed.directories}
     there |= {above for path in (*paths, *listed.directories) for above in _above(path)}
+    outputs = "/".join((*attempt.MODEL_ROOT, listed.sweep, ""))
+    for path in (*(path for path, _ in listed.links), *listed.directories):
+        if not path.startswith(outputs):  # nothing else in an archive is a link or an empty directory
+            raise ArchiveError(f"{where}: {path!a}: a symbolic link or empty directory that is no output of a trial")
     for path, target in listed.links:
         if leads_to(path, target) not in there:
             raise ArchiveError(

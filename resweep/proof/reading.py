@@ -72,7 +72,8 @@ class Archive:
         try:
             found = index.parse(SweepPaths(Path(), listed.sweep), self.text.decode("utf-8"))
             names = [entry.name for entry in found.entries]
-            right = set(names) == set(listed.trials) and len(names) == len(listed.trials) and _typed(found)
+            numbers = {entry.number for entry in found.entries}
+            right = sorted(names) == list(listed.trials) and len(numbers) == len(names) and _typed(found)
         except TrialError as error:
             raise ArchiveError(f"{self._name}: {error}") from None
         except (ValueError, TypeError, AttributeError, RecursionError):
@@ -125,7 +126,7 @@ class Archive:
 
 def _typed(known: Index) -> bool:
     """Whether an index has values of the types that every command relies on."""
-    numbers = [known.generation, *(n for e in known.entries for n in (e.number, e.generation, e.trial))]
+    numbers = [known.generation, known.last, *(n for e in known.entries for n in (e.number, e.generation, e.trial))]
     texts = [text for e in known.entries for text in (e.id, e.digest, e.point, e.source)]
     tables = all(isinstance(entry.swept, dict) and isinstance(entry.current, bool) for entry in known.entries)
     return tables and all(type(n) is int and n >= 0 for n in numbers) and all(isinstance(t, str) for t in texts)

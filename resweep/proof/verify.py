@@ -149,7 +149,7 @@ def _contents(folder: str, where: str, cache: Cache) -> Contents:
 
 
 def _walk(folder: str, below: str, files: dict[str, Seen], directories: set[str], cache: Cache) -> None:
-    with os.scandir(f"{folder}/{below}" if below else folder) as entries:
+    with os.scandir(f"{folder}/{below}") as entries:
         for entry in entries:
             path = f"{below}/{entry.name}" if below else entry.name
             if entry.is_dir(follow_symlinks=False):
@@ -194,8 +194,7 @@ def _listed(paths: SweepPaths, entry: Entry, path: Path, cache: Cache) -> Iterat
         wrong.append("source")
     for key, value in entry.swept.items():
         there, found = _at(config, key)
-        # the index holds dates as texts
-        if there and json.loads(json.dumps(found, default=str)) != value:
+        if there and found != value:
             wrong.append(key)
     if wrong:
         detail = f"its {' and '.join(wrong)} of {paths.name}#{entry.number} {entry.name} is not the trial's own"

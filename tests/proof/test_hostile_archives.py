@@ -5,6 +5,7 @@ Code: proof/reading, proof/check, proof/contents, proof/unpack, proof/tar
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -13,6 +14,7 @@ import shutil
 import signal
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from launched import Trial
 from small_project import Project
 
 from resweep import trial
-from resweep.proof import contents, stream, tar
+from resweep.errors import ArchiveError, TrialError
+from resweep.proof import check, contents, inspect, reading, stream, tar, verify
 from resweep.proof import unpack as unpacking
 from resweep.proof.reading import Archive
 
@@ -31,10 +34,10 @@ Table = dict[str, Any]
 class Forge:
     """Takes a real archive apart, and writes one with another list and other members, as well made as ours."""
 
-    def __init__(self, project: Project) -> None:
-        self.home = project.root.parent
-        honest = self.home / "honest.tar.gz"
-        project.resweep("pack", "rnn#1", "-o", str(honest)).ok()
+    def __init__(self, home: Path, data: bytes) -> None:
+        self.home = home
+        honest = home / "honest.tar.gz"
+        honest.write_bytes(data)
         self.bytes: dict[str, bytes] = {}
         with open(honest, "rb") as file:
             found = Archive(file, honest)
@@ -43,8 +46,8 @@ class Forge:
             self.bytes[found.contents.files[0].paths[0]] = found.text
             for each, pieces in found.files():
                 self.bytes[each.paths[0]] = b"".join(pieces)
-        self.out = next(path for path in self.bytes if path.endswith("/metrics.json")).removesuffix("/metrics.json")
-        self.capsule = self.out.replace("model/", "config/")
+        self.capsule = f"config/generated/rnn/{self.table['trials'][0]}"
+        self.out = self.capsule.replace("config/", "model/")
         self.path = self.home / "evil.tar.gz"
 
     def add(self, path: str, data: bytes = b"evil", mode: str = "0644") -> None:
@@ -55,7 +58,17 @@ class Forge:
 
     def file(self, end: str) -> Table:
         """What the list says of a file."""
-        return next(each for each in self.table["files"] if each["paths"][0].endswith(end))
+        return next(each for each in self.table["files"] if any(path.endswith(end) for path in each["paths"]))
+
+    def sort(self) -> None:
+        """Bring the list's files into the order that `pack` gives them."""
+        items = [
+            contents.Item(path, each["sha256"], each["size"], int(each["mode"], 8))
+            for each in self.table["files"]
+            for path in each["paths"]
+        ]
+        listed = contents.arranged("rnn", "metrics", [], items, {}, [])
+        self.table["files"] = json.loads(listed.data())["files"]
 
     def data(self) -> bytes:
         """The list, with a checksum that fits."""
@@ -86,13 +99,21 @@ class Forge:
         return self.path
 
 
+_HONEST: list[bytes] = []
+
+
 @pytest.fixture
-def forge(swept: Project) -> Forge:
-    """A forger's workshop, with an archive of a trial that has run."""
-    script = (Trial(swept).capsule / "train.sh").read_text()
-    Trial(swept).launch()
-    assert (Trial(swept).capsule / "train.sh").read_text() == script
-    return Forge(swept)
+def forge(request: pytest.FixtureRequest, tmp_path: Path) -> Forge:
+    """A forger's workshop, with an archive of a trial that has run: packed once for all tests."""
+    if not _HONEST:
+        swept: Project = request.getfixturevalue("swept")
+        script = (Trial(swept).capsule / "train.sh").read_text()
+        Trial(swept).launch()
+        assert (Trial(swept).capsule / "train.sh").read_text() == script
+        swept.resweep("pack", "rnn#1", "-o", "honest.tar.gz").ok()
+        _HONEST.append((swept.root / "honest.tar.gz").read_bytes())
+        (swept.root / "honest.tar.gz").unlink()
+    return Forge(tmp_path, _HONEST[0])
 
 
 def refused(forge: Forge, *says: str) -> None:
@@ -175,6 +196,20 @@ LISTED: dict[str, tuple[Callable[[Forge], object], str]] = {
     "a list in another order": (lambda f: f.table["files"].insert(1, f.table["files"].pop()), "not written as"),
     "something more in the list": (lambda f: f.table.update(more=1), "not written as"),
     "no index": (lambda f: f.table["files"].pop(0), "found no index.jsonl in front"),
+    "a trial whose name leads out": (lambda f: f.table["trials"].insert(0, "../../../evil/0"), "no list"),
+    "a symbolic link in a capsule": (
+        lambda f: f.table["links"].insert(0, [f"{f.capsule}/json.py", "manifest.json"]), "no output of a trial"
+    ),
+    "a symbolic link for the launcher": (
+        lambda f: (
+            f.table["files"].remove(f.file("/attempt.py")),
+            f.table["links"].insert(0, ["config/generated/rnn/attempt.py", "index.jsonl"]),
+        ),
+        "no output of a trial",
+    ),
+    "a directory in a capsule": (
+        lambda f: f.table["directories"].insert(0, f"{f.capsule}/qb/x"), "no output of a trial"
+    ),
     "a list that is too deep": (lambda f: f.table.update(files=json.loads("[" * 400 + "]" * 400)), "no list"),
 }  # fmt: skip
 
@@ -190,6 +225,269 @@ def test_a_list_that_names_what_it_should_not_is_refused(forge: Forge, kind: str
         data = json.dumps({**forge.table, "checksum": "0" * 64}, indent=2).encode()
         forge.write([tar.header(contents.NAME, size=len(data)), data, tar.padding(len(data)), tar.END])
     refused(forge, says)
+
+
+def arranged(
+    forge: Forge,
+    *items: contents.Item,
+    links: dict[str, str] | None = None,
+    directories: tuple[str, ...] = (),
+    without: str = "",
+) -> contents.Contents:
+    """The list of the honest archive, and more, as `pack` would arrange it."""
+    honest = check.parse(forge.data(), "x")
+    return contents.arranged(
+        honest.sweep,
+        honest.outputs,
+        honest.trials,
+        [*(item for item in honest.items if not without or not item.path.endswith(without)), *items],
+        {**dict(honest.links), **(links or {})},
+        [*honest.directories, *directories],
+    )
+
+
+def item(path: str, mode: int = 0o644, sha256: str = "0" * 64) -> contents.Item:
+    """A file of a list."""
+    return contents.Item(path, sha256, 4, mode)
+
+
+def tells(listed: contents.Contents) -> str:
+    """Why a list is refused, whether it is checked before it is written or when it is read; nothing where it is not."""
+    try:
+        check.check(listed, "x")
+    except ArchiveError as error:
+        with pytest.raises(ArchiveError) as again:
+            check.parse(listed.data(), "x")
+        reason = str(error)
+        assert str(again.value) == reason
+        return reason.removeprefix("x: ")
+    assert check.parse(listed.data(), "x") == listed
+    return ""
+
+
+NAMES = [
+    ("x" * 255, True), ("x" * 256, False), ("é" * 127, True), ("é" * 128, False), ("y" * 256 + "/z", False),
+    ("/".join(["p" * 250] * 11) + "/q", True), (".a", True), ("..a", True), ("a..", True), ("...", True), ("a.", True),
+    (".", False), ("..", False), ("a/..", False), ("a/.", False), ("a/", False), ("a//b", False), ("a/../b", False),
+    (" ", True), ("~", True), ("a\\b", True), ("a:b", True), ("\xa0", True), ("\u2027", True), ("\u202f", True),
+    ("\u2065", True), ("\u206a", True), ("\ud7ff", True), ("\ue000", True), ("\U0001f600", True),
+    ("\0", False), ("\x1f", False), ("\n", False), ("\x7f", False), ("\x80", False), ("\x9f", False),
+    ("\u2028", False), ("\u202e", False), ("\u2066", False), ("\u2069", False), ("a\n", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "fine"), NAMES)
+def test_a_name_is_plain_and_hides_nothing(forge: Forge, name: str, fine: bool) -> None:
+    """Of a file, a directory and a link: what some system would take for another path, or not show, is refused."""
+    path = f"{forge.out}/{name}"
+    for listed in (
+        arranged(forge, item(path)),
+        arranged(forge, directories=(path,)),
+        arranged(forge, links={path: "../" * (name.count("/")) + "metrics.json"}),
+    ):
+        assert (tells(listed) == "") == fine, tells(listed)[:100]
+
+
+def test_a_path_may_have_so_many_bytes_and_no_more(forge: Forge) -> None:
+    """The directory that it is unpacked into needs some of those that a system takes."""
+    for size, fine in ((check.LONGEST_PATH, True), (check.LONGEST_PATH + 1, False)):
+        path = f"{forge.out}/" + "é/" * 900
+        path += "/".join(["x"] * ((size - len(path.encode())) // 2 - 5)) + "/"
+        path += "x" * (size - len(path.encode()))
+        assert len(path.encode()) == size
+        assert ("too long" in tells(arranged(forge, item(path)))) != fine
+
+
+@pytest.mark.parametrize("half", [0xD800, 0xDFFF])
+def test_half_a_character_is_refused(forge: Forge, half: int) -> None:
+    """No disk has such a name, and no tar; a list may."""
+    with pytest.raises(ArchiveError, match="control characters"):
+        check.check(arranged(forge, item(f"{forge.out}/{chr(half)}")), "x")
+
+
+@pytest.mark.parametrize(
+    ("path", "modes"),
+    [
+        ("{out}/x", (0o644, 0o755)),
+        ("{out}.attempts/x", (0o644, 0o755)),
+        ("{capsule}/x", (0o444, 0o555)),
+        ("config/generated/rnn/generations/1/x", (0o444, 0o555)),
+        ("config/generated/rnn/generations/10/base/x", (0o444, 0o555)),
+        ("config/generated/rnn/x", ()),
+        ("config/generated/rnn/generations/0/x", ()),
+        ("config/generated/rnn/generations/01/x", ()),
+        ("config/generated/rnn/generations/2", ()),
+        ("config/generated/rnn/generations/x/y", ()),
+        ("config/generated/rnn/{id}/x", ()),
+        ("config/generated/rnn/{id}/00/x", ()),
+        ("config/generated/rnn/{id}/1/x", ()),
+        ("config/generated/rnn/{id}x/0/x", ()),
+        ("{capsule}x", ()),
+        ("{capsule}.attempts/x", ()),
+        ("config/generated/rnnx/{id}/0/x", ()),
+        ("model/generated/rnn/x", ()),
+        ("model/generated/rnn/index.jsonl", ()),
+        ("model/generated/rnn/generations/1/x", ()),
+        ("model/generated/other/{id}/0/x", ()),
+        ("x/model/generated/rnn/{id}/0/x", ()),
+        ("resweep-archive.json", ()),
+        ("generations/1/x", ()),
+        ("attempt.py", ()),
+    ],
+)
+def test_each_place_has_its_modes(forge: Forge, path: str, modes: tuple[int, ...]) -> None:
+    """What is written once may not be written to; what stands nowhere in a sweep has no place in an archive."""
+    path = path.format(out=forge.out, capsule=forge.capsule, id=forge.capsule.split("/")[-2])
+    for mode in (0o444, 0o555, 0o644, 0o755, 0o600, 0o4755, 0o777, 0):
+        said = tells(arranged(forge, item(path, mode)))
+        assert (said == "") == (mode in modes), (mode, said)
+        if mode in (0o444, 0o555, 0o644, 0o755) and not modes:
+            assert "lies outside of the sweep rnn and its trials" in said
+
+
+@pytest.mark.parametrize("sha256", ["0" * 63, "0" * 65, "A" * 64, "g" * 64, "0" * 64 + "\n", ""])
+def test_a_sha256_has_64_digits(forge: Forge, sha256: str) -> None:
+    """Small ones, as we write them."""
+    assert "expected a sha256" in tells(arranged(forge, item(f"{forge.out}/x", sha256=sha256)))
+
+
+def test_what_lies_where_is_one_tree(forge: Forge) -> None:
+    """Each name stands once, and nothing lies in a file or below a link, on any disk."""
+    out = forge.out
+    honest = dict.fromkeys([f"{out}/a"], "metrics.json")
+    fine = [
+        arranged(forge),
+        arranged(forge, item(f"{out}/A/x"), item(f"{out}/a/x")),  # files alone lead nowhere
+        arranged(forge, links=honest, directories=(f"{out}/b",)),
+        arranged(forge, item(f"{out}/d/x"), links={f"{out}/a": "d"}),
+        arranged(forge, item(f"{out}/d/e/x"), links={f"{out}/d/a": "e/x", f"{out}/d/e/b": "../../metrics.json"}),
+        arranged(forge, links={f"{out}/d/a": "../../../../../../config/generated/rnn/index.jsonl"}),
+        arranged(forge, links={f"{out}/a": "b"}, directories=(f"{out}/b",)),
+        arranged(forge, links={f"{out}/a": ".."}),
+    ]
+    assert [tells(each) for each in fine] == [""] * len(fine)
+    for listed, says in (
+        (arranged(forge, item(f"{out}/x"), item(f"{out}/x", sha256="1" * 64)), "is there twice"),
+        (arranged(forge, item(f"{out}/x"), directories=(f"{out}/x",)), "is there twice"),
+        (arranged(forge, item(f"{out}/a"), links=honest), "is there twice"),
+        (arranged(forge, links=honest, directories=(f"{out}/a",)), "is there twice"),
+        (arranged(forge, directories=(f"{out}/x", f"{out}/x")), "is there twice"),
+        (arranged(forge, item(f"{out}/x"), item(f"{out}/x/y")), "which is no directory"),
+        (arranged(forge, item(f"{out}/x"), directories=(f"{out}/x/y",)), "which is no directory"),
+        (arranged(forge, item(f"{out}/x"), links={f"{out}/x/y": "../x"}), "which is no directory"),
+        (arranged(forge, item(f"{out}/a/y"), links=honest), "which is no directory"),
+        (arranged(forge, item(f"{out}/A/y/z"), links=honest), "which is no directory"),
+        (arranged(forge, item(f"{out}/ß/y"), links={f"{out}/SS": "metrics.json"}), "which is no directory"),
+        (arranged(forge, item(f"{out}/\u00e9/y"), links={f"{out}/e\u0301": "metrics.json"}), "which is no directory"),
+        (arranged(forge, item(f"{out}/A"), links=honest), "some disks take for one"),
+        (arranged(forge, directories=(f"{out}/A",), links=honest), "some disks take for one"),
+        (arranged(forge, links={**honest, f"{out}/A": "metrics.json"}), "some disks take for one"),
+        (arranged(forge, links={f"{out}/a": "nothing"}), "a symbolic link to 'nothing'"),
+        (arranged(forge, links={f"{out}/a": "metrics.json/x"}), "a symbolic link to"),
+        (arranged(forge, links={f"{out}/a": "b", f"{out}/b": "metrics.json"}), "a symbolic link to 'b'"),
+        (arranged(forge, links={f"{out}/a": "../../../../.."}), "a symbolic link to"),
+        (arranged(forge, links={f"{out}/a": "../../../../../x"}), "a symbolic link to"),
+        (arranged(forge, without="/index.jsonl"), "found no index.jsonl in front"),
+        (arranged(forge, without="/manifest.json"), "is listed without its manifest.json"),
+        (replace(arranged(forge), sweep="../x"), "NAME: found"),
+        (replace(arranged(forge), outputs="some"), "outputs: found 'some', expected one of none, metrics, all"),
+        (replace(arranged(forge), files=()), "found no index.jsonl in front"),
+    ):
+        assert says in tells(listed), (says, tells(listed))
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "leads"),
+    [
+        ("a/b/c", "x", "a/b/x"), ("a/b/c", "x/y", "a/b/x/y"), ("a/b/c", "../x", "a/x"), ("a/b/c", "../../x", "x"),
+        ("a/b/c", "../../../x", None), ("a/b/c", "..", "a"), ("a/b/c", "../..", ""), ("a/b/c", "../../..", None),
+        ("a/b/c", "x/..", None), ("a/b/c", "../x/../y", None), ("a/b/c", "./x", None), ("a/b/c", "x/.", None),
+        ("a/b/c", ".", None), ("a/b/c", "", None), ("a/b/c", "/x", None), ("a/b/c", "x//y", None),
+        ("a/b/c", "x/", None),
+        ("a", "b", "b"), ("a", "../b", None), ("a", "...", "..."), ("a/b", "..x", "a/..x"),
+    ],
+)  # fmt: skip
+def test_where_a_link_leads(path: str, target: str, leads: str | None) -> None:
+    """Up first, then down, and never above the root: anything else leads nowhere that we know."""
+    assert check.leads_to(path, target) == leads
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.update(outputs=1),
+        lambda t: t.update(sweep=1),
+        lambda t: t.update(trials=[1]),
+        lambda t: t.update(trials=["x"]),
+        lambda t: t.update(trials=["x/y"]),
+        lambda t: t.update(trials=["x/0/0"]),
+        lambda t: t.update(directories=[1]),
+        lambda t: t.update(links=[["a"]]),
+        lambda t: t.update(links=[["a", 1]]),
+        lambda t: t.update(links=[["a", "b", "c"]]),
+        lambda t: t.update(links=1),
+        lambda t: t["files"][1].update(paths=[1]),
+        lambda t: t["files"][1].update(sha256=1),
+        lambda t: t["files"][1].update(size="1"),
+        lambda t: t["files"][1].update(size=1.0),
+        lambda t: t["files"][1].update(size=float("inf")),
+        lambda t: t["files"][1].update(size=-1),
+        lambda t: t["files"][1].update(size=True),
+        lambda t: t["files"][1].update(mode=0o644),
+        lambda t: t["files"][1].update(mode="rw"),
+        lambda t: t["files"][1].pop("mode"),
+        lambda t: t.pop("links"),
+        lambda t: t.update(kind="resweep sweep"),
+        lambda t: t.pop("kind"),
+        lambda t: t.pop("format"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_no_list(forge: Forge, change: Callable[[Table], object]) -> None:
+    """Whatever stands where something else should, it is one line and no traceback."""
+    change(forge.table)
+    data = (json.dumps({**forge.table, "checksum": trial.digest(forge.table)}, indent=2) + "\n").encode()
+    with pytest.raises(ArchiveError, match="found no list of an archive's files; damaged, or not ours"):
+        check.parse(data, "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda data: data + b"\n", "is not written as resweep writes it"),
+        (lambda data: data.rstrip(), "is not written as resweep writes it"),
+        (lambda data: b" " + data, "is not written as resweep writes it"),
+        (lambda data: data.replace(b'"0444"', b'"444"'), "its checksum"),
+        (lambda data: data.replace(b'"outputs": "metrics"', b'"outputs": "all"'), "its checksum"),
+        (lambda data: data.replace(b'"checksum"', b'"checksun"'), "its checksum"),
+        (lambda data: data.replace(b'"sweep": "rnn"', b'"sweep": "x",\n  "sweep": "rnn"'), "is not written as resweep"),
+    ],
+)
+def test_a_list_is_what_was_written_to_the_byte(forge: Forge, change: Callable[[bytes], bytes], says: str) -> None:
+    """Other spaces and a key twice say the same to most programs, and are refused all the same."""
+    data = forge.data()
+    assert change(data) != data
+    with pytest.raises(ArchiveError, match=says):
+        check.parse(change(data), "x")
+
+
+def test_a_list_that_is_sealed_in_another_form_is_refused(forge: Forge) -> None:
+    """Modes without their zero, files that should be one, and a file's names in another order."""
+    each = forge.file("/metrics.json")
+    each["mode"] = "644"
+    with pytest.raises(ArchiveError, match="is not written as resweep writes it"):
+        check.parse(forge.data(), "x")
+    each["mode"] = "0o644"
+    with pytest.raises(ArchiveError, match="is not written as resweep writes it"):
+        check.parse(forge.data(), "x")
+    each["mode"] = "0644"
+    shared = next(each for each in forge.table["files"] if len(each["paths"]) > 1)
+    shared["paths"].reverse()
+    with pytest.raises(ArchiveError, match="is not written as resweep writes it"):
+        check.parse(forge.data(), "x")
+    shared["paths"].reverse()
+    forge.table["files"].insert(forge.table["files"].index(shared), {**shared, "paths": [shared["paths"].pop(0)]})
+    with pytest.raises(ArchiveError, match="is not written as resweep writes it"):
+        check.parse(forge.data(), "x")
 
 
 def with_tarfile(forge: Forge, add: Callable[[tarfile.TarFile], object], first: bool = False) -> None:
@@ -279,6 +577,16 @@ def test_a_capsule_that_was_forged_with_the_list_is_named(forge: Forge, swept: P
     assert "manifest.json: changed (its checksum is not that of its content)" in result.out
 
 
+def entry(**values: object) -> Callable[[str], str]:
+    """A change of an index: its first trial has other values."""
+
+    def change(text: str) -> str:
+        header, first, *rest = text.splitlines()
+        return "\n".join((header, json.dumps({**json.loads(first), **values}), *rest)) + "\n"
+
+    return change
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -289,6 +597,25 @@ def test_a_capsule_that_was_forged_with_the_list_is_named(forge: Forge, swept: P
         lambda text: text.splitlines()[0] + "\n",
         lambda text: text.replace('"swept": {', '"swept": [{').replace("}, \"gen", "}], \"gen"),
         lambda text: text.replace('"format": 1', '"format": 2'),
+        lambda text: text.replace('"generation": 1}', '"generation": 1, "last": 1e99}', 1),
+        lambda text: text.replace('"generation": 1}', '"generation": -1}', 1),
+        lambda text: text.replace('"generation": 1}', '"generation": true}', 1),
+        *(
+            entry(**{key: value})
+            for key, values in {
+                "number": (-1, True, 1.0, None),
+                "generation": (-1, False, "1"),
+                "trial": (False, 1),
+                "id": (1, None),
+                "digest": (1,),
+                "point": (None,),
+                "source": ([],),
+                "swept": ([], "x"),
+                "current": ("no", 1),
+                "path": ("x",),
+            }.items()
+            for value in values
+        ),
         lambda text: "nonsense",
     ],
 )  # fmt: skip
@@ -296,6 +623,36 @@ def test_an_index_of_other_trials_is_refused(forge: Forge, change: Callable[[str
     """Commands make paths of what an index says, so that it must say what the list says."""
     each = forge.file(contents.INDEX)
     data = change(forge.bytes[each["paths"][0]].decode()).encode()
+    forge.bytes[each["paths"][0]] = data
+    each.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    forge.write()
+    refused(forge, contents.INDEX)
+
+
+@pytest.mark.parametrize("other", ["{id}/0", "aaaaaaaaaaaa/0", "../0", "x/7"])
+def test_a_trial_that_is_listed_and_not_there_is_refused(forge: Forge, other: str) -> None:
+    """Twice the same, without a capsule, or with a name that leads out, though list and index agree on it."""
+    known = forge.table["trials"][0]
+    name = other.format(id=known.split("/")[0])
+    forge.table["trials"] = sorted([known, name])
+    each = forge.file(contents.INDEX)
+    header, line = forge.bytes[each["paths"][0]].decode().splitlines()
+    entry = json.loads(line)
+    id_, number = name.split("/")
+    more = json.dumps({**entry, "number": 2, "id": id_, "trial": int(number)})
+    data = f"{header}\n{line}\n{more}\n".encode()
+    forge.bytes[each["paths"][0]] = data
+    each.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    forge.write()
+    refused(forge, "is listed twice" if name == known else "is listed without its manifest.json")
+
+
+def test_a_number_that_two_trials_have_is_refused(swept: Project, tmp_path: Path) -> None:
+    """What people call rnn#1 is one trial."""
+    swept.resweep("pack", "rnn#1-2", "--outputs", "none", "-o", str(tmp_path / "honest.tar.gz")).ok()
+    forge = Forge(tmp_path, (tmp_path / "honest.tar.gz").read_bytes())
+    each = forge.file(contents.INDEX)
+    data = forge.bytes[each["paths"][0]].replace(b'"number": 2', b'"number": 1')
     forge.bytes[each["paths"][0]] = data
     each.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
     forge.write()
@@ -347,8 +704,297 @@ def test_more_than_the_disk_has_is_refused(forge: Forge, monkeypatch: pytest.Mon
     assert "and 0 are left" in result.err
 
 
+def test_the_last_block_of_a_file_ends_in_zeros(forge: Forge) -> None:
+    """Nothing hides behind a member's content: neither behind the list's nor behind a file's."""
+    members = forge.members()
+    paddings = [n for n, part in enumerate(members) if part and len(part) < tar.BLOCK and not part.strip(b"\0")]
+    for at in (paddings[0], paddings[-1]):
+        forge.write([*members[:at], members[at][:-1] + b"x", *members[at + 1 :]])
+        refused(forge, "the last block is not filled with zeros")
+
+
+def test_an_archive_ends_with_two_blocks_of_zeros(forge: Forge) -> None:
+    """One, or three, or others, and it is refused."""
+    members = forge.members()[:-1]
+    for end in (b"", bytes(512), bytes(1536), bytes(512) + b"x" * 512):
+        forge.write([*members, end])
+        refused(forge, "its end")
+
+
+def test_each_kind_of_member_is_compared(forge: Forge) -> None:
+    """A directory, a hard link and a symbolic link that are not, or otherwise than, in the list."""
+    forge.table["directories"] = [f"{forge.out}/empty"]
+    members = forge.members()
+    for at, part in enumerate(members):
+        if len(part) != tar.BLOCK or part[156:157] not in (tar.HARD_LINK, tar.SYMBOLIC_LINK, tar.DIRECTORY):
+            continue
+        path = part[:100].rstrip(b"\0").decode()
+        for other in (b"", tar.header(path, part[156:157], mode=0o700, target="/etc"), tar.header(path)):
+            forge.write([*members[:at], other, *members[at + 1 :]])
+            refused(forge, path.rstrip("/"))
+    assert {part[156:157] for part in members if len(part) == tar.BLOCK} >= {b"1", b"2", b"5"}
+
+
+def test_the_index_has_the_bytes_of_the_list(forge: Forge) -> None:
+    """It is read before everything else, and no less checked."""
+    path = forge.file(contents.INDEX)["paths"][0]
+    forge.bytes[path] = forge.bytes[path].replace(b"0.1", b"0.2")
+    forge.write()
+    refused(forge, "index.jsonl: its sha256 is not the one in the list")
+
+
+def test_where_an_archive_is_damaged_is_said(forge: Forge) -> None:
+    """By the last member that was whole."""
+    members = forge.members()
+    at = next(i for i, part in enumerate(members) if b"/metrics.json\0" in part and len(part) == tar.BLOCK)
+    forge.write(members[: at + 1])
+    refused(forge, f"damaged at or after {forge.out}/metrics.json: the archive ends too early")
+    forge.write(members[:1])
+    refused(forge, "damaged at or after resweep-archive.json: the archive ends too early")
+    forge.write([b"", *members[:0], bytes(10)])
+    refused(forge, "damaged at or after its beginning: the archive ends too early")
+
+
+def test_a_large_file_is_read_in_pieces(forge: Forge) -> None:
+    """One byte less, or more, than what is read at once."""
+    for n, size in enumerate(((1 << 20) - 1, 1 << 20, (1 << 20) + 1)):
+        forge.add(f"{forge.out}/{n}", bytes(size))
+    forge.sort()
+    unpacking.unpack(forge.write(), forge.home / "there")
+    assert [(forge.home / "there" / forge.out / str(n)).stat().st_size - (1 << 20) for n in range(3)] == [-1, 0, 1]
+    assert inspect.verify(forge.path).differences == []
+
+
+def test_what_is_unpacked_has_the_modes_and_the_time_of_the_list(forge: Forge) -> None:
+    """Whatever the person's umask is; directories are as theirs are."""
+    before = os.umask(0o077)
+    try:
+        unpacking.unpack(forge.home / "honest.tar.gz", forge.home / "there")
+    finally:
+        os.umask(before)
+    for item_ in arranged(forge).items:
+        found = (forge.home / "there" / item_.path).lstat()
+        assert (found.st_mode & 0o7777, found.st_mtime, found.st_size) == (item_.mode, tar.TIME, item_.size)
+    assert (forge.home / "there" / "config").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_limit_is_of_everything_that_is_written(forge: Forge) -> None:
+    """A file's bytes, and a block for each name, so that a million empty files are not free."""
+    listed = check.parse(forge.data(), "x")
+    names = len(listed.items) + len(listed.links) + len(listed.directories)
+    size = sum(each.size for each in listed.files) + names * 512
+    with pytest.raises(ArchiveError, match="would take"):
+        unpacking.unpack(forge.home / "honest.tar.gz", forge.home / "there", limit=size - 1)
+    assert not (forge.home / "there").exists()
+    unpacking.unpack(forge.home / "honest.tar.gz", forge.home / "there", limit=size)
+    assert unpacking.LARGEST == 100_000_000_000
+
+
+def test_nothing_is_written_through_what_is_there(
+    forge: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that takes two names for one, a file that is there already stops unpacking, and nothing is left."""
+    real = os.open
+
+    def one_name(path: Any, *more: Any, **words: Any) -> int:
+        return real(str(path).replace("/METRICS.json", "/metrics.json"), *more, **words)
+
+    forge.add(f"{forge.out}/METRICS.json")
+    forge.sort()
+    forge.write()
+    monkeypatch.setattr(os, "open", one_name)
+    with pytest.raises(FileExistsError):
+        unpacking.unpack(forge.path, tmp_path / "there")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.tar.gz", "honest.tar.gz"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_disk_that_refuses_links_for_another_reason_says_so(
+    forge: Forge, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Only where links are not to be had are files copied."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    shared = [each for each in check.parse(forge.data(), "x").files if len(each.paths) > 1]
+    assert shared
+    with pytest.raises(OSError, match=os.strerror(number)):
+        unpacking.unpack(forge.home / "honest.tar.gz", forge.home / "there")
+    assert [path.name for path in forge.home.iterdir()] == ["honest.tar.gz"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOTDIR])
+def test_a_directory_that_was_filled_meanwhile_stays(
+    forge: Forge, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Somebody else was faster: one line, and nothing of ours is left."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(TrialError, match=r"cannot be replaced .*; nothing was unpacked"):
+        unpacking.unpack(forge.home / "honest.tar.gz", forge.home / "there")
+    assert [path.name for path in forge.home.iterdir()] == ["honest.tar.gz"]
+
+
+def test_a_rename_that_fails_is_told_as_it_is(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is gone is not a directory that is in the way."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(OSError, match="Input/output error"):
+        unpacking.unpack(forge.home / "honest.tar.gz", forge.home / "there")
+
+
+def put(forge: Forge, path: str, data: bytes) -> None:
+    """Give a file other bytes, and the list their sha256."""
+    each = forge.file(path)
+    if len(each["paths"]) > 1:  # from here on a file of its own
+        each["paths"].remove(path)
+        each = {**each, "paths": [path]}
+        forge.table["files"].append(each)
+    forge.bytes[path] = data
+    each.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+
+def drop(forge: Forge, path: str) -> None:
+    """Leave a file out of the list, and out of the archive."""
+    each = forge.file(path)
+    data = forge.bytes[each["paths"][0]]
+    each["paths"].remove(path)
+    if each["paths"]:
+        forge.bytes[each["paths"][0]] = data
+    else:
+        forge.table["files"].remove(each)
+
+
+CAPSULE: dict[str, tuple[Callable[[Forge, str], object], set[tuple[str, str]]]] = {
+    "a file more": (lambda f, c: f.add(f"{c}/qb/json.py", mode="0444"), {("qb/json.py", "added")}),
+    "a file more in a directory more": (
+        lambda f, c: f.add(f"{c}/json/x.py", mode="0444"), {("json", "added"), ("json/x.py", "added")}
+    ),
+    "a file less": (lambda f, c: drop(f, f"{c}/train.sh"), {("train.sh", "missing")}),
+    "a directory less": (
+        lambda f, c: (drop(f, f"{c}/qb/main.py"), drop(f, f"{c}/qb/__init__.py")),
+        {("qb/main.py", "missing"), ("qb/__init__.py", "missing")},
+    ),
+    "other bytes": (lambda f, c: put(f, f"{c}/qb/main.py", b"evil"), {("qb/main.py", "changed")}),
+    "a configuration of other bytes": (lambda f, c: put(f, f"{c}/{c[-14:-2]}.toml", b""), {("{id}.toml", "changed")}),
+    "a template of other bytes": (lambda f, c: put(f, f"{c}/{c[-14:-2]}.json", b"{}"), {("{id}.json", "changed")}),
+    "a provenance of other bytes": (
+        lambda f, c: put(f, f"{c}/provenance.json", b"[]"),
+        {("provenance.json", "changed"), ("environment.json", "added")},
+    ),
+    "no provenance": (lambda f, c: drop(f, f"{c}/provenance.json"), {("provenance.json", "missing")}),
+    "no environment": (lambda f, c: drop(f, f"{c}/environment.json"), {("environment.json", "missing")}),
+    "a manifest of other bytes": (lambda f, c: put(f, f"{c}/manifest.json", b"[]"), {("manifest.json", "changed")}),
+    "a file that may be executed": (
+        lambda f, c: (
+            data := f.bytes[f.file(f"{c}/qb/main.py")["paths"][0]],
+            drop(f, f"{c}/qb/main.py"),
+            f.add(f"{c}/qb/main.py", data, mode="0555"),
+        ),
+        {("qb/main.py", "changed")},
+    ),
+    "a directory in place of a file": (
+        lambda f, c: (drop(f, f"{c}/train.sh"), f.add(f"{c}/train.sh/x", mode="0444")),
+        {("train.sh", "changed"), ("train.sh/x", "added")},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CAPSULE)
+def test_a_capsule_in_an_archive_is_checked_as_one_on_the_disk(forge: Forge, kind: str) -> None:
+    """Though the archive's own list fits it: verify names the same in the archive and where it was unpacked."""
+    change, expected = CAPSULE[kind]
+    change(forge, forge.capsule)
+    forge.sort()
+    name = forge.table["trials"][0]
+    found = inspect.verify(forge.write()).differences
+    assert {each.where for each in found} == {f"rnn/{name}"}
+    assert {(each.path, each.kind) for each in found} == {(p.format(id=name[:12]), k) for p, k in expected}
+    unpacking.unpack(forge.path, forge.home / "there")
+    again = verify.capsule(forge.home / "there" / forge.capsule, verify.Cache())
+    assert [(e.where, e.path, e.kind, e.detail) for e in again] == [(e.where, e.path, e.kind, e.detail) for e in found]
+
+
+@pytest.mark.parametrize(
+    "name", ["train.sh", "qb/main.py", "manifest.json", "provenance.json", "environment.json", "{id}.toml"]
+)
+def test_a_file_with_other_bytes_than_listed_is_named_once(forge: Forge, name: str) -> None:
+    """By each of its names in the archive; that its capsule has changed with it goes without saying."""
+    path = f"{forge.capsule}/{name.format(id=forge.capsule[-14:-2])}"
+    each = forge.file(path)
+    forge.bytes[each["paths"][0]] = forge.bytes[each["paths"][0]][:-1] + b"~"
+    report = inspect.verify(forge.write())
+    assert {(e.where, e.path, e.kind) for e in report.differences if e.where == str(forge.path)} == {
+        (str(forge.path), path, "changed") for path in each["paths"]
+    }
+    assert len({e.file for e in report.differences if e.where == str(forge.path)}) == 1
+    assert path not in {f"config/generated/{e.where}/{e.path}" for e in report.differences}
+    assert report.capsules == 1
+    with pytest.raises(ArchiveError, match="its sha256 is not the one in the list"):
+        unpacking.unpack(forge.path, forge.home / "there")
+
+
+def test_what_was_found_before_the_damage_is_told_with_it(forge: Forge) -> None:
+    """An archive that is cut has what stands before the cut."""
+    path = forge.file("config/generated/rnn/attempt.py")["paths"][0]
+    forge.bytes[path] = forge.bytes[path].swapcase()
+    report = inspect.verify(forge.write([*forge.members()[:-1]]))
+    assert [(e.where, e.path, e.kind) for e in report.differences] == [
+        (str(forge.path), path, "changed"),
+        (str(forge.path), "", "damaged"),
+    ]
+    assert report.differences[1].detail.startswith("damaged at or after ")
+
+
+def test_only_what_is_wanted_is_read(forge: Forge, swept: Project, tmp_path: Path) -> None:
+    """What follows the wanted trial may be damaged; what comes before it may not, and says so."""
+    swept.resweep("pack", "rnn", "--outputs", "none", "-o", str(tmp_path / "four.tar.gz")).ok()
+    four = Forge(tmp_path, (tmp_path / "four.tar.gz").read_bytes())
+    first, *_, last = four.table["trials"]
+    entries = {str(entry.name): entry.number for entry in swept.entries()}
+
+    def change(name: str) -> None:
+        path = f"config/generated/rnn/{name}/manifest.json"
+        four.bytes[path] = four.bytes[path].swapcase()
+        four.write()
+
+    kept = dict(four.bytes)
+    change(last)
+    unpacking.unpack(four.path, tmp_path / "first", [f"rnn#{entries[first]}"])
+    assert verify.copies([tmp_path / "first" / "config" / "generated" / "rnn" / first]).differences == []
+    for only in ([f"rnn#{entries[last]}"], []):
+        with pytest.raises(ArchiveError, match=r"manifest\.json: its sha256 is not the one in the list"):
+            unpacking.unpack(four.path, tmp_path / "there", only)
+    four.bytes = kept
+    change(first)
+    with pytest.raises(ArchiveError, match=r"manifest\.json: its sha256 is not the one in the list"):
+        unpacking.unpack(four.path, tmp_path / "there", [f"rnn#{entries[last]}"])
+    assert not list(tmp_path.glob("*there*"))
+    found = inspect.verify(four.path)
+    assert (found.capsules, [(e.where, e.path, e.kind) for e in found.differences]) == (
+        4,
+        [(str(four.path), f"config/generated/rnn/{first}/manifest.json", "changed")],
+    )
+
+
 def test_a_huge_list_is_refused_unread(forge: Forge) -> None:
     """The size of the list is looked at before it is read."""
+    assert reading.LARGEST_LIST == 1 << 28
+    size = len(forge.data())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "LARGEST_LIST", size)
+        unpacking.unpack(forge.write(), forge.home / "there")
+        shutil.rmtree(forge.home / "there")
+        patch.setattr(reading, "LARGEST_LIST", size - 1)
+        refused(forge, f"resweep-archive.json has {size:,} bytes, expected at most {size - 1:,}")
     forge.write([tar.header(contents.NAME, size=1 << 29), bytes(1 << 20)])
     refused(forge, "expected at most")
 

@@ -5,8 +5,13 @@ Code: proof/archive, proof/unpack, proof/inspect, proof/stream, proof/tar, cli/p
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
+import json
+import lzma
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -14,16 +19,19 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from launched import Trial, until
 from small_project import SWEEP, Project
 
 from resweep import index
-from resweep.errors import ResweepError
+from resweep.errors import ArchiveError, ResweepError
 from resweep.proof import archive, check, contents, inspect, stream, tar
 from resweep.proof.reading import Archive
 from resweep.proof.unpack import unpack
+from resweep.proof.verify import Report
+from resweep.trial import TrialName
 
 SUFFIXES = [".tar.zst", ".tar.gz", ".tar.xz"]
 RUN = """
@@ -34,9 +42,16 @@ echo events > log/train/events.out.tfevents.1.host; ln -s /etc/passwd outside; m
 same_project = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+_RAN: list[Path] = []
+
+
 @pytest.fixture
-def ran(swept: Project) -> Project:
-    """A sweep whose first trial has finished, whose second has failed, and whose others wait."""
+def ran(request: pytest.FixtureRequest, project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A sweep whose first trial has finished, whose second has failed, and whose others wait: run once for all."""
+    if _RAN:
+        subprocess.run(["cp", "-a", f"{_RAN[0]}/.", project.root], check=True)
+        return project
+    swept: Project = request.getfixturevalue("swept")
     for number, ending in ((1, "exit 0"), (2, "exit 1")):
         trial = Trial(swept, number)
         script = (trial.capsule / "train.sh").read_text()
@@ -44,6 +59,8 @@ def ran(swept: Project) -> Project:
         trial.launch()
         trial.change("train.sh", script)
         (trial.capsule / "train.sh").chmod(0o555)
+    _RAN.append(tmp_path_factory.mktemp("ran"))
+    subprocess.run(["cp", "-a", f"{swept.root}/.", _RAN[0]], check=True)
     return swept
 
 
@@ -142,6 +159,120 @@ def test_what_has_no_place_in_an_archive_is_said(ran: Project) -> None:
     result = ran.resweep("pack", "rnn#1", "-o", "a.tar.gz", "--outputs", "all").ok()
     assert "a symbolic link that leads elsewhere" in result.err
     assert "1 sockets, pipes or devices" in result.err
+
+
+def test_what_passes_is_left_out_and_what_training_wrote_is_not(ran: Project) -> None:
+    """What a launcher makes for its machine, or for a while; in an output it may be training's own."""
+    place = Trial(ran).place
+    attempt_, other = Path(place.attempt(1)), Path(place.attempts, "exec-look-1")
+    passing = {"heartbeat", ".new-1", ".now-1", "x.part", "bin/python", "bin/deep/x"}
+    for folder in (attempt_, other, Path(place.attempts, "notes"), Path(place.output)):
+        for name in (*passing, "mine", "deep/mine"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("x")
+    shutil.copy(attempt_ / "record.json", other / "record.json")
+    Path(place.attempts, "stray").write_text("x")
+    (attempt_ / "link").symlink_to("mine")
+    paths = {each.path for each in contents_of(packed(ran, "rnn#1", "--outputs", "all")).items}
+    start = os.path.relpath(place.attempts, ran.root)
+    assert {path.removeprefix(f"{start}/1/") for path in paths if path.startswith(f"{start}/1/")} >= {"mine", "log.txt"}
+    assert f"{start}/1/deep/mine" not in paths  # a launcher makes no directory but `output`
+    assert f"{start}/exec-look-1/deep/mine" in paths
+    assert not [
+        p for p in paths if p.startswith(start) and p.split("/")[-1] in ("heartbeat", ".new-1", ".now-1", "x.part")
+    ]
+    assert not [path for path in paths if path.startswith((f"{start}/1/bin", f"{start}/exec-look-1/bin"))]
+    assert not [path for path in paths if path.startswith((f"{start}/notes", f"{start}/stray"))]
+    output = os.path.relpath(place.output, ran.root)
+    assert {f"{output}/{name}" for name in (*passing, "mine", "deep/mine")} <= paths
+
+
+def test_only_links_that_lead_to_what_is_packed_are_packed(ran: Project) -> None:
+    """To a file, a directory with a file in it, or an empty one; how many are left out is said, with one of them."""
+    output = Path(Trial(ran).output)
+    good = {
+        "a": "metrics.json",
+        "b": "log",
+        "c": "deep",
+        "d": "log/train",
+        "log/e": "../metrics.json",
+        "one/l": "../log",
+    }
+    bad = {"f": "nowhere", "g": "/etc", "h": "a", "i": ".", "j": "../../../../../setup.py", "k": "log/../metrics.json"}
+    (output / "one").mkdir()
+    for name, target in {**good, **bad}.items():
+        (output / name).symlink_to(target)
+    (output / "only").mkdir()
+    (output / "only" / "bad").symlink_to("nowhere")
+    result = ran.resweep("pack", "rnn#1", "--outputs", "all", "-o", "a.tar.gz").ok()
+    assert "8 symbolic links that lead elsewhere than to what is packed: left out, such as " in result.err
+    listed = contents_of(ran.root / "a.tar.gz")
+    start = os.path.relpath(output, ran.root)
+    links = {path.removeprefix(f"{start}/"): target for path, target in listed.links if path.startswith(f"{start}/")}
+    assert links == {**good, "latest.th": "best.th"}
+    assert {path.removeprefix(f"{start}/") for path in listed.directories} == {"deep", "only"}
+    there = unpacked(ran.root / "a.tar.gz")
+    assert (there / start / "b" / "train").is_dir()
+    listed = contents_of(packed(ran, "rnn#1", name="b.tar.gz"))  # metrics alone: no link of training's fits
+    assert [path for path, _ in listed.links if path.startswith(start + "/")] == []
+
+
+@pytest.mark.parametrize("change", [b"", b"x", b"longer than it was, by far", b"same size"])
+def test_a_file_that_is_no_longer_what_was_listed_stops_packing(ran: Project, change: bytes) -> None:
+    """Shorter, longer or other bytes of the same length: no archive is written that its own list would refuse."""
+    path = Path(Trial(ran).output, "metrics.json")
+    path.write_bytes(b"SAME SIZE")
+    real = archive._write_members
+
+    def meanwhile(*arguments: object) -> None:
+        path.write_bytes(change)
+        real(*arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive, "_write_members", meanwhile)
+        result = ran.resweep("pack", "rnn#1", "-o", "a.tar.gz")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "metrics.json: changed while it was packed; pack again when nothing writes to it" in result.err
+    assert not list(ran.root.glob("*a.tar*"))
+
+
+def test_an_archive_is_written_whole_with_the_permissions_of_a_file(ran: Project) -> None:
+    """As the umask has them; how many bytes it has, and whether it is new, is what the caller gets."""
+    paths, entries = index.find(ran.root, "rnn#1")
+    before = os.umask(0o027)
+    try:
+        first = archive.pack(paths, entries, ran.root / "a.tar.gz")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert stat_mode(first.path) == 0o640
+    assert (first.bytes, first.written) == (first.path.stat().st_size, True)
+    again = archive.pack(paths, entries, ran.root / "a.tar.gz")
+    assert (again.bytes, again.written, again.contents) == (first.bytes, False, first.contents)
+    with pytest.raises(ResweepError, match="no trial to pack"):
+        archive.pack(paths, [], ran.root / "b.tar.gz")
+    (ran.root / "c.tar.gz").mkdir()
+    with pytest.raises(ResweepError, match="exists, with other bytes"):
+        archive.pack(paths, entries, ran.root / "c.tar.gz")
+
+
+def test_an_archive_appears_where_hard_links_fail(ran: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There it is renamed; what has its name already stays."""
+    paths, entries = index.find(ran.root, "rnn#1")
+
+    def refuse(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert archive.pack(paths, entries, ran.root / "a.tar.gz").written
+    assert not archive.pack(paths, entries, ran.root / "a.tar.gz").written
+    (ran.root / "b.tar.gz").write_text("mine")
+    (ran.root / "c.tar.gz").symlink_to("nowhere")
+    for name in ("b.tar.gz", "c.tar.gz"):
+        with pytest.raises(ResweepError, match="exists, with other bytes; nothing was overwritten"):
+            archive.pack(paths, entries, ran.root / name)
+    assert (ran.root / "b.tar.gz").read_text() == "mine"
+    assert list(ran.root.glob(".*.tar*")) == []
 
 
 def test_files_that_trials_share_are_stored_once_and_linked(ran: Project) -> None:
@@ -336,6 +467,129 @@ def test_too_many_names_of_one_file_are_several_files(ran: Project, monkeypatch:
     assert found == expected
 
 
+ID = "abcdefghij27"
+
+
+@pytest.mark.parametrize(
+    ("path", "trial"),
+    [
+        (f"config/generated/rnn/{ID}/0/x", 0),
+        (f"config/generated/rnn/{ID}/0", 0),
+        (f"model/generated/rnn/{ID}/12/x/y", 12),
+        (f"model/generated/rnn/{ID}/12", 12),
+        (f"model/generated/rnn/{ID}/3.attempts/1/log.txt", 3),
+        (f"model/generated/rnn/{ID}/3.attempts", 3),
+        (f"model/generated/rnn/{ID}/999999999", 999999999),
+        (f"model/generated/rnn/{ID}/1000000000", None),
+        (f"config/generated/rnn/{ID}/3.attempts/1/log.txt", None),
+        (f"config/generated/rnn/{ID}/3.attempts", None),
+        (f"config/generated/rnn/{ID}/03/x", None),
+        (f"config/generated/rnn/{ID}/x/y", None),
+        (f"config/generated/rnn/{ID}/3x/y", None),
+        (f"config/generated/rnn/{ID}", None),
+        (f"config/generated/rnn/{ID}8/0/x", None),
+        (f"config/generated/rnn/{ID[1:]}/0/x", None),
+        (f"config/generated/rnn/{ID.upper()}/0/x", None),
+        (f"config/generated/rnn/{ID[1:]}1/0/x", None),
+        (f"config/generated/{ID}/0/x", None),
+        (f"config/generated/rnn/x/{ID}/0/x", None),
+        (f"x/config/generated/rnn/{ID}/0/x", None),
+        (f"other/generated/rnn/{ID}/0/x", None),
+        ("config/generated/rnn/index.jsonl", None),
+    ],
+)
+def test_a_path_says_whose_it_is(path: str, trial: int | None) -> None:
+    """A trial's capsule, output and attempts are its own; everything else is the sweep's."""
+    assert contents.trial_of(path) == (None if trial is None else TrialName(ID, trial))
+
+
+def test_the_list_has_one_order_and_each_file_once() -> None:
+    """The index, what several trials share, one trial after the other; equal files that nothing writes to are one."""
+    config, model = f"config/generated/rnn/{ID}", f"model/generated/rnn/{ID}"
+    a, b = "a" * 64, "b" * 64
+    items = [
+        contents.Item(f"{model}/0.attempts/finished", a, 1, 0o644),
+        contents.Item(f"{model}/0.attempts/1/record.json", a, 1, 0o644),
+        contents.Item(f"{model}/0.attempts/2/record.json", b, 1, 0o644),
+        contents.Item(f"{model}/0.attempts/1/x/record.json", a, 1, 0o644),
+        contents.Item(f"{model}/0.attempts/record.json", a, 1, 0o644),
+        contents.Item(f"{model}/1.attempts/1/record.json", a, 1, 0o644),
+        contents.Item(f"{model}/0/metrics.json", a, 1, 0o644),
+        contents.Item(f"{model}/1/metrics.json", a, 1, 0o644),
+        contents.Item(f"{config}/0/x", a, 1, 0o444),
+        contents.Item(f"{config}/1/x", a, 1, 0o444),
+        contents.Item(f"{config}/0/y", a, 1, 0o555),
+        contents.Item(f"{config}/0/z", a, 2, 0o444),
+        contents.Item(f"{config}/10/w", b, 1, 0o444),
+        contents.Item(f"{config}/2/w", "c" * 64, 1, 0o444),
+        contents.Item("config/generated/rnn/attempt.py", b, 1, 0o644),
+        contents.Item("config/generated/rnn/generations/1/index.jsonl", b, 9, 0o444),
+        contents.Item("config/generated/rnn/index.jsonl", b, 1, 0o644),
+    ]
+    links = {f"{model}/0/b": "metrics.json", f"{model}/0/a": "metrics.json"}
+    names = [TrialName(ID, number) for number in (10, 2, 1, 0)]
+    for order in (1, -1):
+        listed = contents.arranged(
+            "rnn",
+            "all",
+            names[::order],
+            items[::order],
+            dict(list(links.items())[::order]),
+            [f"{model}/0/e", f"{model}/0/d"],
+        )
+        assert [tuple(path.replace(ID, "ID") for path in file.paths) for file in listed.files] == [
+            ("config/generated/rnn/index.jsonl",),
+            ("config/generated/rnn/ID/0/x", "config/generated/rnn/ID/1/x"),
+            ("config/generated/rnn/attempt.py",),
+            ("config/generated/rnn/generations/1/index.jsonl",),
+            ("config/generated/rnn/ID/0/y",),
+            ("config/generated/rnn/ID/0/z",),
+            ("model/generated/rnn/ID/0.attempts/1/record.json", "model/generated/rnn/ID/0.attempts/finished"),
+            ("model/generated/rnn/ID/0.attempts/1/x/record.json",),
+            ("model/generated/rnn/ID/0.attempts/2/record.json",),
+            ("model/generated/rnn/ID/0.attempts/record.json",),
+            ("model/generated/rnn/ID/0/metrics.json",),
+            ("model/generated/rnn/ID/1.attempts/1/record.json",),
+            ("model/generated/rnn/ID/1/metrics.json",),
+            ("config/generated/rnn/ID/2/w",),
+            ("config/generated/rnn/ID/10/w",),
+        ]
+        assert [name.trial for name in listed.trials] == [0, 1, 2, 10]
+        assert [path[-1] for path, _ in listed.links] == ["a", "b"]
+        assert [path[-1] for path in listed.directories] == ["d", "e"]
+        assert sorted(listed.items, key=lambda each: each.path) == sorted(items, key=lambda each: each.path)
+        assert listed.size == 24
+        assert json.loads(listed.data())["files"][5] == {
+            "paths": [f"{config}/0/z"], "sha256": a, "size": 2, "mode": "0444"
+        }  # fmt: skip
+
+
+def test_repeats_are_verified_in_an_archive_by_the_template_of_the_first(project: Project) -> None:
+    """Where that is packed, too; else a note says what could not be computed, and for which trials."""
+    project.generate("--set", "n_trials=2").ok()
+    whole = inspect.verify(packed(project, "--outputs", "none", "rnn"))
+    assert whole == Report(8, [], {})
+    second = next(entry for entry in project.entries() if entry.trial == 1)
+    alone = inspect.verify(packed(project, "--outputs", "none", f"rnn#{second.number}", name="alone.tar.gz"))
+    assert (alone.capsules, alone.differences, list(alone.notes.values())) == (1, [], [[f"rnn/{second.name}"]])
+    # a template that was forged with its manifest and the archive's list, in the first trial and in its repeat
+    for name in (f"{second.id}/0", f"{second.id}/1"):
+        capsule = project.paths().directory / name
+        text = (capsule / f"{second.id}.json").read_text()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(archive.verify, "capsule", lambda *_: [])
+            forged = text.replace('"sleep": 0', '"sleep": 1')
+            assert forged != text
+            (capsule / f"{second.id}.json").unlink()
+            (capsule / f"{second.id}.json").write_text(forged)
+            found = inspect.verify(packed(project, "--outputs", "none", "rnn", name=f"forged{name[-1]}.tar.gz"))
+        assert (f"rnn/{name}", f"{second.id}.json", "changed") in {
+            (each.where, each.path, each.kind) for each in found.differences
+        }
+        (capsule / f"{second.id}.json").unlink()
+        (capsule / f"{second.id}.json").write_text(text)
+
+
 _names = st.text("ab.é ~-", min_size=1, max_size=60).filter(lambda name: name not in (".", ".."))
 _trees = st.dictionaries(st.lists(_names, min_size=1, max_size=4).map("/".join), st.binary(max_size=700), max_size=8)
 
@@ -417,6 +671,173 @@ def test_headers_are_what_the_standard_library_reads(path: str, size: int, targe
             assert member is not None
             assert (member.name, member.size, member.mode) == (path, length, 0o555)
             assert (member.linkname, member.mtime, member.uid, member.uname) == (link, tar.TIME, 0, "")
+
+
+HEADERS = [
+    ("a/b", tar.FILE, 5, 0o444, ""),
+    ("a/b", tar.FILE, 0, 0o755, ""),
+    ("d/", tar.DIRECTORY, 0, 0o755, ""),
+    ("a", tar.HARD_LINK, 0, 0o555, "b"),
+    ("a", tar.SYMBOLIC_LINK, 0, 0o777, "../b"),
+    ("x" * 100, tar.FILE, 511, 0o644, ""),
+    ("x" * 101, tar.FILE, 1, 0o644, ""),
+    ("é", tar.FILE, 513, 0o644, ""),
+    ("a", tar.SYMBOLIC_LINK, 0, 0o777, "y" * 100),
+    ("a", tar.SYMBOLIC_LINK, 0, 0o777, "y" * 101),
+    ("a", tar.SYMBOLIC_LINK, 0, 0o777, "ü"),
+    ("a", tar.FILE, 8**11 - 1, 0o644, ""),
+    ("a", tar.FILE, 8**11, 0o644, ""),
+    ("é" * 200, tar.HARD_LINK, 0, 0o444, "ü" * 200),
+]
+
+
+def test_headers_are_the_same_bytes_for_ever() -> None:
+    """An archive is compared with what its list gives byte for byte, so archives of today bind later versions."""
+    lengths = [512] * 6 + [1536] * 2 + [512] + [1536] * 2 + [512, 1536, 2048]
+    headers = [tar.header(*each) for each in HEADERS]
+    assert [len(header) for header in headers] == lengths
+    assert (
+        hashlib.sha256(b"".join(headers)).hexdigest()
+        == "9cb5279a583fb31d6142959a27ba4df69bfe0789355b13837a9c250b11d182e1"
+    )
+
+
+def test_a_record_says_its_own_length_where_its_digits_change() -> None:
+    """Names of every length around those at which the length of a record gets another digit are read by tarfile."""
+    for size in (*range(80, 105), *range(980, 1000)):
+        path = "é" + "x" * size
+        with tarfile.open(fileobj=io.BytesIO(tar.header(path) + tar.END)) as read:
+            member = read.next()
+            assert member is not None
+            assert (member.name, member.offset_data) == (path, len(tar.header(path)))
+
+
+def test_padding_fills_a_block() -> None:
+    """A member's content ends where a block does."""
+    assert [len(tar.padding(size)) for size in (0, 1, 511, 512, 513)] == [0, 511, 1, 0, 511]
+    assert tar.padding(1).strip(b"\0") == b""
+
+
+def test_a_header_is_known_by_all_of_its_bytes() -> None:
+    """Its size is told only where nothing else of the header is other than it should be."""
+    header = tar.header("a", size=700)
+    assert tar.size_of(header, "a") == 700
+    assert tar.size_of(header, "b") is None
+    assert tar.size_of(tar.header("a", tar.SYMBOLIC_LINK, 700), "a") is None
+    assert tar.size_of(bytes(512), "a") is None
+    assert tar.size_of(b"x" * 512, "a") is None
+    for at in range(tar.BLOCK):
+        changed = bytearray(header)
+        changed[at] ^= 1
+        assert tar.size_of(bytes(changed), "a") is None, at
+
+
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        (tar.header("a"), "the file 'a'"),
+        (tar.header("a", tar.SYMBOLIC_LINK, target="/etc"), "the symbolic link 'a' to '/etc'"),
+        (tar.header("x" * 100, tar.HARD_LINK, target="y" * 100), f"the hard link '{'x' * 100}' to '{'y' * 100}'"),
+        (tar.header("a/", tar.DIRECTORY), "the directory 'a/'"),
+        (tar.header("a", b"\0"), "the file 'a'"),
+        (tar.header("a", b"7"), "the member of kind b'7' 'a'"),
+        (tar.header("a").replace(b"a", b"\xff", 1), "the file '\\ufffd'"),
+        (tar.header("a", tar.HARD_LINK, target="b").replace(b"b", b"\xff", 1), "the hard link 'a' to '\\ufffd'"),
+        (tar.header("a").replace(b"ustar", b"USTAR"), "no header of a member"),
+        (bytes(512), "the end of the archive"),
+        (b"x" * 512, "no header of a member"),
+    ],
+)
+def test_what_was_found_instead_is_described(block: bytes, says: str) -> None:
+    """The message of a refused archive says what stands there, in characters that a terminal does not obey."""
+    assert tar.described(block) == says
+
+
+def streamed(form: stream.Format, *pieces: bytes) -> bytes:
+    """A stream of ours."""
+    file = io.BytesIO()
+    writer = stream.Writer(file, form)
+    for piece in pieces:
+        writer.write(piece)
+    writer.close()
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", stream.FORMATS, ids=lambda form: form.suffixes[0])
+@pytest.mark.parametrize("size", [0, 1, 2047, 2048, 2049, 5000])
+def test_a_stream_comes_out_in_pieces_of_any_size(form: stream.Format, size: int) -> None:
+    """What was written is read, however much of it at once, and nothing is left."""
+    data = random.Random(size).randbytes(size)
+    content = streamed(form, data[:7], data[7:])
+    assert content.startswith(form.magic)
+    for step in (1, 512, 5000):
+        reader = stream.Reader(io.BytesIO(content), "x")
+        found = b"".join(reader.read(min(step, size - at)) for at in range(0, size, step))
+        reader.finish()
+        assert found == data
+
+
+@pytest.mark.parametrize("form", stream.FORMATS, ids=lambda form: form.suffixes[0])
+def test_every_byte_of_a_stream_counts(form: stream.Format) -> None:
+    """One byte more, less or other, anywhere, and the stream is refused with a message that says where one was."""
+    content = streamed(form, b"hello" * 20)
+    places = range(0, len(content), 5 if ".tar.xz" in form.suffixes else 1)  # which takes a while to begin
+    broken = [content[:n] for n in places] + [content + b"\0", content + content, b"\0" + content]
+    broken += [content[:n] + bytes([content[n] ^ 1]) + content[n + 1 :] for n in places]
+    for each in broken:
+        with pytest.raises(ArchiveError, match=r"^x: (found no \.tar\.zst|damaged at or after its beginning: )"):
+            read_all(each, 100)
+    assert read_all(content, 100) == b"hello" * 20
+    for size in (99, 101):
+        with pytest.raises(ArchiveError, match="damaged at or after its beginning"):
+            read_all(content, size)
+
+
+def read_all(content: bytes, size: int) -> bytes:
+    """A stream, which has to be so long."""
+    reader = stream.Reader(io.BytesIO(content), "x")
+    data = reader.read(size)
+    reader.finish()
+    return data
+
+
+def test_a_stream_has_the_form_that_is_written_down() -> None:
+    """The frames are the same on every system, name the checks that they hold, and ask for no more than 8 MiB."""
+    zst, gz, xz = (streamed(form, b"hello" * 1000, b"world" * 1000) for form in stream.FORMATS)
+    parameters = zstandard.get_frame_parameters(zst)
+    assert (parameters.window_size, parameters.has_checksum) == (1 << 23, True)
+    assert parameters.content_size == zstandard.CONTENTSIZE_UNKNOWN
+    assert gz[:10] == bytes.fromhex("1f8b08000000000000ff")
+    assert gzip.decompress(gz) == b"hello" * 1000 + b"world" * 1000
+    assert xz[:8] == b"\xfd7zXZ\0\0\x04"  # CRC64
+    ends = [hashlib.sha256(content[:-length]).digest() for content, length in ((zst, 40), (gz, 58), (xz, 88))]
+    assert zst[-40:] == bytes.fromhex("502a4d1820000000") + ends[0]
+    assert gz[-58:] == bytes.fromhex("1f8b08040000000000ff240052532000") + ends[1] + b"\3" + bytes(9)
+    assert lzma.decompress(xz[-88:]) == ends[2]
+    assert xz[-88:-80] == xz[:8]
+
+
+def test_a_stream_that_asks_for_more_memory_is_refused() -> None:
+    """A window of 16 MiB is more than any archive of ours has; xz may ask for 128 MiB."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(9, window_log=24, write_content_size=0)
+    wide = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 28}]
+    for form, body in (
+        (stream.FORMATS[0], wide.compress(bytes(100)) + wide.flush()),
+        (stream.FORMATS[2], lzma.compress(bytes(100), filters=filters)),
+    ):
+        content = body + form.trailer(hashlib.sha256(body).digest())
+        with pytest.raises(ArchiveError, match="cannot be decompressed"):
+            read_all(content, 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("a.tar.zst", 0), ("a.tzst", 0), ("a.tar.gz", 1), ("a.tgz", 1), ("a.b.tar.xz", 2), ("a.txz", 2)],
+)
+def test_a_name_says_how_to_compress(name: str, suffix: int) -> None:
+    """Long and short endings."""
+    assert stream.by_name(Path("x.tar.gz", name)) is stream.FORMATS[suffix]
 
 
 def test_a_stream_is_what_common_programs_read(tmp_path: Path) -> None:

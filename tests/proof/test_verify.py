@@ -5,6 +5,7 @@ Code: proof/verify, proof/capsule, cli/verify
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from launched import Trial
 from small_project import SWEEP, Project
 
 from resweep import index, snapshot, trial
+from resweep.errors import TrialError
 from resweep.proof import verify
 from resweep.proof.verify import Cache
 
@@ -260,6 +262,210 @@ def test_a_manifest_that_says_something_else_is_named(
     assert says in " ".join(each.detail for each in verify.capsule(folder, Cache()) if each.path == "manifest.json")
 
 
+def rewrite(path: Path, text: str | bytes) -> None:
+    """Put another text in place of a read-only file, for this one of its hard links."""
+    path.unlink()
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: text.replace('  "threads"', '   "threads"'), "checksum"),
+        (lambda text: text.rstrip("\n"), "checksum"),
+        (lambda text: text + "\n", "checksum"),
+        (lambda text: text.replace('"trial": 0', '"trial": 0,\n  "trial": 0'), "checksum"),
+        (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "checksum"}), "checksum"),
+        (lambda text: text.replace('"checksum": "', '"checksum": "0'), "checksum"),
+        (lambda _: "nonsense", "cannot be read as JSON"),
+        (lambda _: b"\xff\xfe\xfd", "cannot be read as JSON"),
+        (lambda _: "[" * 100_000, "cannot be read as JSON"),
+        (lambda _: "9" * 5000, "cannot be read as JSON"),
+        (lambda _: "[]", "holds no manifest"),
+        (lambda _: "null", "holds no manifest"),
+        (lambda _: "{}", "holds no manifest"),
+        (lambda text: text.replace('"format": 1', '"format": "1"'), "format '1', expected 1"),
+        (lambda text: text.replace('"format": 1', '"format": 2'), "format 2, expected 1"),
+        (lambda text: text.replace('"threads": 1', '"threads": "1"'), "holds no manifest"),
+        (lambda text: text.replace('"trial": 0', '"trial": null'), "holds no manifest"),
+        (lambda text: text.replace('"seed": 0', '"seed": 0.0'), "holds no manifest"),
+        (lambda text: text.replace('"id": "', '"id": 1, "x": "'), "holds no manifest"),
+        (lambda text: text.replace('"digest": "', '"digest": 1, "x": "'), "holds no manifest"),
+        (lambda text: text.replace('"files": {', '"files": [], "x": {'), "holds no manifest"),
+        (lambda text: text.replace('"train.sh": "', '"train.sh": 1, "x": "'), "holds no manifest"),
+        (lambda text: text.replace('"snapshot": {', '"snapshot": "", "x": {'), "holds no manifest"),
+    ],
+)
+def test_a_manifest_is_what_was_written_to_the_byte(
+    swept: Project, change: Callable[[str], str | bytes], says: str
+) -> None:
+    """Other spaces, a key twice, another type and what is no manifest at all: one difference, which says what it is."""
+    folder = swept.capsules()[0]
+    rewrite(folder / "manifest.json", change((folder / "manifest.json").read_text()))
+    (found,) = (each for each in verify.capsule(folder, Cache()) if each.path == "manifest.json")
+    assert (found.kind, says in found.detail) == ("changed", True), found
+    if "checksum" not in says:  # there is nothing to go by
+        assert len(verify.capsule(folder, Cache())) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: m.update(seed=True), "seed is True, expected 0"),
+        (lambda m: m["files"].clear(), "lists no {id}.toml or no {id}.json or no train.sh"),
+        (lambda m: m["files"].update({"../x": "0" * 64}), ""),
+        (lambda m: m["snapshot"]["files"].clear(), "the digest of the source is not that of its list of files"),
+        (lambda m: m["snapshot"]["executable"].append("qb/main.py"), "the digest of the source"),
+        (lambda m: m["snapshot"].pop("digest"), "holds no manifest"),
+        (lambda m: m["snapshot"].update(digest=1), "holds no manifest"),
+        (lambda m: m["snapshot"].pop("files"), "holds no manifest"),
+    ],
+)
+def test_a_manifest_that_lists_something_else_is_named(
+    swept: Project, change: Callable[[dict[str, Any]], object], says: str
+) -> None:
+    """Though its checksum fits."""
+    folder = swept.capsules()[0]
+    reseal(folder, change)
+    found = verify.capsule(folder, Cache())
+    assert says.format(id=folder.parent.name) in " ".join(each.detail for each in found if each.path == "manifest.json")
+    assert found
+
+
+def test_what_may_be_executed_is_held_against_the_list(swept: Project) -> None:
+    """Both ways: a source file that may be executed and could not be, and one that cannot be and could."""
+    folder = swept.capsules()[0]
+    (folder / "qb" / "main.py").chmod(0o555)
+    (found,) = verify.capsule(folder, Cache())
+    assert (found.path, found.kind, found.detail) == ("qb/main.py", "changed", "may be executed, and could not be")
+
+    def list_it(manifest: dict[str, Any]) -> None:
+        source = manifest["snapshot"]
+        source["executable"] = ["qb/main.py"]
+        source["digest"] = snapshot.listed_digest(source["files"], source["executable"])
+
+    reseal(folder, list_it)
+    assert {each.path for each in verify.capsule(folder, Cache())} == {"manifest.json"}
+    (folder / "qb" / "main.py").chmod(0o444)
+    details = {each.path: each.detail for each in verify.capsule(folder, Cache())}
+    assert details["qb/main.py"] == "could be executed, and cannot be"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "provenance.json", "environment.json", "train.sh", "qb/main.py"])
+def test_a_link_to_the_same_bytes_is_no_file(swept: Project, name: str) -> None:
+    """A capsule is whole by itself: what lies elsewhere may change."""
+    folder = swept.capsules()[0]
+    (folder / name).rename(swept.root / "elsewhere")
+    (folder / name).symlink_to(swept.root / "elsewhere")
+    (found,) = verify.capsule(folder, Cache())
+    assert (found.path, found.kind, found.detail) == (name, "changed", "a symbolic link")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "provenance.json", "environment.json", "train.sh"])
+def test_a_directory_or_pipe_in_place_of_a_file_is_named(swept: Project, name: str) -> None:
+    """It is neither the file nor nothing."""
+    folder = swept.capsules()[0]
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    (found,) = verify.capsule(folder, Cache())
+    assert (found.path, found.kind, found.detail) == (name, "changed", "no regular file")
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    found, *more = verify.capsule(folder, Cache())
+    assert found.path == name
+    assert not [each for each in more if each.path != name]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda text: text.replace('"host"', '"ghost"'), {"provenance.json": "checksum"}),
+        (lambda text: text + " ", {"provenance.json": "checksum"}),
+        (lambda _: "[]", {"provenance.json": "checksum", "environment.json": "by a provenance.json that changed"}),
+        (lambda _: "{", {"provenance.json": "checksum", "environment.json": "by a provenance.json that changed"}),
+        (lambda _: "[" * 100_000, {"provenance.json": "checksum", "environment.json": "that changed"}),
+        (
+            lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "checksum"}),
+            {"provenance.json": "checksum"},
+        ),
+        (
+            lambda text: text.replace('"environment": "', '"environment": "0'),
+            {"provenance.json": "checksum", "environment.json": "by a provenance.json that changed"},
+        ),
+        (
+            lambda text: text.replace('"environment": "', '"environment": 0, "x": "'),
+            {"provenance.json": "checksum", "environment.json": "by a provenance.json that changed"},
+        ),
+    ],
+)
+def test_a_provenance_is_what_was_written_to_the_byte(
+    swept: Project, change: Callable[[str], str], expected: dict[str, str]
+) -> None:
+    """What it names beside it is held against it all the same, and said to be doubtful."""
+    folder = swept.capsules()[0]
+    rewrite(folder / "provenance.json", change((folder / "provenance.json").read_text()))
+    found = {each.path: each.detail for each in verify.capsule(folder, Cache())}
+    assert found.keys() == expected.keys()
+    assert all(says in found[path] for path, says in expected.items()), found
+
+
+def test_a_file_is_read_to_its_end(tmp_path: Path) -> None:
+    """Its sha256 is that of all of it, however large it is."""
+    for size in (0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1):
+        data = bytes(size - 1) + b"x" if size else b""
+        (tmp_path / "file").write_bytes(data)
+        assert verify.hash_file(str(tmp_path / "file")) == hashlib.sha256(data).hexdigest()
+
+
+def test_a_file_that_changed_meanwhile_is_read_again(tmp_path: Path) -> None:
+    """One of another size, time or inode is another file."""
+    path, cache = tmp_path / "file", Cache()
+    path.write_bytes(b"one")
+    os.utime(path, ns=(1, 1))
+    seen = [cache.sha256(str(path), path.lstat())]
+    path.write_bytes(b"two")
+    os.utime(path, ns=(1, 2))
+    seen.append(cache.sha256(str(path), path.lstat()))
+    path.write_bytes(b"three")
+    os.utime(path, ns=(1, 2))
+    seen.append(cache.sha256(str(path), path.lstat()))
+    (tmp_path / "other").write_bytes(b"seven")
+    os.utime(tmp_path / "other", ns=(1, 2))
+    seen.append(cache.sha256(str(tmp_path / "other"), (tmp_path / "other").lstat()))
+    assert seen == [hashlib.sha256(data).hexdigest() for data in (b"one", b"two", b"three", b"seven")]
+
+
+def test_a_file_that_cannot_be_read_is_named(swept: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails is told with its reason, and the other files are checked."""
+    folder = swept.capsules()[0]
+    flip(folder / "train.sh")
+    real = verify.hash_file
+
+    def fails(path: str) -> str:
+        if path.endswith("main.py"):
+            raise OSError(5, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(verify, "hash_file", fails)
+    found = {each.path: each.detail for each in verify.capsule(folder, Cache())}
+    assert found == {"qb/main.py": "cannot be read (Input/output error)", "train.sh": ""}
+
+
+def test_copies_are_verified_wherever_they_lie(swept: Project) -> None:
+    """By the manifest alone: a directory's name means nothing there; one without a manifest is a mistake."""
+    shutil.copytree(swept.capsules()[0], swept.root / "copy")
+    shutil.copytree(swept.capsules()[1], swept.root / "7")
+    assert verify.copies([swept.root / "copy", swept.root / "7"]) == verify.Report(2, [], {})
+    (swept.root / "7" / "rerun.sh").unlink()
+    report = verify.copies([swept.root / "copy", swept.root / "7"])
+    assert [(each.where, each.path, each.kind) for each in report.differences] == [
+        (str(swept.root / "7"), "rerun.sh", "missing")
+    ]
+    with pytest.raises(TrialError, match=r"found no manifest\.json"):
+        verify.copies([swept.root / "copy", swept.root / "qb"])
+    assert [(e.path, e.kind) for e in verify.capsule(swept.root / "nowhere", Cache())] == [("", "missing")]
+
+
 def test_a_capsule_in_anothers_place_is_named(swept: Project) -> None:
     """Two capsules that changed places are each whole, and not the trials that their directories say."""
     first, second, *_ = swept.capsules()
@@ -345,6 +551,175 @@ def test_a_stored_source_is_checked_and_not_needed(swept: Project) -> None:
     assert f".snapshots/{store.name}: files/extra: added" in swept.resweep("verify", "rnn").out
     shutil.rmtree(store)
     swept.resweep("verify", "rnn").ok()
+
+
+def told(project: Project, where: str) -> dict[str, tuple[str, str]]:
+    """What verifying the sweep names below `where`: kind and detail of each path."""
+    found = [each for each in verify.sweep(project.paths()).differences if each.where == where]
+    assert len({each.path for each in found}) == len(found)
+    return {each.path: (each.kind, each.detail) for each in found}
+
+
+def test_each_file_of_a_stored_source_is_checked(swept: Project) -> None:
+    """Changed, missing, of another kind or mode; and its list against the digest that names the directory."""
+    (store,) = swept.paths().snapshots.iterdir()
+    where = f".snapshots/{store.name}"
+    main, init = store / "files" / "qb" / "main.py", store / "files" / "qb" / "__init__.py"
+    data, listing = main.read_bytes(), (store / "snapshot.json").read_text()
+    rewrite(main, data + b"#")
+    assert told(swept, where) == {"files/qb/main.py": ("changed", "")}
+    rewrite(main, data)
+    main.chmod(0o555)
+    assert told(swept, where) == {"files/qb/main.py": ("changed", "may be executed, or may not, unlike before")}
+    main.unlink()
+    main.symlink_to(init)
+    assert told(swept, where) == {"files/qb/main.py": ("changed", "a symbolic link")}
+    main.unlink()
+    (store / "qb").touch()
+    assert told(swept, where) == {"files/qb/main.py": ("missing", ""), "qb": ("added", "")}
+    (store / "qb").unlink()
+    main.write_bytes(data)
+    assert told(swept, where) == {}
+    changed = json.loads(listing)
+    changed["executable"] = ["qb/main.py"]
+    for text, says in (
+        (json.dumps(changed), "its digest is not that of its list"),
+        (listing.replace(store.name, "0" * 64), "its digest is not that of its list"),
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        ("{}", "cannot be read"),
+    ):
+        rewrite(store / "snapshot.json", text)
+        ((path, (kind, detail)),) = told(swept, where).items()
+        assert (path, kind, detail.startswith(says)) == ("snapshot.json", "changed", True)
+    (store / "snapshot.json").unlink()
+    assert told(swept, where) == {"snapshot.json": ("missing", "")}
+    store.rename(store.with_name("0" * 64))
+    assert verify.sweep(swept.paths()).differences == []
+
+
+def test_a_stored_source_that_was_forged_with_its_list_is_named(swept: Project) -> None:
+    """A list that fits itself has another digest than its directory."""
+    (store,) = swept.paths().snapshots.iterdir()
+    listing = json.loads((store / "snapshot.json").read_text())
+    main = store / "files" / "qb" / "main.py"
+    rewrite(main, main.read_bytes() + b"#")
+    listing["files"]["qb/main.py"] = verify.hash_file(str(main))
+    listing["digest"] = snapshot.listed_digest(listing["files"], listing["executable"])
+    rewrite(store / "snapshot.json", json.dumps(listing))
+    assert list(told(swept, f".snapshots/{store.name}")) == ["snapshot.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda text: "{", {"generation.json": "cannot be read"}),
+        (lambda text: "[]", {"generation.json": "cannot be read"}),
+        (lambda text: "{}", {"generation.json": "cannot be read"}),
+        (lambda text: text + " ", {"generation.json": "its checksum"}),
+        (lambda text: text.replace('"base.jsonnet": "', '"base.jsonnet": "0'), {"base/base.jsonnet": ""}),
+        (lambda text: text.replace('"text": "', '"text": "0'), {"sweep.toml": ""}),
+        (lambda text: text.replace('"train": "', '"train": "0'), {"train.sh": ""}),
+        (
+            lambda text: text.replace('"base.jsonnet"', '"other.jsonnet"'),
+            {"base/base.jsonnet": "", "base/other.jsonnet": ""},
+        ),
+        (
+            lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "checksum"} | {"x": 1}),
+            {"generation.json": "its checksum"},
+        ),
+    ],
+)
+def test_the_record_of_a_generation_is_what_was_written(
+    swept: Project, change: Callable[[str], str], expected: dict[str, str]
+) -> None:
+    """And what it lists is held against it."""
+    path = swept.paths().generations / "1" / "generation.json"
+    rewrite(path, change(path.read_text()))
+    found = told(swept, "rnn/generations/1")
+    assert {path for path in found if path != "generation.json"} == {p for p in expected if p != "generation.json"}
+    assert found["generation.json"][0] == "changed"
+    assert found["generation.json"][1].startswith(expected.get("generation.json", "its checksum"))
+
+
+def test_a_generation_holds_what_its_record_lists_and_no_more(swept: Project) -> None:
+    """A file more, a link in place of one, a generation that no trial is of, and one that has gone."""
+    home = swept.paths().generations
+    (home / "1" / "base" / "more.jsonnet").touch()
+    (home / "1" / "link").symlink_to("/etc")
+    assert told(swept, "rnn/generations/1") == {
+        "base/more.jsonnet": ("added", ""),
+        "link": ("added", "a symbolic link"),
+    }
+    (home / "1" / "link").unlink()
+    (home / "1" / "base" / "more.jsonnet").unlink()
+    (home / "1" / "sweep.toml").rename(swept.root / "sweep.toml")
+    (home / "1" / "sweep.toml").symlink_to(swept.root / "sweep.toml")
+    assert told(swept, "rnn/generations/1")["sweep.toml"][0] == "changed"
+    (home / "7").mkdir()
+    (home / "notes").mkdir()
+    assert told(swept, "rnn/generations/7") == {"generation.json": ("missing", "")}
+    assert told(swept, "rnn/generations/notes") == {}
+    shutil.rmtree(home / "1")
+    assert told(swept, "rnn/generations/1") == {"generation.json": ("missing", "")}
+
+
+def test_a_link_among_stored_environments_is_named(swept: Project) -> None:
+    """What a generation is writing is not; a directory's files are."""
+    home = swept.paths().environments
+    (stored,) = home.iterdir()
+    (home / ".new-1").touch()
+    (home / "deep").mkdir()
+    (home / "deep" / stored.name).write_bytes(stored.read_bytes())
+    assert told(swept, ".environments") == {f"deep/{stored.name}": ("added", "")}
+    shutil.rmtree(home / "deep")
+    stored.rename(swept.root / "environment.json")
+    stored.symlink_to(swept.root / "environment.json")
+    assert told(swept, ".environments") == {stored.name: ("changed", "a symbolic link")}
+    stored.unlink()
+    (swept.root / "environment.json").rename(home / f"{'0' * 64}.json")
+    assert told(swept, ".environments") == {f"{'0' * 64}.json": ("changed", "")}
+
+
+def test_the_index_says_of_each_trial_what_its_capsule_says(swept: Project) -> None:
+    """Digest, source and swept values: each wrong one is named."""
+    paths = swept.paths()
+    text = paths.index.read_text()
+    header, first, *rest = text.splitlines()
+    entry = json.loads(first)
+    for values, says in (
+        ({"source": "0" * 64}, "its source of"),
+        ({"source": "0" * 64, "digest": "0" * 64}, "its digest and source of"),
+        ({"swept": {"params.lr": 0.1, "params.dropout": 1}}, "its params.dropout of"),
+        ({"swept": {"params.lr": "0.1"}}, "its params.lr of"),
+    ):
+        paths.index.write_text("\n".join((header, json.dumps({**entry, **values}), *rest)) + "\n")
+        report = verify.sweep(paths)
+        assert [(e.where, e.path, e.kind) for e in report.differences] == [("rnn", "index.jsonl", "changed")]
+        assert report.differences[0].detail.startswith(says)
+        assert report.capsules == 4
+    for swept_ in ({"params.nothing": 1}, {"params.lr.deeper": 1}, {"nothing": 1}):
+        # it may be a key that the template takes, and the configuration does not hold
+        paths.index.write_text("\n".join((header, json.dumps({**entry, "swept": swept_}), *rest)) + "\n")
+        assert verify.sweep(paths).differences == []
+
+
+def test_only_capsules_that_are_there_are_counted_as_read(swept: Project) -> None:
+    """A capsule with a difference was read; one that is not there was not, and one that is not listed is told."""
+    first, second, third, _ = (swept.paths().capsule(each.name) for each in swept.entries())
+    ids = [entry.id for entry in swept.entries()]
+    flip(first / "train.sh")
+    shutil.rmtree(second)
+    rewrite(third / "train.sh", (third / "train.sh").read_bytes())  # of its own from here on
+    shutil.copytree(third, third.with_name("1"))
+    (third.parent / "notes").mkdir()
+    (third.parent / "notes" / "manifest.json").touch()
+    report = verify.sweep(swept.paths())
+    assert report.capsules == 3
+    assert [(e.where, e.kind, e.detail) for e in report.differences if not e.path] == [
+        (f"rnn/{ids[1]}/0", "missing", ""),
+        (f"rnn/{ids[2]}/1", "added", "not in the index"),
+    ]
 
 
 def test_files_that_capsules_share_are_read_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

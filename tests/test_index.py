@@ -108,7 +108,10 @@ def test_the_sweeps_of_a_project_are_those_with_a_list(root: Path) -> None:
     assert [paths.name for paths in index.sweeps(root)] == ["dan", "rnn"]
 
 
-@pytest.mark.parametrize("text", ["", "x\n", "{}\n", '{"format": 1}\n{"number": 1}\n', '{"format": 9}\n', "[]\n"])
+LATER = '{"format": 9, "sweep": "rnn", "generation": 1}\n'
+
+
+@pytest.mark.parametrize("text", ["", "x\n", "{}\n", '{"format": 1}\n{"number": 1}\n', LATER, "[]\n"])
 def test_a_list_that_cannot_be_read_is_named(root: Path, text: str) -> None:
     """A damaged list, or one of a later format, is a mistake that names the file."""
     paths = SweepPaths(root, "rnn")
@@ -133,6 +136,8 @@ def test_a_list_whose_last_line_is_torn_is_read_without_it(root: Path) -> None:
     assert [each.number for each in index.read(paths).entries] == [1]
     paths.index.write_text(whole + '{"number": 3, "id')
     assert [each.number for each in index.read(paths).entries] == [1, 2]
+    paths.index.write_text(whole.splitlines()[0] + '\n{"number": 1, "id')
+    assert index.read(paths) == index.Index("dan", 1)
     paths.index.write_text(whole.splitlines()[0])  # the header alone has no line to lose
     assert index.read(paths) == index.Index("dan", 1)
 
@@ -149,6 +154,7 @@ def test_the_number_of_a_removed_trial_is_not_given_again(tmp_path: Path) -> Non
     """The list says the highest number that there was where the trial that had it is gone, and only there."""
     paths = written(tmp_path, "rnn", entry("aa"), entry("bb"), entry("cc"))
     assert "last" not in json.loads(paths.index.read_text().splitlines()[0])
+    assert index.read(paths).text() == paths.index.read_text()
     left = index.without(index.read(paths), {entry("cc").name, entry("aa").name})
     paths.index.write_text(left.text())
     read = index.read(paths)

@@ -87,12 +87,21 @@ def test_a_repeats_number_is_not_taken_for_the_beginning_of_an_id(tmp_path: Path
     assert [each.number for each in index.find(tmp_path, "aabb/2")[1]] == [3]
 
 
-@pytest.mark.parametrize("text", ["", "none", "aab", "rnn#9", "rnn#", "none#1", "aabb/7", "..", "/", "rnn#1#2"])
+@pytest.mark.parametrize("text", ["", "none", "aab", "2222", "rnn#9", "rnn#", "none#1", "aabb/7", "..", "/", "rnn#1#2"])
 def test_a_trial_that_is_not_there_is_named(root: Path, text: str) -> None:
     """The message repeats what was asked for."""
     with pytest.raises(TrialError) as caught:
         index.find(root, text)
     assert str(caught.value).startswith(text.partition("#")[0])
+
+
+@pytest.mark.parametrize("text", ["none#1", "#1"])
+def test_a_sweep_that_is_not_there_is_told_from_a_number(root: Path, text: str, tmp_path_factory: Any) -> None:
+    """The message names the sweeps that there are, or says that there is none."""
+    with pytest.raises(TrialError, match=r"found no such sweep in .*, expected one of: dan, rnn$"):
+        index.find(root, text)
+    with pytest.raises(TrialError, match=r"found no such sweep in .*, expected one of: none yet$"):
+        index.find(tmp_path_factory.mktemp("empty"), text)
 
 
 def test_a_prefix_of_two_ids_is_refused(root: Path) -> None:

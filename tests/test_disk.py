@@ -107,11 +107,13 @@ def test_what_a_killed_generation_left_is_removed_first(paths: SweepPaths) -> No
     assert other.exists()
 
 
-def fail(paths: SweepPaths, error: BaseException) -> None:
+def fail(paths: SweepPaths, error: BaseException, without_lock: bool = False) -> None:
     """Begin to write a sweep, and fail."""
     with disk.locked(paths):
         for home in (paths.generations, paths.snapshots, paths.environments):
             home.mkdir(exist_ok=True)
+        if without_lock:
+            paths.lock.unlink()
         raise error
 
 
@@ -122,6 +124,13 @@ def test_a_first_generation_that_fails_leaves_nothing(paths: SweepPaths) -> None
         fail(paths, KeyboardInterrupt())
     assert os.listdir(paths.root) == ["config"]
     assert os.listdir(paths.root / "config") == []
+
+
+def test_a_generation_whose_lock_was_taken_away_fails_with_its_own_error(paths: SweepPaths) -> None:
+    """What cannot be removed any more is no second mistake."""
+    with pytest.raises(ValueError, match="x"):
+        fail(paths, ValueError("x"), without_lock=True)
+    assert os.listdir(paths.root) == []
 
 
 def test_a_later_generation_that_fails_takes_nothing_away(paths: SweepPaths) -> None:
@@ -151,10 +160,10 @@ def test_a_file_where_a_directory_should_be_is_named(paths: SweepPaths) -> None:
         pass
 
 
-def test_a_lock_whose_file_was_taken_away_meanwhile_is_opened_anew(paths: SweepPaths) -> None:
-    """Another generation that failed removed it: two writers never hold locks of two files."""
+@pytest.mark.parametrize("gone", ["lock", "replaced", "directory"])
+def test_whoever_waited_looks_again_at_what_was_taken_away_meanwhile(paths: SweepPaths, gone: str) -> None:
+    """Another generation that failed removed the lock's file or the sweep's directory: no two hold two locks."""
     paths.directory.mkdir(parents=True)
-    child = -1
     with open(paths.lock, "a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         inode = paths.lock.stat().st_ino
@@ -165,12 +174,18 @@ def test_a_lock_whose_file_was_taken_away_meanwhile_is_opened_anew(paths: SweepP
             try:
                 with disk.locked(paths):
                     same = os.stat(paths.lock).st_ino == inode
-                    status = 3 if same else 0 if is_held(paths.lock) else 2
+                    whole = is_held(paths.lock) and paths.directory.is_dir()
+                    status = 0 if whole and same is (gone == "directory") else 2
             finally:
                 os._exit(status)
         waiting = re.compile(rf"-> FLOCK .*:{inode} ")
         until(lambda: waiting.search(Path("/proc/locks").read_text()))
-        paths.lock.rename(paths.root / "old")  # its inode is not given to the next file
+        if gone == "directory":
+            paths.directory.rmdir()
+        else:
+            paths.lock.rename(paths.root / "old")  # so its inode is not given to the next file
+        if gone == "replaced":
+            paths.lock.touch()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

@@ -297,8 +297,11 @@ def test_the_source_of_a_capsule_is_what_its_manifest_lists(tmp_path: Path) -> N
     assert frozen_in(tmp_path) == made
 
 
-@pytest.mark.parametrize("damage", ["changed", "removed", "no manifest"])
-def test_a_capsule_whose_source_is_not_what_was_frozen_is_refused(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [("changed", "is not the file"), ("removed", "cannot be read"), ("no manifest", "no readable manifest")],
+)
+def test_a_capsule_whose_source_is_not_what_was_frozen_is_refused(tmp_path: Path, damage: str, says: str) -> None:
     """Another file than the manifest's, a missing one, or no manifest: one line that names it."""
     made = made_of(tmp_path)
     listing = json.dumps({"format": 1, "snapshot": made.listing()})
@@ -307,7 +310,7 @@ def test_a_capsule_whose_source_is_not_what_was_frozen_is_refused(tmp_path: Path
         (tmp_path / "qb/main.py").write_bytes(b"other")
     elif damage == "removed":
         (tmp_path / "qb/main.py").unlink()
-    with pytest.raises(TrialError) as caught:
+    with pytest.raises(TrialError, match=says) as caught:
         frozen_in(tmp_path)
     assert str(caught.value).startswith(str(tmp_path if damage == "no manifest" else tmp_path / "qb/main.py"))
 

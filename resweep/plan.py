@@ -135,12 +135,12 @@ def _settle_source(
     """
     names = {w.name for w in wanted}
     same = {(e.point, e.trial): e for e in old.current() if e.name not in names}
-    earlier = {w.name: same[w.point, w.trial] for w in wanted if (w.point, w.trial) in same}
-    earlier = {name: e for name, e in earlier.items() if _is_over(paths, e)}
+    replaced = {w.name: same[w.point, w.trial] for w in wanted if (w.point, w.trial) in same}
+    earlier = {name: e for name, e in replaced.items() if _is_over(paths, e)}
     if not earlier:
         return wanted, [
             f"source changed: {why.some(changed)}; the trials that it replaces had not finished"
-        ] if changed and same else []
+        ] if changed and replaced else []
     if choice == "new-source":
         return wanted, [f"{_ended(paths, earlier.values())} of an earlier source: left in place, and run again"]
     if choice == "keep-finished" or not changed:

@@ -119,10 +119,9 @@ def _fill_store(snapshot: Snapshot, folder: Path) -> None:
 def stored_files(home: Path, digest: str) -> dict[str, str]:
     """Path -> sha256 of a stored snapshot; empty when it is not in the store any more."""
     try:
-        listing = json.loads((home / digest / "snapshot.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        files: dict[str, str] = json.loads((home / digest / "snapshot.json").read_text("utf-8"))["files"]
+    except (OSError, ValueError, LookupError, TypeError):
         return {}
-    files: dict[str, str] = listing["files"]
     return files
 
 
@@ -142,7 +141,7 @@ def stored(home: Path, digest: str) -> Snapshot:
         raise TrialError(
             f"{path}: the frozen source is not here (what was unpacked has trials alone); generate the sweep again"
         ) from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise TrialError(f"{path}: the frozen source cannot be read ({error}); generate the sweep again") from None
     return Snapshot(files, digest, home / digest / "files")
 

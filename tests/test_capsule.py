@@ -16,7 +16,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
-from datetime import timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 from small_project import SWEEP, Project
 
 from resweep import attempt, capsule, trial
-from resweep.errors import TrialError
-from resweep.snapshot import Snapshot
+from resweep.errors import ConfigError, TrialError
+from resweep.snapshot import Snapshot, SourceFile
 from resweep.sweep import TRIAL_KEYS
 from resweep.trial import TrialName
 
@@ -271,3 +271,165 @@ def test_a_capsule_without_a_readable_manifest_is_refused(project: Project, dama
     assert result.err.startswith(f"resweep: {path.parent}: ")
     assert result.err.count("\n") == 1
     assert project.tree() == before
+
+
+# --- names and digests: what ids are made of -------------------------------------------------------------------------
+
+
+def test_the_text_that_is_hashed_is_the_same_wherever_it_is_written() -> None:
+    """Sorted keys, no spaces, nothing escaped, 1 and 1.0 apart, and TOML's dates as what they are: a contract."""
+    value = {"ü": [1, 1.0, True, None], "a": {"z": date(2020, 2, 29), "y": time(1, 2), "x": "größe"}}
+    value["b"] = {"t": datetime(2020, 2, 29, 1, 2, 3, tzinfo=UTC)}
+    assert trial.canonical(value) == (
+        '{"a":{"x":"größe","y":{"$toml":"time 01:02:00"},"z":{"$toml":"date 2020-02-29"}},'
+        '"b":{"t":{"$toml":"datetime 2020-02-29T01:02:03+00:00"}},"ü":[1,1.0,true,null]}'
+    )
+    assert trial.digest(value) == hashlib.sha256(trial.canonical(value).encode()).hexdigest()
+    assert trial.digest({"ü": "é"}) == "fbb071c9b15e6c310aaf49a21ca407805f69d1e005ca3ba0540751f8c19948bb"
+    assert trial.short_id("ff" * 32) == "7" * 12
+
+
+@pytest.mark.parametrize("value", [{1, 2}, b"x", object()])
+def test_what_toml_cannot_hold_is_not_hashed(value: object) -> None:
+    """Nothing gets an id by a text that happens to describe it."""
+    with pytest.raises(TypeError, match="no value of TOML"):
+        trial.digest({"a": value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_filled_number_that_json_has_not_is_refused(value: float) -> None:
+    """A capsule's JSON is read by other programs, which know no NaN."""
+    for nested in (value, [1.5, value], {"a": {"b": value}}):
+        with pytest.raises(ValueError, match="JSON"):
+            trial.pretty(nested)
+
+
+def test_values_are_shown_as_people_write_them() -> None:
+    """Beside an id stands JSON whose characters are not escaped, and a date as TOML has it."""
+    assert trial.jsonnable({"größe": [1, 1.0, date(2020, 2, 29)]}) == '{"größe": [1, 1.0, "2020-02-29"]}'
+
+
+def test_a_seal_tells_a_table_that_was_changed() -> None:
+    """The checksum is that of all the rest: True as it was sealed, False after a change, None where there was none."""
+    table = {"a": 1, "b": [1, 2]}
+    sealed = trial.sealed(table)
+    assert sealed == {**table, "checksum": trial.digest(table)}
+    assert trial.check_seal(sealed) is True
+    assert trial.check_seal(sealed | {"a": 2}) is False
+    assert trial.check_seal({key: sealed[key] for key in ("a", "checksum")}) is False
+    assert trial.check_seal(table) is None
+
+
+@pytest.mark.parametrize("name", ["a", "_", "9.b+c-d", "x" * 100])
+def test_a_plain_word_names_a_sweep(name: str) -> None:
+    """Up to 100 characters, and no more, which every file system takes with what is added to it."""
+    assert trial.check_name(name) == name
+    with pytest.raises(ConfigError, match="at most 100"):
+        trial.check_name(name + "x" * 100)
+
+
+def test_a_label_is_a_plain_word_too() -> None:
+    """It may be as long as a sweep's name, and its directory's name says it with the number of the time."""
+    assert trial.check_label("x" * 100) == "x" * 100
+    for label in ("x" * 101, "", "a.b", "a b"):
+        with pytest.raises(ConfigError, match="--as: found"):
+            trial.check_label(label)
+    assert trial.exec_name("with-beam_4", 12) == "exec-with-beam_4-12"
+    assert trial.read_exec_name("exec-with-beam_4-12") == ("with-beam_4", 12)
+    assert [trial.read_exec_name(name) for name in ("1", "exec-a-0", "exec-a", "exec-a-1.part")] == [None] * 4
+
+
+def test_trials_are_in_the_order_of_their_names() -> None:
+    """By id, then by the number of the repeat, not by its text."""
+    names = [TrialName("b", 1), TrialName("a", 10), TrialName("a", 9)]
+    assert list(map(str, sorted(names))) == ["a/9", "a/10", "b/1"]
+
+
+# --- the writer ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> capsule.Shared:
+    """What the capsules of a generation share: a source with a folder in a folder, train.sh and provenance."""
+    tree = tmp_path / "tree"
+    for name in ("qb/deep/a.py", "b.py", "train.sh", "provenance.json"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(name)
+    files = tuple(SourceFile(name, "0" * 64, 1, False) for name in ("b.py", "qb/deep/a.py"))
+    source = Snapshot(files, "0" * 64, tree)
+    return capsule.Shared(source, tree, {name: tree / name for name in ("train.sh", "provenance.json")})
+
+
+def content(name: TrialName = NAME) -> capsule.Content:
+    """What one trial has of its own."""
+    return capsule.Content(name, "a" * 64, b"toml", b"{}", 5, 2)
+
+
+def test_capsules_appear_together_or_not_at_all(tmp_path: Path, shared: capsule.Shared) -> None:
+    """Until they are committed nothing stands in its place, and what is never committed leaves nothing."""
+    home = tmp_path / "new" / "home"
+    names = [TrialName("a" * 12, number) for number in (0, 1)]
+    with capsule.Writer(home, shared) as writer:
+        for name in names:
+            writer.write(content(name))
+        assert [path.name.startswith(".new-") for path in home.iterdir()] == [True]
+    assert list(home.iterdir()) == []
+    with capsule.Writer(home, shared) as writer:
+        for name in names:
+            writer.write(content(name))
+        writer.commit(last=False)
+    own = [f"{names[0].id}.toml", f"{names[0].id}.json", "manifest.json"]
+    files = sorted([*own, "train.sh", "provenance.json", "b.py", "qb/deep/a.py"])
+    for name in names:
+        folder = home / str(name)
+        assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == files
+
+
+def test_the_manifest_lists_what_is_no_provenance(tmp_path: Path, shared: capsule.Shared) -> None:
+    """Digests of the trial's own files and of train.sh; where it came from is nobody's part of it."""
+    with capsule.Writer(tmp_path / "home", shared) as writer:
+        writer.write(content())
+        writer.commit()
+    manifest = capsule.read_manifest(tmp_path / "home" / NAME.id / "3")
+    assert trial.check_seal(manifest)
+    assert manifest["files"] == {
+        f"{NAME.id}.toml": hashlib.sha256(b"toml").hexdigest(),
+        f"{NAME.id}.json": hashlib.sha256(b"{}").hexdigest(),
+        "train.sh": hashlib.sha256(b"train.sh").hexdigest(),
+    }
+    assert (manifest["seed"], manifest["threads"], manifest["trial"]) == (5, 2, 3)
+
+
+def test_a_source_that_is_gone_while_capsules_are_written_is_an_error(tmp_path: Path, shared: capsule.Shared) -> None:
+    """Only where a disk has no more links does a copy do; anything else is told, and leaves nothing."""
+    (shared.source / "b.py").unlink()
+    with capsule.Writer(tmp_path / "home", shared) as writer, pytest.raises(FileNotFoundError):
+        writer.write(content())
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_a_file_in_the_place_of_a_capsule_is_not_replaced(tmp_path: Path, shared: capsule.Shared) -> None:
+    """What is no directory is no trial that was there first."""
+    (tmp_path / "home" / NAME.id).mkdir(parents=True)
+    (tmp_path / "home" / NAME.id / "3").write_text("mine")
+    with capsule.Writer(tmp_path / "home", shared) as writer:
+        writer.write(content())
+        with pytest.raises(NotADirectoryError):
+            writer.commit()
+    assert (tmp_path / "home" / NAME.id / "3").read_text() == "mine"
+
+
+def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    """Directories and files under the writer's temporary names; capsules and hidden files stay."""
+    for name in (".new-a/0/x", ".new-b", "abc/0/x", ".lock", "new-c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    capsule.remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "abc", "new-c"]
+
+
+def test_a_disk_that_cannot_be_flushed_is_told(tmp_path: Path) -> None:
+    """A folder that is not there has no disk to flush; one that is there is flushed without a word."""
+    capsule.flush(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        capsule.flush(tmp_path / "none")

@@ -90,12 +90,21 @@ def test_a_repeats_number_is_not_taken_for_the_beginning_of_an_id(tmp_path: Path
     assert [each.number for each in index.find(tmp_path, "aabb/2")[1]] == [3]
 
 
-@pytest.mark.parametrize("text", ["", "none", "aab", "rnn#9", "rnn#", "none#1", "aabb/7", "..", "/", "rnn#1#2"])
+@pytest.mark.parametrize("text", ["", "none", "aab", "2222", "rnn#9", "rnn#", "none#1", "aabb/7", "..", "/", "rnn#1#2"])
 def test_a_trial_that_is_not_there_is_named(root: Path, text: str) -> None:
     """The message repeats what was asked for."""
     with pytest.raises(TrialError) as caught:
         index.find(root, text)
     assert str(caught.value).startswith(text.partition("#")[0])
+
+
+@pytest.mark.parametrize("text", ["none#1", "#1"])
+def test_a_sweep_that_is_not_there_is_told_from_a_number(root: Path, text: str, tmp_path_factory: Any) -> None:
+    """The message names the sweeps that there are, or says that there is none."""
+    with pytest.raises(TrialError, match=r"found no such sweep in .*, expected one of: dan, rnn$"):
+        index.find(root, text)
+    with pytest.raises(TrialError, match=r"found no such sweep in .*, expected one of: none yet$"):
+        index.find(tmp_path_factory.mktemp("empty"), text)
 
 
 def test_a_prefix_of_two_ids_is_refused(root: Path) -> None:
@@ -111,7 +120,10 @@ def test_the_sweeps_of_a_project_are_those_with_a_list(root: Path) -> None:
     assert [paths.name for paths in index.sweeps(root)] == ["dan", "rnn"]
 
 
-@pytest.mark.parametrize("text", ["", "x\n", "{}\n", '{"format": 1}\n{"number": 1}\n', '{"format": 9}\n', "[]\n"])
+LATER = '{"format": 9, "sweep": "rnn", "generation": 1}\n'
+
+
+@pytest.mark.parametrize("text", ["", "x\n", "{}\n", '{"format": 1}\n{"number": 1}\n', LATER, "[]\n"])
 def test_a_list_that_cannot_be_read_is_named(root: Path, text: str) -> None:
     """A damaged list, or one of a later format, is a mistake that names the file."""
     paths = SweepPaths(root, "rnn")
@@ -126,3 +138,121 @@ def test_a_line_holds_what_people_and_programs_look_for(root: Path) -> None:
     header, first, *_ = map(json.loads, SweepPaths(root, "rnn").index.read_text().splitlines())
     assert header == {"format": 1, "sweep": "rnn", "generation": 1}
     assert first.keys() == {"number", "id", "trial", "digest", "point", "source", "swept", "generation"}
+
+
+def test_a_list_whose_last_line_is_torn_is_read_without_it(root: Path) -> None:
+    """A worker of a search adds a line at a time: what it has not written to its end is not there yet."""
+    paths = SweepPaths(root, "dan")
+    whole = paths.index.read_text()
+    paths.index.write_text(whole[:-1])
+    assert [each.number for each in index.read(paths).entries] == [1]
+    paths.index.write_text(whole + '{"number": 3, "id')
+    assert [each.number for each in index.read(paths).entries] == [1, 2]
+    paths.index.write_text(whole.splitlines()[0] + '\n{"number": 1, "id')
+    assert index.read(paths) == index.Index("dan", 1)
+    paths.index.write_text(whole.splitlines()[0])  # the header alone has no line to lose
+    assert index.read(paths) == index.Index("dan", 1)
+
+
+def test_a_sweep_without_a_list_has_no_trial_and_no_generation(root: Path) -> None:
+    """Before the first generation there is nothing, and that is no mistake."""
+    paths = SweepPaths(root, "new")
+    assert index.read(paths) == index.Index("new", generation=0, entries=(), last=0)
+    assert index.generation(paths) == 0
+    assert index.generation(SweepPaths(root, "rnn")) == 1
+
+
+def test_the_number_of_a_removed_trial_is_not_given_again(tmp_path: Path) -> None:
+    """The list says the highest number that there was where the trial that had it is gone, and only there."""
+    paths = written(tmp_path, "rnn", entry("aa"), entry("bb"), entry("cc"))
+    assert "last" not in json.loads(paths.index.read_text().splitlines()[0])
+    assert index.read(paths).text() == paths.index.read_text()
+    left = index.without(index.read(paths), {entry("cc").name, entry("aa").name})
+    paths.index.write_text(left.text())
+    read = index.read(paths)
+    assert json.loads(paths.index.read_text().splitlines()[0])["last"] == read.last == 3
+    assert [each.id for each in read.entries] == ["bb"]
+    again = index.updated(read, 2, [entry("cc"), entry("bb"), entry("dd")])
+    assert {each.id: each.number for each in again.entries} == {"bb": 2, "cc": 4, "dd": 5}
+    assert index.updated(index.without(left, {entry("bb").name}), 3, [entry("bb")]).entries[0].number == 4
+
+
+def test_orphans_are_written_down_as_such_and_current_trials_are_not(root: Path) -> None:
+    """A line without `current` is of a trial of the sweep, as in every list that there is."""
+    old = index.read(SweepPaths(root, "dan"))
+    lines = index.updated(old, 2, [entry("aabb")]).text().splitlines()
+    assert [json.loads(text).get("current") for text in lines[1:]] == [False, None]
+
+
+def test_values_stand_in_the_list_as_people_write_them(tmp_path: Path) -> None:
+    """The list is UTF-8, in which a value can be searched for."""
+    assert (
+        '"params.name": "größe"' in written(tmp_path, "rnn", entry("aa", **{"params.name": "größe"})).index.read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("rnn#2-3", [2, 3]),
+        ("rnn#2-4", [2, 3]),  # 4 and 5 are orphans, which a range leaves out
+        ("rnn#4", [4]),
+        ("rnn#3,1-2,2", [3, 1, 2]),
+        ("rnn", [1, 2, 3]),
+        ("aaccdd", [3]),
+        ("2dddd", [4]),
+        ("rnn/aabb/1", [2]),
+    ],
+)
+def test_ranges_leave_orphans_out_and_an_archive_is_asked_in_the_same_words(
+    root: Path, text: str, found: list[int]
+) -> None:
+    """`find` looks for trials in a project, `among` in one sweep that may lie elsewhere: the same words do the same."""
+    paths = SweepPaths(root, "rnn")
+    old = index.read(paths)
+    paths.index.write_text(index.updated(old, 2, list(old.entries[:3])).text())
+    (root / "config/generated/dan/index.jsonl").unlink()
+    assert [each.number for each in index.find(root, text)[1]] == found
+    assert [each.number for each in index.among(paths, index.read(paths), text)] == found
+
+
+@pytest.mark.parametrize("text", ["rnn#x", "rnn#1-", "rnn#-1", "rnn#1-x", "rnn#1,", "rnn#6", "rnn#6-9", "dan", "dan#1"])
+def test_what_names_no_trial_of_one_sweep_is_refused(root: Path, text: str) -> None:
+    """Where there is one sweep, another's name, or a number that is none, names nothing."""
+    paths = SweepPaths(root, "rnn")
+    with pytest.raises(TrialError) as caught:
+        index.among(paths, index.read(paths), text)
+    assert str(caught.value).startswith(text + ":")
+
+
+def test_a_short_list_of_ids_is_shown_where_many_fit(tmp_path: Path) -> None:
+    """Of many ids that begin alike the message shows four."""
+    written(tmp_path, "rnn", *(entry(f"aaaa{letter}") for letter in "bcdefg"))
+    with pytest.raises(TrialError, match=r"could be any of 6 \(aaaab, aaaac, aaaad, aaaae\.\.\.\)"):
+        index.find(tmp_path, "aaaa")
+
+
+def test_an_id_of_two_sweeps_is_that_of_the_sweep_in_the_path(root: Path) -> None:
+    """Two sweeps may share a trial; one name of several means trials of one sweep only."""
+    for name in ("rnn", "dan"):
+        paths, found = index.find(root, f"config/generated/{name}/aabb")
+        assert (paths.name, {each.id for each in found}) == (name, {"aabb"})
+    paths, found = index.find(root, "aabb")
+    assert (paths.name, [each.number for each in found]) == ("dan", [2])
+
+
+def test_a_point_is_described_by_its_values_or_by_some_of_them() -> None:
+    """What stands beside an id: every swept value, or those that were asked for, as JSON and not escaped."""
+    trial = entry("aa", **{"params.lr": 0.1, "params.name": "größe", "params.on": True})
+    assert trial.described() == 'params.lr=0.1 params.name="größe" params.on=true'
+    assert trial.described({"params.lr", "params.other"}) == "params.lr=0.1"
+    assert trial.described(()) == ""
+
+
+def test_what_varies_is_what_tells_trials_apart() -> None:
+    """A key with two values does, or one that only some trials have; 1 is not 1.0; what all share tells nothing."""
+    one = entry("aa", a=1, b=1, c=1, d=[1])
+    two = entry("bb", a=2, b=1, c=1.0, d=[1], e=5)
+    assert index.varying([one, two]) == ["a", "c", "e"]
+    assert index.varying([one]) == []
+    assert index.varying(iter([one, one, two])) == ["a", "c", "e"]

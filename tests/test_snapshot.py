@@ -5,6 +5,8 @@ Code: snapshot, build, root
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -215,3 +217,117 @@ def test_the_interpreter_of_run_is_found_from_the_projects_root(project: Project
     sub.root = project.root / "sub"
     assert "4 new" in sub.resweep("../config/rnn.toml", "../base.jsonnet", "rnn").ok().out
     assert "4 kept" in project.generate().ok().out
+
+
+TEXTS = {"qb/main.py": b"main", "qb/deep/run.sh": b"run", "a.py": b"", "zz.py": b"z"}
+
+
+def made_of(tree: Path, texts: dict[str, bytes] = TEXTS) -> snapshot.Snapshot:
+    """A snapshot of these files, of which `run.sh` may be executed."""
+    for name, data in texts.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(data)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in texts.items()}
+    names = sorted(texts, key=lambda name: (name.count("/"), name))
+    files = (snapshot.SourceFile(name, digests[name], len(texts[name]), name.endswith(".sh")) for name in names)
+    return snapshot.Snapshot.of(tuple(files), tree)
+
+
+def test_a_list_of_files_has_the_digest_of_the_snapshot(tmp_path: Path) -> None:
+    """What a manifest or the store lists, in any order, gives the digest by which the source is known."""
+    made = made_of(tmp_path)
+    listing = made.listing()
+    assert [file.path for file in made.files] == ["a.py", "zz.py", "qb/main.py", "qb/deep/run.sh"]
+    assert listing["executable"] == ["qb/deep/run.sh"]
+    files = {file.path: file.sha256 for file in reversed(made.files)}
+    assert snapshot.listed_digest(files, {"qb/deep/run.sh"}) == listing["digest"] == made.digest
+    assert snapshot.listed_digest(files, set()) != made.digest
+    # a contract: every id has this in it
+    assert made.digest == "e62c868da245852bf6917d0ec27322d7989b414f7bdf793bb860a20b30ebcc54"
+
+
+def test_a_stored_source_is_read_back_as_it_was(tmp_path: Path) -> None:
+    """Files, sizes and who may be executed come back; everything is read-only; the list is one for people, too."""
+    made = made_of(tmp_path / "tree")
+    home = tmp_path / "deep" / "store"
+    files = snapshot.store(made, home)
+    assert files == home / made.digest / "files"
+    back = snapshot.stored(home, made.digest)
+    assert back == snapshot.Snapshot(made.files, made.digest, files)
+    assert snapshot.stored_files(home, made.digest) == {file.path: file.sha256 for file in made.files}
+    assert {path.name: path.stat().st_mode & 0o777 for path in files.rglob("*") if path.is_file()} == {
+        "main.py": 0o444,
+        "run.sh": 0o555,
+        "a.py": 0o444,
+        "zz.py": 0o444,
+    }
+    assert (home / made.digest).stat().st_mode & 0o777 == 0o755  # those of a shared project's group read it
+    text = (home / made.digest / "snapshot.json").read_text()
+    assert text == json.dumps({"format": 1, **made.listing()}, indent=1, sort_keys=True) + "\n"
+
+
+def test_a_source_that_cannot_be_stored_leaves_nothing(tmp_path: Path) -> None:
+    """A file of the tree that is gone is an error, and no half of the source stays in the store."""
+    made = made_of(tmp_path / "tree")
+    (tmp_path / "tree/qb/main.py").unlink()
+    with pytest.raises(FileNotFoundError):
+        snapshot.store(made, tmp_path / "store")
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [(None, "the frozen source is not here"), ("{", "cannot be read"), ("{}", "cannot be"), ("[]", "cannot be")],
+)
+def test_a_stored_source_whose_list_is_gone_or_torn_is_named(tmp_path: Path, damage: str | None, says: str) -> None:
+    """Whoever needs the source is told in a line; who only wants to name what changed goes on without."""
+    made = made_of(tmp_path / "tree")
+    snapshot.store(made, tmp_path)
+    path = tmp_path / made.digest / "snapshot.json"
+    path.unlink()
+    if damage is not None:
+        path.write_text(damage)
+    with pytest.raises(TrialError, match=says) as caught:
+        snapshot.stored(tmp_path, made.digest)
+    assert str(caught.value).startswith(str(path))
+    assert snapshot.stored_files(tmp_path, made.digest) == {}
+
+
+def frozen_in(capsule: Path) -> snapshot.Snapshot:
+    """The source of the capsule at `capsule`."""
+    with snapshot.Frozen(capsule) as frozen:
+        return frozen.snapshot()
+
+
+def test_the_source_of_a_capsule_is_what_its_manifest_lists(tmp_path: Path) -> None:
+    """A trial's own source can be frozen again, to the same digest, whatever else lies in its directory."""
+    made = made_of(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "snapshot": made.listing()}))
+    assert frozen_in(tmp_path) == made
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [("changed", "is not the file"), ("removed", "cannot be read"), ("no manifest", "no readable manifest")],
+)
+def test_a_capsule_whose_source_is_not_what_was_frozen_is_refused(tmp_path: Path, damage: str, says: str) -> None:
+    """Another file than the manifest's, a missing one, or no manifest: one line that names it."""
+    made = made_of(tmp_path)
+    listing = json.dumps({"format": 1, "snapshot": made.listing()})
+    (tmp_path / "manifest.json").write_text("{" if damage == "no manifest" else listing)
+    if damage == "changed":
+        (tmp_path / "qb/main.py").write_bytes(b"other")
+    elif damage == "removed":
+        (tmp_path / "qb/main.py").unlink()
+    with pytest.raises(TrialError, match=says) as caught:
+        frozen_in(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path if damage == "no manifest" else tmp_path / "qb/main.py"))
+
+
+def test_a_file_that_exists_is_never_written_over(tmp_path: Path) -> None:
+    """Frozen files are made anew or not at all, and all of their bytes are written."""
+    snapshot.write_read_only(tmp_path / "a", b"x" * 3_000_000)
+    assert (tmp_path / "a").stat().st_size == 3_000_000
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o444
+    with pytest.raises(FileExistsError):
+        snapshot.write_read_only(tmp_path / "a", b"y")

@@ -1,0 +1,105 @@
+"""A sweep planned and written in this process, without a build, a capture of the environment or a command line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import sklearn.model_selection  # noqa: F401  imported once: a space asks it in this process then
+
+from resweep import attempt, capsule, definition, disk, index, plan, snapshot, space, sweep, trial
+from resweep.data import Listing
+from resweep.definition import Definition, Filled, Wanted
+from resweep.plan import Plan, SourceChange
+from resweep.snapshot import Snapshot, SourceFile
+from resweep.template import Template
+from resweep.trial import SweepPaths
+
+TEXT = '[hyper]\n"params.lr" = [0.1, 0.2]\n"params.dropout" = [0.3, 0.4]\n[params]\nlr = 0.5\n'
+TEMPLATE = "function(lr, dropout=0.5, random_seed=1) { lr: lr, dropout: dropout, seed: random_seed }\n"
+SOURCE = {"qb/__init__.py": "", "qb/main.py": "train()\n"}
+
+
+class Sweep:
+    """A sweep whose text, template, source, train.sh and data the test says."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.paths = SweepPaths(root, "rnn")
+        self.text = TEXT
+        self.source = dict(SOURCE)
+        self.executable: set[str] = set()
+        self.train = b"train"
+        self.listing: Listing | None = None
+        self._cache: dict[tuple[str, str], tuple[Template, list[Filled]]] = {}
+        (root / "base.jsonnet").write_text(TEMPLATE)
+
+    def frozen(self) -> tuple[Definition, list[Wanted]]:
+        """What would be frozen now, and the trials that are asked for."""
+        (self.root / "rnn.toml").write_text(self.text, "utf-8")
+        asked = sweep.load(self.root / "rnn.toml")
+        template, filled = self._filled(asked)
+        source = definition.freeze(self.paths, asked, template, self._snapshot(), self.train, self.listing)
+        return source, definition.identify(source, filled)
+
+    def _filled(self, asked: sweep.Sweep) -> tuple[Template, list[Filled]]:
+        """The points of this text, filled; once for each text and template, since jsonnet takes a while to start."""
+        key = (self.text, (self.root / "base.jsonnet").read_text())
+        if key not in self._cache:
+            template = Template(self.root / "base.jsonnet")
+            with space.Space(asked) as grid:
+                self._cache[key] = template, definition.fill(asked, template, list(grid.points()))
+        return self._cache[key]
+
+    def _snapshot(self) -> Snapshot:
+        tree = self.root / "tree"
+        files = []
+        for name, text in sorted(self.source.items()):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_text(text)
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            files.append(SourceFile(name, digest, len(text.encode()), name in self.executable))
+        return Snapshot.of(tuple(files), tree)
+
+    def plan(self, choice: SourceChange = "ask") -> Plan:
+        """What a generation would do."""
+        return plan.plan(self.paths, choice, *self.frozen())
+
+    def write(self, choice: SourceChange = "ask") -> Plan:
+        """Do it: capsules, index and the generation's record, as `generate` leaves them."""
+        frozen, wanted = self.frozen()
+        with disk.locked(self.paths):
+            planned = plan.plan(self.paths, choice, frozen, wanted)
+            old = index.read(self.paths)
+            updated = index.updated(old, old.generation + 1, planned.entries)
+            stored = snapshot.store(frozen.snapshot, self.paths.snapshots)
+            folder = self.paths.generations / str(updated.generation)
+            folder.mkdir(parents=True)
+            study = {"study": planned.study or updated.generation}
+            (folder / trial.GENERATION).write_text(json.dumps({**frozen.record, **study}))
+            if frozen.fingerprints:
+                (folder / trial.FINGERPRINTS).write_bytes(frozen.fingerprints)
+            with capsule.Writer(self.paths.directory, capsule.Shared(frozen.snapshot, stored, {})) as writer:
+                for each in planned.contents:
+                    writer.write(each)
+                writer.commit()
+            self.paths.index.write_text(updated.text(), "utf-8")
+        return planned
+
+    def end(self, number: int, state: str = "finished", **values: object) -> None:
+        """Let a trial have ended so, in an attempt of its own."""
+        entry = next(entry for entry in index.read(self.paths).entries if entry.number == number)
+        place = self.paths.place(entry.name)
+        manifest: Mapping[str, object] = attempt.read_manifest(place.capsule)
+        record = {**attempt.new_record(dict(manifest), place.last() + 1), "state": state, **values}
+        folder = place.attempt(place.last() + 1)
+        os.makedirs(folder)
+        attempt.write_json(os.path.join(folder, attempt.RECORD), record)
+        attempt.settle(place)
+
+    def numbers(self) -> dict[str, int]:
+        """The values of every current trial, and its number."""
+        return {entry.described(): entry.number for entry in index.read(self.paths).current()}

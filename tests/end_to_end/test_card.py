@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import example
 import pytest
 from small_project import Project
-from test_real_training import example
 
 CARD = ("config/rnn.toml", "rnn_model.jsonnet", "rnn")
 
@@ -20,7 +20,7 @@ CARD = ("config/rnn.toml", "rnn_model.jsonnet", "rnn")
 @pytest.fixture
 def card(tmp_path: Path) -> Project:
     """A clone of the example at a path with a space."""
-    return example(tmp_path / "first clone")
+    return example.clone(tmp_path / "first clone")
 
 
 def ids(project: Project) -> list[str]:
@@ -52,7 +52,7 @@ def test_a_value_added_to_the_grid_writes_only_its_own_trials(card: Project) -> 
 
 def test_another_clone_at_another_path_gives_the_same_bytes(card: Project, tmp_path: Path) -> None:
     """Ids and every file of every capsule are equal between two clones; provenance aside."""
-    other = example(tmp_path / "elsewhere" / "second clone")
+    other = example.clone(tmp_path / "elsewhere" / "second clone")
     trees = []
     for project in (card, other):
         project.resweep(*CARD).ok()

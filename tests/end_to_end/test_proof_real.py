@@ -1,4 +1,4 @@
-"""The example's own training, audited: what ran is what was frozen, and where it was not, that is said.
+"""The example's own training, audited: what ran from elsewhere is named. test_real_training.py has a normal run.
 
 Code: /qb/, witness, data
 """
@@ -8,13 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from pathlib import Path
 
+import example
 import pytest
 from small_project import Project
-from test_real_training import example
-
-from resweep import environment
 
 pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(600)]
 
@@ -24,7 +21,7 @@ ONE = ("debug=true", "hidden_dim=16", "n_hidden_layers=1", "dropout=0.25", "lr=0
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The example, with data of its own to check."""
-    project = example(tmp_path_factory.mktemp("proof") / "a clone")
+    project = example.clone(tmp_path_factory.mktemp("proof") / "a clone")
     (project.root / "data").mkdir()
     shutil.copy(project.root / "qb/data/quiz.json", project.root / "data/quiz.json")
     config = '[data]\nfiles = ["data/*.json"]\n[params]\n' + "\n".join(f"{each}" for each in ONE) + "\n"
@@ -40,17 +37,6 @@ def trained(project: Project, name: str, train: str) -> tuple[list[str] | None, 
     leaked = project.record(project.entries(name)[0], name=name)["leaked"]
     found = None if leaked is None else [os.path.relpath(file, project.root) for file in leaked]
     return found, project.resweep("status", name).ok().out
-
-
-def test_the_normal_run_is_not_leaked(clone: Project) -> None:
-    """The capsule's own modules, from the capsule; the packages are those of the generation."""
-    leaked, status = trained(clone, "normal", 'cd "$1"\nexec "$RESWEEP_PYTHON" qb/main.py train "$2"\n')
-    assert leaked == []
-    assert "leaked" not in status
-    place = clone.paths("normal").place(clone.entries("normal")[0].name)
-    ran = environment.of_attempt(Path(place.attempt(1)))
-    assert ran["drift"] == []
-    assert ran["libraries"]["torch"]
 
 
 # the project's own entry point puts its parent first, so these call what it calls

@@ -1,6 +1,6 @@
 """The example for real: AllenNLP trains, the source changes, the capsule moves, and the same weights come out.
 
-Code: /qb/, /train.sh, attempt, jobs
+Code: /qb/, /train.sh, attempt, jobs, witness, environment
 """
 
 from __future__ import annotations
@@ -14,42 +14,12 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from small_project import REPOSITORY, TRAIN_2020, Project
+from example import numbers
+from small_project import Project
 
-pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
+from resweep import environment
 
-# of metrics.json: what no two runs share
-TIMES_AND_MEMORY = ("duration", "memory")
-FORCE = """\
-import sys, tomllib
-with open(sys.argv[2], "rb") as file:
-    conf = tomllib.load(file)
-sys.path.insert(0, conf["conf_dir"])
-import qb.guessers, qb.reader, qb.schedulers
-from allennlp.commands.train import train_model_from_file
-train_model_from_file(conf["allennlp_conf"], conf["serialization_dir"], force=True, file_friendly_logging=True)
-"""
-
-
-def example(root: Path) -> Project:
-    """A copy of the repository's example, as a clone would have it."""
-    root.mkdir(parents=True)
-    for name in ("setup.py", "train.sh", "hyper.py", "rnn_model.jsonnet", "dan_model.jsonnet", "slurm-allennlp.sh"):
-        shutil.copy(REPOSITORY / name, root)
-    for name in ("qb", "resweep"):
-        shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (root / "config").mkdir()
-    for path in (REPOSITORY / "config").glob("*.toml"):
-        shutil.copy(path, root / "config")
-    project = Project.__new__(Project)
-    project.root = root
-    return project
-
-
-def numbers(directory: Path) -> dict[str, object]:
-    """The metrics of a run without durations and memory."""
-    metrics = json.loads((directory / "metrics.json").read_text())
-    return {key: value for key, value in metrics.items() if not any(word in key for word in TIMES_AND_MEMORY)}
+pytestmark = [pytest.mark.allennlp, pytest.mark.xdist_group("example"), pytest.mark.timeout(900)]
 
 
 def without_the_tool(home: Path) -> Path:
@@ -64,32 +34,12 @@ def without_the_tool(home: Path) -> Path:
     return python
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two trials of one point, trained through the jobs script, in a project whose path has a space."""
-    project = example(tmp_path_factory.mktemp("real") / "my project")
-    overrides = (
-        "--set",
-        "params.debug=true",
-        "--set",
-        "hyper.params.lr=[0.003]",
-        "--set",
-        "hyper.params.dropout=[0.25]",
-    )
-    overrides += ("--set", "hyper.params.hidden_dim=[16]", "--set", "hyper.params.n_hidden_layers=[1]")
-    project.resweep("config/rnn.toml", "rnn_model.jsonnet", "rnn", "--n-trials", "2", *overrides).ok()
-    path = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
-    done = project.shell("bash rnn-jobs.sh --here", PATH=path).ok()
-    assert "all trials have finished" in done.out
-    return project
-
-
 def test_two_trials_of_a_point_train_with_their_own_seeds(trained: Project) -> None:
     """Both write their own output and nothing else into it, and their weights differ."""
     weights = []
-    for entry in trained.entries():
-        place = trained.paths().place(entry.name)
-        assert trained.record(entry)["state"] == "finished"
+    for entry in trained.entries("demo")[:2]:
+        place = trained.paths("demo").place(entry.name)
+        assert trained.record(entry, name="demo")["state"] == "finished"
         assert "best_validation_accuracy" in Path(place.attempt(1), "log.txt").read_text()
         found = {path.name for path in Path(place.output).iterdir()}
         assert {"best.th", "metrics.json", "vocabulary"} <= found
@@ -97,91 +47,66 @@ def test_two_trials_of_a_point_train_with_their_own_seeds(trained: Project) -> N
         weights.append(Path(place.output, "best.th").read_bytes())
         filled = json.loads((Path(place.capsule) / f"{entry.id}.json").read_text())
         assert filled["pytorch_seed"] == filled["random_seed"] == filled["numpy_seed"] == entry.trial
+    assert len({entry.id for entry in trained.entries("demo")[:2]}) == 1
     assert len(weights) == 2
     assert weights[0] != weights[1]
+
+
+def test_the_normal_run_is_not_leaked(trained: Project) -> None:
+    """The capsule's own modules, from the capsule; the packages are those of the generation."""
+    for entry in trained.entries("demo")[:3]:
+        assert trained.record(entry, name="demo")["leaked"] == []
+        ran = environment.of_attempt(Path(trained.paths("demo").place(entry.name).attempt(1)))
+        assert ran["drift"] == []
+        assert ran["libraries"]["torch"]
+    assert "leaked" not in trained.resweep("status", "demo").ok().out
 
 
 def test_a_moved_capsule_gives_the_same_weights_without_the_tool_and_without_the_project(
     trained: Project, tmp_path: Path
 ) -> None:
     """With the live qb/ broken, the project gone and resweep not installed, a re-run repeats the first bit for bit."""
-    entry = trained.entries()[1]
+    entry = trained.entries("demo")[1]
     first = tmp_path / "first output"
-    shutil.copytree(trained.paths().place(entry.name).output, first)
+    shutil.copytree(trained.paths("demo").place(entry.name).output, first)
     capsule = tmp_path / "archive" / "some trial"
-    shutil.copytree(trained.paths().capsule(entry.name), capsule)
+    shutil.copytree(trained.paths("demo").capsule(entry.name), capsule)
     (trained.root / "qb" / "guessers.py").write_text("raise SystemExit('the live source was used')\n")
-    hidden = trained.root.with_name("moved away")
-    trained.root.rename(hidden)
-    try:
-        done = subprocess.run(
-            ["bash", capsule / "rerun.sh", tmp_path / "again"],
-            env={
-                "PATH": "/usr/bin:/bin",
-                "RESWEEP_PYTHON": str(without_the_tool(tmp_path / "venv")),
-                "HOME": str(tmp_path),
-            },
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        hidden.rename(trained.root)
-        shutil.copy(REPOSITORY / "qb" / "guessers.py", trained.root / "qb")
+    trained.root.rename(trained.root.with_name("moved away"))
+    done = subprocess.run(
+        ["bash", capsule / "rerun.sh", tmp_path / "again"],
+        env={
+            "PATH": "/usr/bin:/bin",
+            "RESWEEP_PYTHON": str(without_the_tool(tmp_path / "venv")),
+            "HOME": str(tmp_path),
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     again = tmp_path / "again" / "output"
     assert (again / "best.th").read_bytes() == (first / "best.th").read_bytes()
     assert numbers(again) == numbers(first)
 
 
-def test_a_capsule_runs_again_in_place_after_the_whole_project_moved(trained: Project, tmp_path: Path) -> None:
-    """The same weights from the moved project, into a fresh directory; the earlier output stays as it is."""
-    moved = tmp_path / "elsewhere"
-    shutil.copytree(trained.root, moved, symlinks=True)
-    entry = trained.entries()[0]
-    capsule = moved / "config" / "generated" / "rnn" / str(entry.name)
-    earlier = moved / "model" / "generated" / "rnn" / str(entry.name)
-    before = {path: path.read_bytes() for path in earlier.rglob("*") if path.is_file()}
-    done = subprocess.run(
-        ["bash", capsule / "rerun.sh"], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={**os.environ, "RESWEEP_PYTHON": sys.executable},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    again = tmp_path / f"rerun-{entry.id}-0-1" / "output"
-    assert (again / "best.th").read_bytes() == (earlier / "best.th").read_bytes()
-    assert before == {path: path.read_bytes() for path in earlier.rglob("*") if path.is_file()}
+# what `evaluate` takes from its TOML, without the import of AllenNLP; test_exec_real.py has the scores
+LOAD = """\
+import json, pathlib, sys, qb.main
+trial = qb.main.Trial.load(pathlib.Path(sys.argv[1]))
+print(json.dumps([str(trial.serialization_dir / "best.th"), trial.parameters()]))
+"""
 
 
-def test_training_that_deletes_its_output_directory_first_leaves_log_and_record_intact(tmp_path: Path) -> None:
-    """AllenNLP's force=True removes the whole directory; a train.sh as the script of 2020 had it calls it."""
-    project = example(tmp_path / "project")
-    project.write({"qb/force.py": FORCE, "train.sh": TRAIN_2020.replace("main.py", "force.py")})
-    overrides = (
-        "--set",
-        "params.debug=true",
-        "--set",
-        "hyper.params.word_dropout=[0.3]",
-        "--set",
-        "hyper.params.lr=[0.003]",
-    )
-    overrides += ("--set", "hyper.params.hidden_dim=[16]", "--set", "hyper.params.n_hidden_layers=[1]")
-    project.resweep("config/dan.toml", "dan_model.jsonnet", "dan", *overrides).ok()
-    project.resweep("run", "dan").ok()
-    (entry,) = project.entries("dan")
-    place = project.paths("dan").place(entry.name)
-    assert project.record(entry, name="dan")["state"] == "finished"
-    assert Path(place.output, "best.th").is_file()
-    assert "force" not in {path.name for path in Path(place.output).iterdir()}
-    assert Path(place.attempt(1), "log.txt").stat().st_size > 0
-
-
-def test_the_example_is_scored_on_its_test_fold(trained: Project) -> None:
-    """`qb/main.py evaluate` reads the capsule's own TOML, whose paths are relative, and finds the trained weights."""
-    capsule = trained.paths().capsule(trained.entries()[0].name)
-    done = subprocess.run(
-        [sys.executable, "qb/main.py", "evaluate", next(capsule.glob("*.toml"))],
-        cwd=capsule, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["fold"] == "guesstest"
+def test_a_capsule_s_own_configuration_leads_to_the_trained_weights(trained: Project) -> None:
+    """`qb/main.py evaluate` with the capsule's TOML, whose paths are relative, finds its parameters and weights."""
+    for entry in trained.entries("demo")[:3]:
+        capsule = trained.paths("demo").capsule(entry.name)
+        done = subprocess.run(
+            [sys.executable, "-c", LOAD, f"{entry.id}.toml"],
+            cwd=capsule, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        weights, parameters = json.loads(done.stdout)
+        assert os.path.samefile(weights, Path(trained.paths("demo").place(entry.name).output, "best.th"))
+        assert parameters == json.loads((capsule / f"{entry.id}.json").read_text())

@@ -9,9 +9,9 @@ import json
 import shutil
 from pathlib import Path
 
+import example
 import pytest
 from small_project import Project, Result, interpreter
-from test_real_training import example
 
 pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
 
@@ -37,7 +37,7 @@ END
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
     """One short trial of the example, which reads its data from beside the project's source; and its interpreters."""
     home = tmp_path_factory.mktemp("reproduce")
-    project = example(home / "a clone")
+    project = example.clone(home / "a clone")
     (project.root / "data").mkdir()
     shutil.copy(project.root / "qb/data/quiz.json", project.root / "data/quiz.json")
     (project.root / "train.sh").write_text(TRAIN)
@@ -70,18 +70,12 @@ def test_a_real_trial_is_identical(trained: tuple[Project, Path]) -> None:
     assert "what was not the same" not in result.out
 
 
-def test_the_thread_count_is_named(trained: tuple[Project, Path]) -> None:
-    """Two threads give other weights; torch itself says how many there were."""
-    result = again(trained[0], MY_THREADS="2")
+def test_the_thread_count_and_the_package_are_named(trained: tuple[Project, Path]) -> None:
+    """Two threads give other weights, and torch says how many there were; another version of a package, its metric."""
+    result = again(trained[0], MY_THREADS="2", RESWEEP_PYTHON=str(trained[1] / "2.0/bin/python"))
     assert result.status == 1
     assert "  weights   best.th: changed\n" in result.out
     assert "    threads   torch.threads: 1 -> 2\n" in result.out
-
-
-def test_the_package_is_named(trained: tuple[Project, Path]) -> None:
-    """An interpreter with another version of one package."""
-    result = again(trained[0], RESWEEP_PYTHON=str(trained[1] / "2.0/bin/python"))
-    assert result.status == 1
     assert "  metric    tiny: 1.0 -> 2.0\n" in result.out
     assert "    packages  tiny-pack: 1.0 -> 2.0\n" in result.out
 
@@ -100,16 +94,17 @@ def test_the_data_is_named(trained: tuple[Project, Path]) -> None:
     assert "    data      data/quiz.json: as fingerprinted -> changed\n" in result.out
 
 
-@pytest.mark.parametrize("outputs", ["all", "metrics"])
-def test_what_was_unpacked_elsewhere_is_identical(trained: tuple[Project, Path], outputs: str, tmp_path: Path) -> None:
+def test_what_was_unpacked_elsewhere_is_identical(trained: tuple[Project, Path], tmp_path: Path) -> None:
     """Packed on one path and unpacked on another with a space in it; the data stays where it was."""
     project, _ = trained
     archive = tmp_path / "demo.tar.gz"
-    project.resweep("pack", "demo", "--outputs", outputs, "-o", str(archive)).ok()
-    there = Project.__new__(Project)
-    there.root = tmp_path / "an other place"  # type: ignore[misc]
+    project.resweep("pack", "demo", "-o", str(archive)).ok()
+    there = example.at(tmp_path / "an other place")
     project.resweep("unpack", str(archive), str(there.root)).ok()
-    result = again(there, RESWEEP_DATA=str(project.root)).ok()
+    result = again(there, "demo#1", "--into", str(tmp_path / "again"), RESWEEP_DATA=str(project.root)).ok()
     assert result.out.startswith("identical: demo#1 ")
-    assert ("the weights are not there to compare" in result.out) == (outputs == "metrics")
+    # metrics alone are packed by default, and compared; so the weights are compared here
+    assert "the weights are not there to compare" in result.out
+    first = Path(project.paths("demo").place(project.entries("demo")[0].name).output)
+    assert (tmp_path / "again/output/best.th").read_bytes() == (first / "best.th").read_bytes()
     there.resweep("diff", "demo#1", str(archive)).ok()

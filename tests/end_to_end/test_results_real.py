@@ -12,35 +12,34 @@ import statistics
 from pathlib import Path
 
 import pytest
-from test_real_training import example
+from small_project import Project
 
 from resweep import metrics, results
 from resweep.sweep import ResultsOptions
 
-pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.allennlp, pytest.mark.xdist_group("example"), pytest.mark.timeout(900)]
 
 
-def test_allennlp_s_numbers_are_in_the_table(tmp_path: Path) -> None:
+def test_allennlp_s_numbers_are_in_the_table(trained: Project) -> None:
     """Rows and points have what metrics.json says, the history what each epoch said; promoted, the best runs again."""
-    project = example(tmp_path / "my project")
-    overrides = ["params.debug=true", "hyper.params.lr=[0.003]", "hyper.params.dropout=[0.25]", "n_trials=2"]
-    overrides += ["hyper.params.hidden_dim=[16]", "hyper.params.n_hidden_layers=[1]"]
-    sets = [word for override in overrides for word in ("--set", override)]
-    project.resweep("config/rnn.toml", "rnn_model.jsonnet", "demo", *sets).ok()
-    project.resweep("run", "demo", "--jobs", "2").ok()
-    rows = results.rows(project.paths("demo"), project.entries("demo"), ResultsOptions())
+    project = trained
+    rows = results.rows(project.paths("demo"), project.entries("demo")[:3], ResultsOptions())
     for row in rows:
         output = results.where(project.paths("demo"), row)
         assert row.problem == ""
         assert row.metrics == json.loads(Path(output.directory, "metrics.json").read_text())
+        epochs = [json.loads(Path(output.directory, f"metrics_epoch_{n}.json").read_text()) for n in (0, 1)]
         curves = {curve.name: curve for curve in metrics.history(output).curves}
         for name in ("training_loss", "validation_loss", "validation_accuracy"):
-            assert (curves[name].axis, curves[name].values) == ("epoch", (row.metrics[name],))
+            assert (curves[name].axis, curves[name].values) == ("epoch", tuple(each[name] for each in epochs))
+            assert curves[name].values[-1] == row.metrics[name]
     text = project.resweep("results", "demo", "--by", "point", "--format", "csv").ok().out
-    (point,) = csv.DictReader(io.StringIO(text))
-    losses = [row.metrics["validation_loss"] for row in rows]
-    assert float(point["validation_loss"]) == pytest.approx(statistics.mean(losses))
-    assert float(point["validation_loss.sd"]) == pytest.approx(statistics.stdev(losses))
+    pair, single = csv.DictReader(io.StringIO(text))
+    assert [pair["params.dropout"], single["params.dropout"]] == ["0.25", "0.5"]
+    first, second, third = (row.metrics["validation_loss"] for row in rows)
+    assert float(pair["validation_loss"]) == pytest.approx(statistics.mean([first, second]))
+    assert float(pair["validation_loss.sd"]) == pytest.approx(statistics.stdev([first, second]))
+    assert float(single["validation_loss"]) == pytest.approx(third)
     project.resweep("promote", "--best", "demo", "--set", "params.hidden_dim=32", "--as", "bigger").ok()
     project.resweep("run", "bigger").ok()
     (entry,) = project.entries("bigger")

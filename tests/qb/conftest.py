@@ -4,16 +4,16 @@ Elsewhere they fail on `import allennlp`, and do not skip.
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm import WarmPython, training_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # the qb of this checkout, whatever is installed
@@ -72,13 +72,31 @@ def run_main() -> RunMain:
     def run(
         *arguments: str | Path, main: Path = ROOT / "qb" / "main.py", cwd: Path | None = None, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
-        inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RESWEEP_DATA")}
         return subprocess.run(
             [sys.executable, str(main), *map(str, arguments)],
             cwd=cwd,
-            env=inherited | {"OMP_NUM_THREADS": "1"} | environment,
+            env=training_environment(**environment),
             capture_output=True,
             text=True,
         )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def _warm_python() -> Iterator[WarmPython]:
+    warm = WarmPython()
+    yield warm
+    warm.close()
+
+
+@pytest.fixture
+def fork_main(_warm_python: WarmPython) -> RunMain:
+    """As `run_main`, but forked from a process that has imported AllenNLP: in a tenth of the time."""
+
+    def run(
+        *arguments: str | Path, main: Path = ROOT / "qb" / "main.py", cwd: Path | None = None, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        return _warm_python.run(str(main), *map(str, arguments), cwd=cwd, env=training_environment(**environment))
 
     return run

@@ -17,7 +17,8 @@ import pytest
 if TYPE_CHECKING:
     from allennlp.data import Vocabulary
 
-pytestmark = pytest.mark.allennlp
+# one worker imports AllenNLP for all of these
+pytestmark = [pytest.mark.allennlp, pytest.mark.xdist_group("quiz")]
 
 POINTS = {
     "rnn_model.jsonnet": {"lr": "0.01", "dropout": "0.1", "hidden_dim": "8", "n_hidden_layers": "2"},

@@ -14,7 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from qb.reader import QantaReader
 
-pytestmark = pytest.mark.allennlp
+# one worker imports AllenNLP for all of these
+pytestmark = [pytest.mark.allennlp, pytest.mark.xdist_group("quiz")]
 
 TEXT = "It borders Chad. It has the Nile. Name this country."
 

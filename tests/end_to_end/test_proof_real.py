@@ -13,7 +13,7 @@ from test_real_training import example
 
 from resweep import environment
 
-pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
 
 ONE = ("debug=true", "hidden_dim=16", "n_hidden_layers=1", "dropout=0.25", "lr=0.003")
 

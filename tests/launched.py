@@ -67,12 +67,12 @@ class Trial:
             if process.poll() is None:
                 process.terminate()
                 process.send_signal(signal.SIGCONT)
-            process.communicate(timeout=20)
+            process.communicate(timeout=300)
 
     def launch(self, **environment: str) -> Result:
         """Run an attempt to its end."""
         process = self.start(**environment)
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate(timeout=300)[0]
         return Result(process.returncode, said, "")
 
     def directory(self, number: int = 1) -> Path:
@@ -110,7 +110,7 @@ class Trial:
         return attempt.state(self.place)[0]
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
     """Wait until `condition` holds."""
     end = time.monotonic() + seconds
     while not condition():

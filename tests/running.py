@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from small_project import Project
 
@@ -55,6 +55,20 @@ def log(project: Project, number: int, which: int = 1, name: str = "rnn") -> str
     """The log of one attempt of the trial NAME#NUMBER."""
     place = project.paths(name).place(project.entries(name)[number - 1].name)
     return Path(place.attempt(which), "log.txt").read_text()
+
+
+def until_it_says(stream: IO[str] | None, text: str) -> str:
+    """Read lines until one has `text` in it; all that was read.
+
+    What comes right behind that line may be lost to `communicate`: for processes that then wait for the test.
+    """
+    assert stream
+    said = ""
+    for line in stream:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(f"never said {text!r}, but: {said}")
 
 
 class Runners:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,14 +93,16 @@ def test_toml_string_refuses_a_path_that_is_no_text() -> None:
 
 def test_record_says_who_when_and_how(trial: Trial) -> None:
     """The record holds host, processes, times, exit status and memory, readable in any language."""
+    begin = time.monotonic()
     trial.launch(SLURM_JOB_ID="7", SLURM_JWT="secret").ok()
+    elapsed = time.monotonic() - begin
     record = trial.record()
     assert record["state"] == "finished"
     assert (record["id"], record["trial"], record["attempt"]) == (trial.name.id, 0, 1)
     assert record["exit_status"] == 0
     assert record["signal"] is None
     assert record["started"] < record["ended"]
-    assert 0 < record["seconds"] < 30
+    assert 0 < record["seconds"] < elapsed
     assert record["pid"] != record["group"]
     assert record["pid_start"] <= record["group_start"]
     assert record["peak_memory_bytes"] > 1e6
@@ -117,7 +120,7 @@ def test_record_of_a_running_attempt_names_its_processes(trial: Trial) -> None:
     trial.until_it_trains()
     assert trial.state == "running"
     (trial.project.root / "go").touch()
-    assert process.wait(20) == 0
+    assert process.wait(300) == 0
     assert not (trial.directory() / "heartbeat").exists()
 
 

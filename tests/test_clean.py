@@ -89,7 +89,7 @@ def test_weights_of_finished_trials_go_and_all_else_stays(swept: Project) -> Non
 def test_failed_outputs_go_but_for_metrics_logs_and_toml(swept: Project) -> None:
     """--failed removes what failed and stopped attempts left, apart from what says how they went."""
     done, failed = run(swept, 1, "exit 0"), run(swept, 2, "exit 1")
-    stopped = run(swept, 3, "kill -TERM $PPID; sleep 60")
+    stopped = run(swept, 3, "kill -TERM $PPID; sleep 600")
     assert (failed.state, stopped.state) == ("failed", "stopped")
     before = others(swept)
     result = swept.resweep("clean", "rnn", "--failed", "--yes").ok()
@@ -118,7 +118,7 @@ def test_an_output_in_which_nothing_is_kept_goes_whole(trial: Trial) -> None:
 
 def test_lost_attempts_and_earlier_failures_of_finished_trials_go(trial: Trial) -> None:
     """Each attempt is judged by itself: one whose launcher was killed, and one that failed before another finished."""
-    for ending in ("exit 1", 'touch "$out/../ready"; sleep 60'):
+    for ending in ("exit 1", 'touch "$out/../ready"; sleep 600'):
         trial.train(TRAIN + ending)
         process = trial.start()
         if "sleep" in ending:
@@ -139,7 +139,7 @@ def test_a_running_trial_is_left_alone_and_named(trial: Trial) -> None:
     """Neither the output of a running attempt nor that of the failed one before it is touched."""
     trial.train(TRAIN + "exit 1")
     trial.launch()
-    trial.train(TRAIN + 'touch "$out/../ready"; sleep 60')
+    trial.train(TRAIN + 'touch "$out/../ready"; sleep 600')
     trial.start()
     until(lambda: (trial.directory(2) / "ready").exists())
     before = others(trial.project)
@@ -152,7 +152,7 @@ def test_a_running_trial_is_left_alone_and_named(trial: Trial) -> None:
 def test_a_trial_on_which_a_command_runs_is_left_alone(swept: Project) -> None:
     """The weights that a command of `exec` may be reading stay."""
     done = run(swept, 1, "exit 0")
-    command = [sys.executable, "-m", "resweep", "exec", "rnn#1", "--", "sh", "-c", "echo on; sleep 60"]
+    command = [sys.executable, "-m", "resweep", "exec", "rnn#1", "--", "sh", "-c", "echo on; sleep 600"]
     with subprocess.Popen(command, cwd=swept.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout
         process.stdout.readline()
@@ -333,7 +333,7 @@ def ask(project: Project, answer: str, meanwhile: Callable[[], object] = lambda:
         said += chunk
     meanwhile()
     os.write(ours, f"{answer}\n".encode())
-    said += process.communicate(timeout=20)[0]
+    said += process.communicate(timeout=300)[0]
     os.close(ours)
     os.close(theirs)
     return process.returncode, said.decode()
@@ -356,14 +356,14 @@ def test_what_changed_while_a_person_thought_is_looked_at_again(swept: Project) 
 
     def meanwhile() -> None:
         (second.output / "best.th").unlink()
-        command = [sys.executable, "-m", "resweep", "exec", "rnn#1", "--", "sh", "-c", "echo on; sleep 60"]
+        command = [sys.executable, "-m", "resweep", "exec", "rnn#1", "--", "sh", "-c", "echo on; sleep 600"]
         commands.append(subprocess.Popen(command, cwd=swept.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
         assert commands[0].stdout
         commands[0].stdout.readline()
 
     status, out = ask(swept, "y", meanwhile)
     commands[0].terminate()
-    commands[0].communicate(timeout=20)
+    commands[0].communicate(timeout=300)
     assert status == 0
     assert f"left     #1 {first.name}: a command runs on it" in out
     assert "removed 3 files" in out

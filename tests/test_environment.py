@@ -9,13 +9,14 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from launched import Trial
+from launched import Trial, until
 from small_project import Project
 
 from resweep import environment
@@ -123,15 +124,20 @@ def test_cards_are_asked_beside_the_training_and_told(trial: Trial, tmp_path: Pa
     smi = tmp_path / "nvidia-smi"
     smi.write_text("#!/bin/sh\necho '0, GPU-1, NVIDIA H200, 143771, 570.1'\n")
     smi.chmod(0o755)
-    trial.train("sleep 0.3")
+    trial.train("true")
+    waits = trial.launcher.read_text()
+    trial.set(CARDS_SECONDS=100)
     trial.launch(PATH=f"{tmp_path}:{os.environ['PATH']}").ok()
     (card,) = environment.of_attempt(trial.directory())["cards"]
     assert card == {"index": "0", "uuid": "GPU-1", "name": "NVIDIA H200", "memory_mib": "143771", "driver": "570.1"}
-    smi.write_text("#!/bin/sh\nexec sleep 5\n")
+    trial.launcher.write_text(waits)
+    smi.write_text(f"#!/bin/sh\necho $$ > '{tmp_path}/pid'\nexec sleep 600\n")
     second = Trial(trial.project, 2)
     second.train("true")
     second.launch(PATH=f"{tmp_path}:{os.environ['PATH']}").ok()
-    assert second.record()["seconds"] < 1
+    until((tmp_path / "pid").exists)
+    until((tmp_path / "pid").read_text)
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)  # it was not waited for
     assert environment.of_attempt(second.directory())["cards"] is None
 
 

@@ -171,37 +171,37 @@ def test_exit_status_is_the_command_s(done: Trial) -> None:
 
 def test_what_the_command_leaves_running_ends_with_it(done: Trial) -> None:
     """A background process of the command does not outlive it, and is not waited for."""
-    result = executed(done, "sh", "-c", "sleep 60 & echo $!").ok()
+    result = executed(done, "sh", "-c", "sleep 600 & echo $!").ok()
     until(lambda: attempt.start_time(int(result.out)) is None)
 
 
 def test_ctrl_c_stops_the_command_s_whole_group(done: Trial) -> None:
     """An interrupt ends what the command started, is recorded as stopped, and gives 130."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "resweep", "exec", str(done.name), "--", "sh", "-c", "sleep 60 & echo $!; wait"],
+        [sys.executable, "-m", "resweep", "exec", str(done.name), "--", "sh", "-c", "sleep 600 & echo $!; wait"],
         cwd=done.project.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout
     sleeper = int(process.stdout.readline())
     process.send_signal(signal.SIGINT)
-    err = process.communicate(timeout=20)[1]
+    err = process.communicate(timeout=300)[1]
     assert process.returncode == 130
     assert "stopped after" in err
     assert record(done)["state"] == "stopped"
-    assert attempt.start_time(sleeper) is None
+    until(lambda: attempt.start_time(sleeper) is None)
 
 
 def test_ctrl_c_stops_the_remaining_trials_too(swept: Project) -> None:
     """An interrupt of --finished runs the command for no other trial."""
     first, second = trained(1, 2, project=swept)
     process = subprocess.Popen(
-        [sys.executable, "-m", "resweep", "exec", "--finished", "rnn", "--", "sh", "-c", "echo on; sleep 60"],
+        [sys.executable, "-m", "resweep", "exec", "--finished", "rnn", "--", "sh", "-c", "echo on; sleep 600"],
         cwd=swept.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=300)
     assert process.returncode == 130
     assert record(first)["state"] == "stopped"
     assert not directory(second).exists()
@@ -324,14 +324,14 @@ def test_several_trials_may_be_named(swept: Project) -> None:
 def test_a_trial_that_has_not_finished_is_refused(trial: Trial, state: str) -> None:
     """A trial in any other state gives one line with that state; nothing runs."""
     if state != "queued":
-        trial.train("exit 1" if state == "failed" else "sleep 60")
+        trial.train("exit 1" if state == "failed" else "sleep 600")
         process = trial.start()
         if state != "failed":
             trial.until_it_trains()
         if state == "stopped":
             process.terminate()
         if state != "running":
-            process.wait(timeout=20)
+            process.wait(timeout=300)
     result = executed(trial, "touch", str(trial.project.root / "ran"))
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
     assert state in result.err

@@ -141,7 +141,7 @@ def on_terminal(project: Project, width: int, *arguments: str) -> list[str]:
             break
         said += chunk
     os.close(ours)
-    assert process.wait(timeout=60) == 0, said
+    assert process.wait(timeout=300) == 0, said
     return said.decode().splitlines()
 
 

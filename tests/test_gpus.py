@@ -14,18 +14,21 @@ from pathlib import Path
 
 import pytest
 from launched import until
-from running import WAIT, Runners, attempts, lines, log, record, repeated, states
+from running import WAIT, Runners, attempts, lines, log, record, repeated, states, until_it_says
 from small_project import Project, Result
 
 from resweep import gpus
 
 SEEN = 'echo "$n ${CUDA_VISIBLE_DEVICES-unset} ${CUDA_DEVICE_ORDER-unset}" >> "$root/cards"\n'
+# until so many trainings have begun; those that run together do so on any machine
+TOGETHER = 'while [ "$(wc -l < "$root/cards")" -lt {} ]; do sleep 0.02; done\n'
 # which cards are in use, and by how many, at any moment of any training
 EXCLUSIVE = """\
 for card in ${CUDA_VISIBLE_DEVICES//,/ }; do
     mkdir "$root/card-$card" || echo "$trial $card" >> "$root/collisions"
 done
 sleep 0.1
+: hold
 for card in ${CUDA_VISIBLE_DEVICES//,/ }; do rmdir "$root/card-$card"; done
 """
 
@@ -88,7 +91,7 @@ def holders(smi: Smi) -> dict[str, int]:
 
 def test_trial_is_pinned_to_one_idle_card(project: Project, smi: Smi) -> None:
     """By default a trial gets one card, four run on four cards, and the record says which: index, uuid and name."""
-    repeated(project, 4, SEEN + "sleep 0.4")
+    repeated(project, 4, SEEN + TOGETHER.format(4))
     assert "4 at a time, 1 GPU each" in run(project).ok().out
     assert sorted(cards(project)) == ["0", "1", "2", "3"]
     assert all(line.endswith(" PCI_BUS_ID") for line in lines(project, "cards"))
@@ -106,7 +109,7 @@ def test_running_trial_shows_its_card(runners: Runners) -> None:
     assert [card["index"] for card in record(project, 1)["gpus"]] == [0, 1]
     assert "GPU 0,1" in project.resweep("status", "rnn").out
     (project.root / "go").touch()
-    process.communicate(timeout=20)
+    process.communicate(timeout=300)
 
 
 def test_two_cards_each(project: Project, smi: Smi) -> None:
@@ -120,10 +123,9 @@ def test_two_cards_each(project: Project, smi: Smi) -> None:
 def test_half_a_card_each(project: Project, smi: Smi) -> None:
     """[run] gpus = 0.5 lets two trials share a card, and no three."""
     smi.show(2)
-    train = (
-        SEEN + 'touch "$root/on-$CUDA_VISIBLE_DEVICES-$n"; sleep 0.4; ls "$root" | grep -c "on-$CUDA_VISIBLE_DEVICES-"'
-    )
-    train += ' >> "$root/counts"; sleep 0.1; rm "$root/on-$CUDA_VISIBLE_DEVICES-$n"\n'
+    train = 'touch "$root/on-$CUDA_VISIBLE_DEVICES-$n"\n' + SEEN + TOGETHER.format(4)
+    train += 'ls "$root" | grep -c "on-$CUDA_VISIBLE_DEVICES-" >> "$root/counts"; sleep 0.1\n'
+    train += 'rm "$root/on-$CUDA_VISIBLE_DEVICES-$n"\n'
     repeated(project, 8, train, "[run]\ngpus = 0.5")
     assert "4 at a time, 0.5 GPU each" in run(project).ok().out
     assert max(map(int, lines(project, "counts"))) == 2
@@ -139,7 +141,7 @@ def test_existing_choice_is_respected(
 ) -> None:
     """CUDA_VISIBLE_DEVICES of the runner, by numbers or names, bounds the cards that its trials are pinned to."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    repeated(project, 3, SEEN + EXCLUSIVE)
+    repeated(project, 3, SEEN + EXCLUSIVE.replace(": hold\n", TOGETHER.format(len(pinned))))
     run(project).ok()
     assert set(cards(project)) == pinned
     assert lines(project, "collisions") == []
@@ -175,7 +177,7 @@ def test_no_gpus_hides_them(project: Project, smi: Smi) -> None:
 def test_busy_cards_are_left_alone_and_named(project: Project, smi: Smi) -> None:
     """Cards whose memory or time others use are not taken, and are named with what is in use."""
     smi.show(4, c0="9000, 80000, 0", c2="3, 80000, 70")
-    repeated(project, 4, SEEN + EXCLUSIVE)
+    repeated(project, 4, SEEN + EXCLUSIVE.replace(": hold\n", TOGETHER.format(2)))
     result = run(project).ok()
     assert "2 at a time" in result.out
     assert set(cards(project)) == {"1", "3"}
@@ -192,13 +194,12 @@ def test_all_cards_busy_waits_until_one_is_free(runners: Runners, smi: Smi) -> N
     smi.show(1, c0="9000, 80000, 99")
     repeated(project, 1, SEEN)
     process = runners.start()
-    until(lambda: any(project.paths().runners.glob("*.json")))
+    until_it_says(process.stdout, "left to others: GPU 0")
     time.sleep(0.8)
     assert states(project) == ["queued"]
     smi.show(1)
-    said = process.communicate(timeout=20)[0]
+    process.communicate(timeout=300)
     assert process.returncode == 0
-    assert "left to others: GPU 0" in said
     assert cards(project) == ["0"]
 
 
@@ -208,7 +209,7 @@ def test_two_runners_never_take_the_same_card(runners: Runners) -> None:
     repeated(project, 12, SEEN + EXCLUSIVE)
     project.generate("--no-slurm-job", name="other").ok()
     both = [runners.start("run", name, "--jobs", "4") for name in ("rnn", "other")]
-    said = [process.communicate(timeout=60)[0] for process in both]
+    said = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert lines(project, "collisions") == []
     assert len(cards(project)) == 24
@@ -225,7 +226,7 @@ def test_card_of_our_trial_is_not_anothers(runners: Runners, smi: Smi) -> None:
     second = runners.start("run", "rnn", "--jobs", "1")
     until((project.root / "started-1").exists)
     (project.root / "go").touch()
-    said = [each.communicate(timeout=20)[0] for each in (process, second)]
+    said = [each.communicate(timeout=300)[0] for each in (process, second)]
     assert "left to others" not in "".join(said)
     assert cards(project) == ["0", "0"]
 
@@ -243,7 +244,7 @@ def test_killed_runner_holds_its_card_until_its_trial_ends(runners: Runners, smi
     time.sleep(1)
     assert states(project) == ["running", "queued"]
     (project.root / "go").touch()
-    second.communicate(timeout=20)
+    second.communicate(timeout=300)
     assert second.returncode == 0
     assert (states(project), attempts(project)) == (["finished"] * 2, [1, 1])
 
@@ -259,7 +260,7 @@ def test_training_without_launcher_holds_its_card(runners: Runners, smi: Smi) ->
     time.sleep(1.5)
     assert states(project) == ["running", "queued"]
     (project.root / "go").touch()
-    process.communicate(timeout=20)
+    process.communicate(timeout=300)
     assert states(project) == ["finished"] * 2
 
 

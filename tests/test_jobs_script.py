@@ -10,11 +10,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from launched import Trial, bare_path, runs, until
+from running import until_it_says
 from small_project import SWEEP, Project, Result
 
 from resweep import jobs
@@ -163,7 +163,7 @@ def test_interruption_stops_the_trial_and_starts_no_other(
 ) -> None:
     """Ctrl-C (with the tool: twice), and TERM to the script alone, stop the running trial, and start no other."""
     project = trials[0].project
-    trials[0].train('touch "$root/started"; sleep 60')
+    trials[0].train('touch "$root/started"; sleep 600')
     if not tool:
         (with_tool / "resweep").unlink()
     process = subprocess.Popen(
@@ -179,11 +179,11 @@ def test_interruption_stops_the_trial_and_starts_no_other(
     if group:
         os.killpg(process.pid, signal.SIGINT)
         if tool:
-            time.sleep(0.3)
+            until_it_says(process.stdout, "once more stops them")
             os.killpg(process.pid, signal.SIGINT)
     else:
         process.terminate()
-    said = process.communicate(timeout=20)[0]
+    said = process.communicate(timeout=300)[0]
     assert process.returncode == 130
     assert "interrupted" in said
     assert "Traceback" not in said

@@ -61,7 +61,7 @@ def test_an_attempt_has_its_lines_and_a_resumed_one_goes_on(trial: Trial) -> Non
 
 def test_a_line_can_be_read_while_training_goes_on(trial: Trial) -> None:
     """It is in the file when the call returns."""
-    trial.train("python -c 'import resweep, time; resweep.log(1, loss=2); time.sleep(60)'\n")
+    trial.train("python -c 'import resweep, time; resweep.log(1, loss=2); time.sleep(600)'\n")
     trial.start()
     output = trial.directory() / "output"
     until((output / measured.LINES).exists)
@@ -149,7 +149,7 @@ def test_processes_of_one_training_do_not_mix_their_lines(output: Path) -> None:
         "import sys, resweep\nfor step in range(300): resweep.log(step, **{f'rank_{sys.argv[1]}_' + 'x' * 500: step})"
     )
     ranks = [subprocess.Popen([sys.executable, "-c", program, str(rank)]) for rank in range(4)]
-    assert [rank.wait(timeout=60) for rank in ranks] == [0] * 4
+    assert [rank.wait(timeout=300) for rank in ranks] == [0] * 4
     lines = found(output)
     assert len(lines) == 1200
     for rank in range(4):

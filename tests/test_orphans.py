@@ -138,7 +138,7 @@ def test_it_waits_for_who_generates(shrunk: Project) -> None:
         time.sleep(0.3)
         assert process.poll() is None
         assert len(shrunk.capsules()) == 4
-    process.communicate(timeout=20)
+    process.communicate(timeout=300)
     assert (process.returncode, len(shrunk.capsules())) == (0, 2)
 
 

@@ -12,7 +12,6 @@ import json
 import math
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ from test_legacy import TOML
 from test_results import give
 
 from resweep import gather
-from resweep.report.figures import drawing
+from resweep.report import curves as learning
+from resweep.report.figures import curves, drawing
 from resweep.report.figures.series import Asked
 
 KINDS = list(drawing.KINDS)
@@ -221,22 +221,17 @@ def test_hostile_values_of_a_real_sweep_are_letters(project: Project, kind: str)
     assert (project.root / "x.svg").read_text().count("</svg>") == 1
 
 
-@pytest.mark.slow
-def test_ten_thousand_trials_take_seconds(project: Project) -> None:
-    """Every kind of a sweep with 10,000 trials on the disk; curves read the files of the best alone."""
-    lr = ", ".join(f"{(i + 1) / 1000}" for i in range(1000))
-    text = f'n_trials = 10\n[hyper]\n"params.lr" = [{lr}]\n[params]\n[results]\nmetric = "best_validation_accuracy"\n'
-    project.write({"config/rnn.toml": text})
-    project.generate("--no-slurm-job", "--yes").ok()
-    for number, entry in enumerate(project.entries()):
-        value = math.sin(number)
-        give(project, entry, json.dumps({"best_validation_accuracy": value}))
-        if value > 0.99:
-            home = Path(project.paths().place(entry.name).output)
-            (home / "metrics.jsonl").write_text("".join(f'{{"step": {n}, "accuracy": {n}}}\n' for n in range(100)))
-    for kind in KINDS:
-        start = time.perf_counter()
-        project.resweep("plot", "rnn", "--kind", kind, "-o", "x.pdf").ok()
-        took = time.perf_counter() - start
-        print(f"{kind}: {took:.1f} s, {(project.root / 'x.pdf').stat().st_size:,} bytes")
-        assert took < 60
+def test_curves_of_a_big_sweep_read_the_best_alone(measured: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that stand out and so many of the next best; no file of the others is opened, and a note says so."""
+    read: list[int] = []
+    real = learning.history
+
+    def history(found: Any, row: Any) -> Any:
+        read.append(row.entry.number)
+        return real(found, row)
+
+    monkeypatch.setattr(curves, "MOST_OTHERS", 2)
+    monkeypatch.setattr(learning, "history", history)
+    drawn = drawing.draw(gather.gather(measured.root, ["rnn"], METRIC[1]), Asked("curves", top=1))
+    assert "the 3 best of 4 trials are drawn" in drawn.notes
+    assert read == [4, 3, 2]

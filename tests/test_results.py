@@ -218,7 +218,7 @@ def test_results_write_nothing(trial: Trial) -> None:
 
 def test_a_running_trial_has_its_metrics_so_far(trial: Trial) -> None:
     """What a training has written and printed until now is in its row, and is not kept as its result."""
-    trial.train('mkdir -p "$out"; echo \'{"a": 1}\' > "$out/metrics.jsonl"; echo b=2; touch "$root/ready"; sleep 60')
+    trial.train('mkdir -p "$out"; echo \'{"a": 1}\' > "$out/metrics.jsonl"; echo b=2; touch "$root/ready"; sleep 600')
     options = ResultsOptions(pattern=r"b=(?P<b>\d+)")
     trial.start()
     until((trial.project.root / "ready").exists)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from launched import Trial, runs, until
+from running import until_it_says
 from small_project import Project
 
 
@@ -119,8 +120,8 @@ def test_trial_that_runs_elsewhere_is_left_alone(trials: list[Trial]) -> None:
     until(lambda: len(runs(project)) == 3)
     assert process.poll() is None
     (project.root / "go").touch()
-    other.communicate(timeout=20)
-    out, err = process.communicate(timeout=20)
+    other.communicate(timeout=300)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")
     assert f"[4/4] #1 {trials[0].name} params.dropout=0.3 params.lr=0.1: finished, run by another process" in out
     assert sorted(runs(project)) == sorted(trial.name.id for trial in trials[1:])
@@ -185,21 +186,21 @@ def start(project: Project) -> subprocess.Popen[str]:
 def test_interruption_stops_the_trial_and_says_so(trials: list[Trial], how: str) -> None:
     """Ctrl-C twice, and a signal to the runner alone, stop the running trial, which may save; no other starts."""
     project = trials[0].project
-    trials[0].train('trap "sleep 0.4; touch \\"$root/saved\\"; exit 1" TERM\ntouch "$root/started"\nsleep 60 & wait')
+    trials[0].train('trap "sleep 0.4; touch \\"$root/saved\\"; exit 1" TERM\ntouch "$root/started"\nsleep 600 & wait')
     process = start(project)
     until((project.root / "started").exists)
     try:
         if how == "Ctrl-C":
             os.killpg(process.pid, signal.SIGINT)
-            time.sleep(0.2)
+            until_it_says(process.stderr, "once more stops them")
             os.killpg(process.pid, signal.SIGINT)
         elif how == "kill -INT":
             process.send_signal(signal.SIGINT)
-            time.sleep(0.2)
+            until_it_says(process.stderr, "once more stops them")
             process.send_signal(signal.SIGINT)
         else:
             process.send_signal(signal.Signals[f"SIG{how[6:]}"])
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=300)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(trials[0].record()["group"], signal.SIGKILL)
@@ -221,13 +222,13 @@ def test_further_interruptions_leave_the_stopping_to_the_launcher(trials: list[T
     process = start(project)
     until((project.root / "started").exists)
     os.killpg(process.pid, signal.SIGINT)
-    time.sleep(0.2)
+    until_it_says(process.stderr, "once more stops them")
     os.killpg(process.pid, signal.SIGINT)
     until((project.root / "told").exists)
     for _ in range(5):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.02)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in out + err
     assert trials[0].state == "stopped"

@@ -22,8 +22,14 @@ from pathlib import Path
 import pytest
 from launched import until
 from running import WAIT, Runners, repeated, states
-from small_project import Project
+from small_project import TRAIN, Project
 
+# the first training runs through, the others wait until the test says so
+ALL_BUT_ONE_WAIT = """\
+root=../../../../..
+while [ -e $root/first ] && [ ! -e $root/go ]; do sleep 0.02; done
+touch $root/first
+"""
 CONTROL = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 
 
@@ -55,14 +61,14 @@ class Terminal:
 
     def shows(self, pattern: str) -> None:
         """Read until something like this has been shown."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not re.search(pattern, CONTROL.sub("", self.text)):
             assert time.monotonic() < end, self.text
             self.read(0.05)
 
     def finish(self) -> list[str]:
         """Read to the end; the lines that then stand on the screen."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while self.status is None:
             assert time.monotonic() < end, self.text
             self.read(0.2)
@@ -179,15 +185,17 @@ def test_a_search_shows_its_points_and_the_best(project: Project, runners: Runne
     """Of all workers, in one line; the running trials with values that are short enough to read."""
     project.write(
         {
-            "config/rnn.toml": '[hyper]\n"params.lr" = { uniform = [0, 1] }\n[params]\nsleep = 0.8\n'
-            '[search]\nmethod = "tpe"\nn = 3\n[results]\nmetric = "best_validation_accuracy"\n'
+            "train.sh": TRAIN.replace("exec", ALL_BUT_ONE_WAIT + "exec"),
+            "config/rnn.toml": '[hyper]\n"params.lr" = { uniform = [0, 1] }\n[params]\n'
+            '[search]\nmethod = "tpe"\nn = 3\n[results]\nmetric = "best_validation_accuracy"\n',
         }
     )
     project.generate("--no-slurm-job").ok()
     terminal = Terminal(project, "--jobs", "1")
     try:
-        terminal.shows(r"#2 params\.lr=0\.\d{1,4} +\d s")
+        terminal.shows(r"#2 params\.lr=0\.\d{1,4} +\d+ s")
         terminal.shows(r"rnn: 1 of 3 points, best 0\.\d{1,4} \(#1\); here 0 failed, 1 running")
+        (project.root / "go").touch()
         shown = terminal.finish()
     finally:
         terminal.close()

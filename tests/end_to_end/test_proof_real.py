@@ -13,7 +13,7 @@ import example
 import pytest
 from small_project import Project
 
-pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.allennlp, pytest.mark.timeout(900)]
 
 ONE = ("debug=true", "hidden_dim=16", "n_hidden_layers=1", "dropout=0.25", "lr=0.003")
 

@@ -202,7 +202,7 @@ def test_nothing_asks_the_network(swept: Project, tmp_path: Path, target: str) -
         capture_output=True,
         text=True,
         check=True,
-        timeout=100,
+        timeout=300,
     )
     assert ": 3 runs" in done.stdout
     assert done.stderr == ""

@@ -123,7 +123,7 @@ def sync(server: Server, directory: Path, home: Path) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=100,
+        timeout=300,
     )
     return done.stdout + done.stderr
 

@@ -56,6 +56,11 @@ def finished_attempts(project: Project) -> Counter[int]:
     return Counter(found)
 
 
+def registered(project: Project, pid: int) -> None:
+    """Wait until a runner has written down that it runs."""
+    until(lambda: list(project.paths().runners.glob(f"*-{pid}.json")))
+
+
 @pytest.mark.slow
 def test_runner_killed_fifty_times(runners: Runners) -> None:
     """A runner killed fifty times leaves a sweep that the next completes: every trial trains and finishes once."""
@@ -65,15 +70,17 @@ def test_runner_killed_fifty_times(runners: Runners) -> None:
     kills = 0
     while kills < KILLS:
         process = runners.start("run", "rnn", "--jobs", "2")
-        until(lambda pid=process.pid: list(project.paths().runners.glob(f"*-{pid}.json")))  # type: ignore[misc]
-        time.sleep(moments.random() * 0.25)
-        assert process.poll() is None, "600 trials are too few for this machine"
+        registered(project, process.pid)
+        trained = len(lines(project)) + moments.randrange(5)
+        until(lambda trained=trained: len(lines(project)) >= trained)  # type: ignore[misc]
+        time.sleep(moments.random() * 0.05)
+        assert process.poll() is None
         process.kill()
         process.communicate()
         kills += 1
     killed_at = states(project).count("finished")
     last = runners.start("run", "rnn", "--jobs", "2")
-    said = last.communicate(timeout=200)[0]
+    said = last.communicate(timeout=500)[0]
     print(f"{kills} kills over {killed_at} trials, attempts: {Counter(attempts(project))}")
     assert last.returncode == 0, said[-2000:]
     assert killed_at > 50
@@ -87,10 +94,11 @@ def test_anything_killed_at_random(runners: Runners) -> None:
     """Runners, launchers and trainings of two runners killed at random: all finish once, and none beside itself."""
     project = runners.project
     victims = random.Random(2)
-    repeated(project, 150, ALONE + "sleep 0.1\n" + FAST)
+    last_ones_wait = '[ $n -lt 130 ] || while [ ! -e "$root/go" ]; do sleep 0.02; done\n'
+    repeated(project, 150, ALONE + "sleep 0.1\n" + last_ones_wait + FAST)
     running = [runners.start("run", "rnn", "--jobs", "2") for _ in range(2)]
     killed: Counter[str] = Counter()
-    while sum(killed.values()) < KILLS and set(states(project)) != {"finished"}:
+    while sum(killed.values()) < KILLS:
         time.sleep(victims.random() * 0.2)
         which = victims.randrange(2)
         kind = victims.choice(["runner", "launcher", "launcher", "training"])
@@ -104,13 +112,13 @@ def test_anything_killed_at_random(runners: Runners) -> None:
         elif workers:
             for training in children(victims.choice(workers)):
                 killed[kind] += kill(training)
+    (project.root / "go").touch()
     for process in running:
-        process.communicate(timeout=100)
+        process.communicate(timeout=300)
     last = runners.start("run", "rnn", "--jobs", "2")
-    said = last.communicate(timeout=200)[0]
+    said = last.communicate(timeout=500)[0]
     print(f"killed: {dict(killed)}, attempts: {Counter(attempts(project))}")
     assert last.returncode == 0, said[-2000:]
-    assert sum(killed.values()) > KILLS / 2
     assert lines(project, "collisions") == []
     assert set(lines(project)) == {f"{entry.id}-{entry.trial}" for entry in project.entries()}
     assert finished_attempts(project) == {1: 150}
@@ -126,7 +134,7 @@ def test_training_that_outlives_its_launcher_is_waited_for(runners: Runners) -> 
     time.sleep(1.5)  # longer than the runner's look at what runs elsewhere
     assert (states(project), attempts(project)) == (["running"], [1])
     (project.root / "go").touch()
-    said = process.communicate(timeout=20)[0]
+    said = process.communicate(timeout=300)[0]
     assert process.returncode == 0, said
     assert attempts(project) == [2]
     assert lines(project, "collisions") == []
@@ -142,10 +150,11 @@ def test_training_that_outlives_its_runner_is_waited_for(runners: Runners) -> No
     first.kill()
     first.communicate()
     second = runners.start("run", "rnn", "--jobs", "2")
+    registered(project, second.pid)
     time.sleep(1)
     assert (states(project), second.poll()) == (["running"] * 2, None)
     (project.root / "go").touch()
-    second.communicate(timeout=20)
+    second.communicate(timeout=300)
     assert (second.returncode, attempts(project), len(lines(project))) == (0, [1, 1], 2)
 
 
@@ -174,7 +183,7 @@ def test_idle_launcher_that_is_killed_is_replaced(runners: Runners) -> None:
         for worker in children(process.pid):
             kill(worker)
         time.sleep(0.1)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=300)[0]
     assert process.returncode == 0, said
     assert states(project) == ["finished"] * 30
 
@@ -182,14 +191,15 @@ def test_idle_launcher_that_is_killed_is_replaced(runners: Runners) -> None:
 def test_launcher_killed_at_its_birth(runners: Runners) -> None:
     """A launcher killed before it has put its name to the attempt leaves nobody waiting: the trial runs again."""
     project = runners.project
-    repeated(project, 3, FAST)
-    process = runners.start("run", "rnn", "--jobs", "1")
+    repeated(project, 3, '[ -e "$root/go" ] || exit 1\n' + FAST)
+    process = runners.start("run", "rnn", "--jobs", "1", "--max-attempts", "10000")
     killed: set[int] = set()
-    while len(killed) < 20 and process.poll() is None:
+    while len(killed) < 20:
+        assert process.poll() is None
         for worker in set(children(process.pid)) - killed:
             killed.add(worker)
             kill(worker)
-    said = process.communicate(timeout=30)[0]
+    (project.root / "go").touch()
+    said = process.communicate(timeout=300)[0]
     assert process.returncode == 0, said
-    assert len(killed) > 5
     assert states(project) == ["finished"] * 3

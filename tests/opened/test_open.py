@@ -15,7 +15,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import tomllib
 import zipfile
 from pathlib import Path
@@ -469,18 +468,15 @@ def test_a_type_checker_knows_what_is_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ten_thousand_trials_open_in_seconds(tmp_path: Path) -> None:
-    """And become a data frame; one line says what they are."""
+def test_ten_thousand_trials_open(tmp_path: Path) -> None:
+    """And become a data frame; what a notebook shows of them is short. bench/results.py has the time."""
     spec = importlib.util.spec_from_file_location("bench_results", REPOSITORY / "bench" / "results.py")
     assert spec
     assert spec.loader
     bench = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench)
     bench.generate(tmp_path, 10_000)
-    start = time.perf_counter()
     sweep = resweep.open("big", root=tmp_path)
     table = sweep.to_pandas()
-    took = time.perf_counter() - start
     assert len(table) == len(sweep.trials) == 10_000
     assert len(sweep._repr_html_()) < 20_000
-    assert took < 10, took  # 1.5 s where nothing else runs

@@ -342,7 +342,7 @@ def contents_of(path: Path) -> contents.Contents:
 def test_the_output_of_a_running_trial_is_left_out_with_a_line(trial: Trial) -> None:
     """What is being written is not packed; the capsule is."""
     script = (trial.capsule / "train.sh").read_text()
-    trial.train('mkdir -p "$out"; touch "$out/../ready"; sleep 60')
+    trial.train('mkdir -p "$out"; touch "$out/../ready"; sleep 600')
     trial.start()
     until(lambda: (trial.directory() / "ready").exists())
     trial.change("train.sh", script)

@@ -9,8 +9,6 @@ import json
 import math
 import subprocess
 import sys
-import time
-from unittest import mock
 
 import optuna
 import pytest
@@ -207,34 +205,3 @@ def test_status_without_optuna_names_the_extra(project: Project, monkeypatch: py
         "rnn: 2 trials: 2 queued",
         "  search   search: needs Optuna, which is not installed: pip install 'resweep[search]'",
     ]
-
-
-@pytest.mark.slow
-def test_status_of_a_thousand_points_answers_at_once(project: Project) -> None:
-    """Optuna's import, a journal with 20 steps a point and the importance of each parameter included."""
-    asked = generated(project, SEARCH.replace("n = 40", "n = 1000"))
-    told(project, asked, 1, lambda point: point["params.lr"])
-    opened = journal(project, asked).study
-    known = opened.trials[0]
-    with mock.patch("os.fsync"):
-        for number in range(999):
-            lr = (number * 0.618) % 1
-            opened.add_trial(
-                optuna.trial.create_trial(
-                    params={"params.lr": lr, "params.dropout": (number * 0.414) % 1},
-                    distributions=known.distributions,
-                    value=lr,
-                    user_attrs={TRIAL: {**known.user_attrs[TRIAL], "id": f"{number}"}},
-                    intermediate_values=dict.fromkeys(range(20), lr),
-                )
-            )
-    took = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "resweep", "status", "rnn"], cwd=project.root, capture_output=True, text=True
-        )
-        took.append(time.perf_counter() - begin)
-        assert "1000 of 1000 points" in done.stdout
-        assert "matters  params.lr" in done.stdout
-    assert min(took) < 1.5, took

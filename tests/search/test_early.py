@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 from small_project import Project
-from worked import BRANIN, EPOCHS, functions, journal, points, searched, states, work
+from worked import BRANIN, EPOCHS, at_will, functions, journal, points, searched, states, work
 
 from resweep import attempt, frozen, status
 from resweep.errors import counted
@@ -21,7 +21,7 @@ from resweep.run import Runner
 from resweep.running import Options
 from resweep.search.early import Early
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("often")]
 
 SLOW = BRANIN + "epochs = 12\n"
 ASHA = '\n[search.stop]\nmethod = "asha"\nreduction_factor = 2\nmin_resource = 2\n'
@@ -127,6 +127,7 @@ def test_pruned_trials_that_a_person_asks_for_are_trained_to_their_end(project: 
     grid(project, 'method = "median"\nn_startup_trials = 1', more='[run]\non_retry = "resume"\n')
     pruned = [entry for entry, state in zip(project.entries(), states(project), strict=True) if state == "pruned"]
     assert pruned
+    at_will(project)
     first = [project.record(entry) for entry in pruned]
     said = project.resweep("run", "rnn").ok().out
     assert f"{counted(len(pruned), 'trial')} stopped early before, and not run again; --state pruned runs them" in said
@@ -154,6 +155,7 @@ def test_pruned_points_of_a_search_that_finish_after_all_are_learned_from(projec
     searched(project, 8, SLOW, ASHA, EPOCHS)
     work(project, jobs=2)
     pruned = states(project).count("pruned")
+    at_will(project)
     assert project.resweep("run", "rnn", "--state", "pruned", "--jobs", "2").ok()
     assert states(project) == ["finished"] * 8
     out = project.resweep("status", "rnn").ok().out
@@ -213,6 +215,7 @@ def test_the_bounds_of_a_threshold_are_the_metric_s_own(project: Project, bound:
 
 def test_a_metric_that_no_training_reports_as_it_runs_is_said_once(project: Project) -> None:
     """And stops nothing."""
+    at_will(project)
     said = grid(project, 'method = "asha"\nmetric = "accuracy"', jobs=2)
     assert sum("reported no accuracy while it ran" in line for line in said) == 1
     assert states(project) == ["finished"] * 5
@@ -241,10 +244,11 @@ def test_asha_on_recorded_trainings_spends_little_and_finds_nearly_the_best(proj
     replay = f"""
 curve = {[row["validation_accuracy"] for row in rows]}[filled["x"][0]]
 for epoch in range(len(curve)):
+    since, best = os.path.getsize(journal), max(curve[: epoch + 1])
     with open(os.path.join(output, "epoch.part"), "w") as file:
-        json.dump({{"validation_accuracy": curve[epoch], "best": max(curve[: epoch + 1])}}, file)
+        json.dump({{"validation_accuracy": curve[epoch], "best": best}}, file)
     os.rename(os.path.join(output, "epoch.part"), os.path.join(output, "metrics_epoch_%d.json" % epoch))
-    time.sleep(0.1)
+    judged(epoch, best, since)
 """
     stop = '[search.stop]\nmethod = "asha"\nmin_resource = 3\nreduction_factor = 3\n'
     shares, losses = [], []
@@ -317,8 +321,7 @@ def test_a_runner_that_dies_leaves_its_judgements_to_the_next(project: Project) 
     paths, asked = project.paths(), frozen.definition(project.paths())
 
     class Leaves:
-        def __init__(self) -> None:
-            self.seen = 0
+        leaves = True
 
         def ended(self, outcome: object) -> None:
             """Nothing."""
@@ -328,15 +331,14 @@ def test_a_runner_that_dies_leaves_its_judgements_to_the_next(project: Project) 
 
         def tick(self, runner: Runner) -> None:
             """Stop the runner in the middle of its first trial."""
-            self.seen += 1
-            if self.seen == 2:
+            if self.leaves and '"step":2,' in paths.study.read_text():
                 runner.interrupts = 2
 
     entries = project.entries()[:1]
     watching = Leaves()
     Runner(paths, entries, Options(), watching, Early(paths, asked, print)).run()
     assert status.status(paths, entries[0]).state == "stopped"
-    watching.seen = 100
+    watching.leaves = False
     Runner(paths, entries, Options(), watching, Early(paths, asked, print)).run()
     assert attempt.state(paths.place(entries[0].name))[0] == "finished"
     (only,) = journal(project)

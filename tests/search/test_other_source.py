@@ -12,11 +12,11 @@ import sys
 import pytest
 from small_project import Project
 from test_early import ASHA, SLOW, grid
-from worked import EPOCHS, points, searched, states, work
+from worked import EPOCHS, at_will, points, searched, states, work
 
 from resweep import attempt
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("often")]
 
 HARSH = 'method = "asha"\nreduction_factor = 2\nmin_resource = 2'
 
@@ -117,6 +117,7 @@ def test_what_the_same_rule_has_stopped_counts_in_a_search_that_begins_anew(proj
 def test_a_metric_of_early_stopping_that_nothing_reports_is_said_in_a_search_that_learns(project: Project) -> None:
     """Once, with what is reported, since nothing is ever stopped."""
     searched(project, 3, SLOW, ASHA + 'metric = "valeu"\n', EPOCHS)
+    at_will(project)
     said = [message for message in work(project).messages if message.startswith("search.stop")]
     assert said == ["search.stop: #1 reported no valeu while it ran; found value"]
     assert states(project) == ["finished"] * 3

@@ -41,7 +41,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Template, P
         yield template, prepared
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(x=VALUES, text=WORDS)
 def test_it_fills_what_the_template_fills(both: tuple[Template, Prepared], x: Any, text: str) -> None:
     """To the last digit and letter, and it takes the same seeds."""

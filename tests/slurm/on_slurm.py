@@ -79,7 +79,7 @@ class Cluster:
         finally:
             self.ask("scontrol", "update", f"partitionname={partition}", "state=up")
 
-    def drained(self, seconds: float = 90) -> None:
+    def drained(self, seconds: float = 150) -> None:
         """Wait until nothing is in the queue."""
         until(lambda: not self.queue(), seconds, self.queue)
 
@@ -121,7 +121,7 @@ def _free_ports() -> int:
     raise RuntimeError("no free ports")
 
 
-def until(condition: Callable[[], object], seconds: float = 60, told: Callable[[], object] = lambda: "") -> None:
+def until(condition: Callable[[], object], seconds: float = 150, told: Callable[[], object] = lambda: "") -> None:
     """Wait until `condition` holds, asking five times a second; `told` says in the failure what is the case."""
     end = time.monotonic() + seconds
     while not condition():

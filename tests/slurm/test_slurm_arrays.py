@@ -16,7 +16,7 @@ import running
 from on_slurm import Cluster, go, jobs, runs, start, status, sweep
 from small_project import REPOSITORY, Project
 
-pytestmark = [pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(600)]
 
 CARD = ("config/rnn.toml", "rnn_model.jsonnet", "rnn")
 QUICK = running.FIND + "sleep 0.1\n" + on_slurm.SCORE
@@ -102,7 +102,7 @@ def test_submitting_twice_at_once_submits_once(slurm: Cluster, project: Project)
     both = [
         subprocess.Popen(["bash", "rnn-jobs.sh"], cwd=project.root, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
-    said = "".join(process.communicate(timeout=60)[0] for process in both)
+    said = "".join(process.communicate(timeout=300)[0] for process in both)
     assert [process.returncode for process in both] == [0, 0]
     assert said.count("submitted job") == 1
     assert "nothing to submit" in said

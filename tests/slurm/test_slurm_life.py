@@ -18,7 +18,7 @@ from small_project import Project
 
 from resweep import attempt
 
-pytestmark = [pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.timeout(600)]
 
 # counts its steps in a file of its output, and waits after each until the test says so
 STEPS = (

@@ -13,7 +13,7 @@ import running
 from on_slurm import Cluster, go, runs, start, started, status, sweep
 from small_project import Project
 
-pytestmark = [pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.timeout(600)]
 
 LIMIT = 12  # of the QOS few, and here of an account
 

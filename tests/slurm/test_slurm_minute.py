@@ -11,7 +11,7 @@ import running
 from on_slurm import Cluster, record, status
 from small_project import Project
 
-pytestmark = [pytest.mark.timeout(250)]
+pytestmark = [pytest.mark.timeout(600)]
 
 
 def test_a_time_limit_ends_a_trial_as_stopped_and_the_signal_before_it_has_not_killed_it(
@@ -24,7 +24,7 @@ def test_a_time_limit_ends_a_trial_as_stopped_and_the_signal_before_it_has_not_k
     assert (now["state"], now["slurm"]["ended_by"]) == ("stopped", "time limit")
     assert now["seconds"] > 55, "it was killed by the signal, not at its limit"
     assert "1 stopped" in status(project)
-    on_slurm.until(lambda: "its time limit was reached (TIMEOUT)" in status(project), 10, lambda: status(project))
+    on_slurm.until(lambda: "its time limit was reached (TIMEOUT)" in status(project), told=lambda: status(project))
     assert running.attempts(project) == [1]
 
 

@@ -15,7 +15,7 @@ import running
 from on_slurm import Cluster, jobs, runs, start, status, sweep
 from small_project import REPOSITORY, Project
 
-pytestmark = [pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.timeout(600)]
 
 SCRIPT_2020 = """\
 #!/bin/bash

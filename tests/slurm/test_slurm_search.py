@@ -23,7 +23,7 @@ from small_project import REPOSITORY, Project
 from resweep import attempt, index
 from resweep.search import maker, study
 
-pytestmark = [pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.timeout(600)]
 
 STEPS = """\
 import json, os, pathlib, sys, time, tomllib
@@ -416,6 +416,6 @@ def test_a_worker_on_another_host_takes_up_what_was_killed_when_it_gives_no_sign
         heartbeat = f"{project.paths().place(entry.name).attempt(1)}/heartbeat"
         minutes_ago = time.time() - 120
         os.utime(heartbeat, (minutes_ago, minutes_ago))
-    slurm.drained(40)
+    slurm.drained()
     assert told(project) == {"COMPLETE": 2}, said(project)
     assert running.attempts(project) == [2, 2]

@@ -11,7 +11,7 @@ import running
 from on_slurm import Cluster, go, runs, start, started, status, sweep
 from small_project import Project
 
-pytestmark = [pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.timeout(600)]
 
 
 def test_workers_drain_all_trials_and_are_filled_up_when_started_again(slurm: Cluster, project: Project) -> None:
@@ -57,7 +57,7 @@ def test_workers_an_array_and_a_runner_here_finish_each_trial_once_between_them(
     on_slurm.until(lambda: "running" in running.states(project))
     here = runners.start("run", "rnn", "-j", "2")
     try:
-        here.communicate(timeout=120)
+        here.communicate(timeout=500)
         slurm.drained()
     finally:
         runners.end()

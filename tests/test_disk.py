@@ -1,4 +1,7 @@
-"""One writer at a time, and files that appear at once."""
+"""One writer at a time, and files that appear at once.
+
+Code: disk
+"""
 
 from __future__ import annotations
 

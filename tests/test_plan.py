@@ -1,4 +1,7 @@
-"""What a generation would do, and why: worked out from what is asked for and what is there."""
+"""What a generation would do, and why: worked out from what is asked for and what is there.
+
+Code: plan, why
+"""
 
 from __future__ import annotations
 

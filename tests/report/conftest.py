@@ -27,11 +27,12 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 
 @pytest.fixture
-def opened(chrome: Chrome) -> Callable[..., Page]:
-    """Opens a page in the browser."""
+def opened(chrome: Chrome) -> Iterator[Callable[..., Page]]:
+    """Opens a page in the browser, which has none when the test is over: a page that nobody sees takes time, too."""
     from browser import Page
 
-    return lambda path, **how: Page(chrome, path, **how)
+    yield lambda path, **how: Page(chrome, path, **how)
+    chrome.get("about:blank")
 
 
 @pytest.fixture(scope="session")

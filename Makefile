@@ -61,6 +61,9 @@ bench: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/archive.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/witness.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/results.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/figures.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/analysis.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/export.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/search.py
 	if command -v chromedriver >/dev/null; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/report.py; \
 	else echo "bench/report.py needs Chromium with its driver, and was left out"; fi

@@ -5,7 +5,8 @@
 The other side is what the script of 2020 did for each trial: `python setup.py build`, a jsonnet process (the `jsonnet`
 program where it is installed, else Python's), a copy of the built package. It is measured over a few trials, since each
 costs the same. Both sides work on a fresh copy of this project, in turn, and the best of three rounds counts for each:
-on a shared machine the fastest round is the one that was disturbed least.
+on a shared machine the fastest round is the one that was disturbed least. Then ours once more: nothing is new, and
+comparing what is wanted with what is there grows with the number of trials, not with its square.
 """
 
 from __future__ import annotations
@@ -83,16 +84,18 @@ def main() -> None:
     trials = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     if trials < 100 or trials % 100:
         sys.exit("TRIALS: expected a multiple of 100")
-    best = {"resweep": float("inf"), "build + jsonnet": float("inf")}
+    best = {"resweep": float("inf"), "resweep again": float("inf"), "build + jsonnet": float("inf")}
     homes = []
     for _ in range(ROUNDS):  # fresh directories, deleted last: deleting many files slows ext4 for a while
         homes.append(tempfile.TemporaryDirectory(prefix="bench-"))
         root = project(Path(homes[-1].name))
         best["build + jsonnet"] = min(best["build + jsonnet"], theirs(root))
         best["resweep"] = min(best["resweep"], ours(root, trials))
+        best["resweep again"] = min(best["resweep again"], ours(root, trials))
     for name, seconds in best.items():
         print(f"{name:<16} {seconds * 1000:8.2f} ms a trial")
     print(f"ratio            {best['build + jsonnet'] / best['resweep']:8.0f}   ({trials:,} trials, start-up included)")
+    print(f"again / first    {best['resweep again'] / best['resweep']:8.2f}")
     for home in homes:
         home.cleanup()
 

@@ -1,4 +1,4 @@
-"""How fast the results of a big sweep are seen: `resweep results`, first and again, against opening each metrics.json.
+"""How fast a big sweep is seen: `resweep results`, first and again, and `status`, against opening each metrics.json.
 
     python bench/results.py [TRIALS]
 
@@ -105,6 +105,7 @@ def main() -> None:
                 "ten best": ("-m", "resweep", "results", "big", "--top", "10"),
                 "by point": ("-m", "resweep", "results", "big", "--by", "point"),
                 "in pandas": ("-c", "import resweep; resweep.open('big').to_pandas()"),
+                "status": ("-m", "resweep", "status", "big"),
                 "as jsonl": ("-m", "resweep", "results", "big", "--format", "jsonl"),
             }.items():
                 best[name] = min(best.get(name, float("inf")), seconds(root, *command))

@@ -1,5 +1,7 @@
 """What running costs: `resweep run --jobs 2` against `xargs -P2` for the same train commands, side by side.
 
+And what it costs that several runners share a sweep: eight of them with two trials each, against one with sixteen.
+
     python bench/run.py [TRIALS]
 
 The trials do nothing: a train.sh that starts a Python that does nothing, the least that a training does, and, for the
@@ -50,14 +52,15 @@ def xargs(root: Path) -> float:
     return time.perf_counter() - start
 
 
-def ours(root: Path) -> float:
-    """Seconds for the same through the runner, start-up included."""
+def ours(root: Path, jobs: int = 2, runners: int = 1) -> float:
+    """Seconds for the same through runners that share the trials, start-up included."""
     shutil.rmtree(root / "model", ignore_errors=True)
     start = time.perf_counter()
-    command = [sys.executable, "-m", "resweep", "run", "noop", "--jobs", "2"]
-    done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
+    command = [sys.executable, "-m", "resweep", "run", "noop", "--jobs", str(jobs)]
+    running = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(runners)]
+    said = [process.communicate()[0] for process in running]
     seconds = time.perf_counter() - start
-    assert "all trials have finished" in done.stdout
+    assert all("all trials have finished" in each for each in said)
     return seconds
 
 
@@ -67,14 +70,21 @@ def main() -> None:
     for name, train in TRAINS.items():
         with tempfile.TemporaryDirectory(prefix="bench-") as home:
             root = project(Path(home), train, trials)
-            best = {"xargs -P2": float("inf"), "resweep run -j 2": float("inf")}
+            sides = {
+                "xargs -P2": lambda root=root: xargs(root),
+                "resweep run -j 2": lambda root=root: ours(root),
+                "one runner -j 16": lambda root=root: ours(root, 16),
+                "8 runners -j 2": lambda root=root: ours(root, 2, 8),
+            }
+            best = dict.fromkeys(sides, float("inf"))
             for _ in range(ROUNDS):
-                best["xargs -P2"] = min(best["xargs -P2"], xargs(root))
-                best["resweep run -j 2"] = min(best["resweep run -j 2"], ours(root))
+                for who, side in sides.items():
+                    best[who] = min(best[who], side())
         print(f"{trials} trials of `{name}`")
         for who, seconds in best.items():
             print(f"  {who:<17} {seconds:6.2f} s  {seconds / trials * 1000:6.2f} ms a trial")
         print(f"  ratio             {best['resweep run -j 2'] / best['xargs -P2']:6.2f}")
+        print(f"  8 runners / one   {best['8 runners -j 2'] / best['one runner -j 16']:6.2f}")
 
 
 if __name__ == "__main__":

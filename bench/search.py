@@ -5,6 +5,9 @@
 Both ask the same points of TPE with the same seed, and keep the same journal on the same disk. Training is a pause of
 30 ms in both: in it the template is made ready for the next point. A trial is made, claimed and finished for real, and
 only that it trains is left out; what claiming and finishing cost is counted with neither (see bench/run.py).
+
+Then `resweep status` of the search, which says what matters, against a script that has Optuna read its own journal and
+rank the same parameters; start of Python and imports included.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 import math
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -43,6 +47,15 @@ seed = 3
 [results]
 metric = "value"
 mode = "min"
+"""
+LOOK = """\
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+study = optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend("alone.journal")))
+print(len(study.trials), study.best_value, optuna.importance.get_param_importances(study, evaluator=evaluator))
 """
 FILES = {
     "setup.py": "from setuptools import setup\nsetup(name='qb', packages=['qb'])\n",
@@ -115,6 +128,18 @@ def alone(n: int) -> tuple[list[float], list[tuple[float, float]]]:
     return seconds, points
 
 
+def looked() -> dict[str, float]:
+    """Seconds until `resweep status`, and Optuna alone, say how far a search is and what matters; the best of some."""
+    best = {"resweep status": float("inf"), "Optuna alone": float("inf")}
+    commands = {"resweep status": ["-m", "resweep", "status", "bench"], "Optuna alone": ["-c", LOOK]}
+    for _ in range(3):
+        for name, arguments in commands.items():
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=os.environ)
+            best[name] = min(best[name], time.perf_counter() - begin)
+    return best
+
+
 def run(n: int) -> None:
     """Print both side by side."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -124,6 +149,7 @@ def run(n: int) -> None:
         with contextlib.suppress(SystemExit):
             main(["bench.toml", "base.jsonnet", "bench"])
         found = {"resweep": ours(n), "Optuna alone": alone(n)}
+        shown = looked()
     assert found["resweep"][1] == found["Optuna alone"][1], "both ask for the same points"
     for name, (seconds, _) in found.items():
         mean, median = statistics.fmean(seconds) * 1e3, statistics.median(seconds) * 1e3
@@ -131,6 +157,10 @@ def run(n: int) -> None:
     own, other = (statistics.fmean(seconds) for seconds, _ in found.values())
     medians = [statistics.median(seconds) for seconds, _ in found.values()]
     print(f"beyond Optuna: {(own - other) * 1e3:.2f} ms a trial (of the medians {(medians[0] - medians[1]) * 1e3:.2f})")
+    print(f"ratio          {own / other:.2f}")
+    for name, took in shown.items():
+        print(f"{name:<14} {took:6.2f} s")
+    print(f"ratio          {shown['resweep status'] / shown['Optuna alone']:.2f}")
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ LISTED: dict[str, tuple[Callable[[Forge], object], str]] = {
     "a negative size": (lambda f: f.file("metrics.json").update(size=-1), "no list"),
     "a size that is no number": (lambda f: f.file("metrics.json").update(size=True), "no list"),
     "no sha256": (lambda f: f.file("metrics.json").update(sha256="x"), "expected a sha256"),
-    "a file with no name": (lambda f: f.file("metrics.json").update(paths=[]), ""),
+    "a file with no name": (lambda f: f.file("metrics.json").update(paths=[]), "a file without a name"),
     "a list in another order": (lambda f: f.table["files"].insert(1, f.table["files"].pop()), "not written as"),
     "something more in the list": (lambda f: f.table.update(more=1), "not written as"),
     "no index": (lambda f: f.table["files"].pop(0), "found no index.jsonl in front"),

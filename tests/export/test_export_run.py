@@ -120,7 +120,7 @@ def test_ordinary_names_stay(name: str) -> None:
 def test_every_value_is_a_text_on_one_line(value: Any) -> None:
     """Whatever a value is, there is a text of it that can be seen."""
     assert run.text(value).isprintable()
-    assert run.text(value).encode()
+    assert run.text(value).encode("utf-8").decode("utf-8") == run.text(value)
 
 
 @given(st.lists(st.floats(allow_nan=True) | st.integers()))

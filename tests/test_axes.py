@@ -82,6 +82,7 @@ def test_several_tables_are_the_union_that_parameter_grid_makes(tables: list[dic
     assert json.dumps(found) == json.dumps(list(ParameterGrid(tables)))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(_table, st.lists(st.tuples(st.integers(0, 3), st.sampled_from("pqr")), min_size=1, max_size=3), st.data())
 def test_zips_and_exclusions_are_what_brute_force_says(
@@ -121,6 +122,7 @@ def test_the_default_is_a_point_to_compare_with() -> None:
     assert points(text) == [{"params.lr": 5}, {"params.lr": 1, "params.new": 2}]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_points_come_one_after_another() -> None:
     """Without a list of them all: expanding takes little memory, however many there are."""
     table = {f"params.{name}": list(range(10)) for name in "abcde"}
@@ -170,6 +172,7 @@ def test_points_are_drawn_by_parameter_sampler(keys: set[str], seed: int) -> Non
     assert found == {key: getattr(value, "item", lambda value=value: value)() for key, value in expected.items()}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(st.lists(_table, min_size=1, max_size=2), st.integers(0, 99))
 def test_every_point_of_a_finite_space_is_drawn_once(tables: list[dict[str, list[Any]]], seed: int) -> None:
@@ -242,6 +245,7 @@ def test_weights_are_heeded() -> None:
     assert 0.7 < sum(drawn.rvs(random_state=state) == "a" for _ in range(2000)) / 2000 < 0.8
 
 
+@pytest.mark.slow
 def test_random_points_are_the_same_in_a_process_of_its_own() -> None:
     """The command line asks scikit-learn beside its own work, and gets what it would have got itself."""
     text = random_text(FORMS, 6)

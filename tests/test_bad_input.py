@@ -211,6 +211,7 @@ TOML = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", TOML)
 def test_a_mistake_in_the_toml_file_is_named(project: Project, what: str) -> None:
     """One line names the file (or the template), the key, what was found and what was expected."""
@@ -268,6 +269,7 @@ def test_a_syntax_error_of_jsonnet_comes_with_its_place(project: Project) -> Non
     assert detail == []
 
 
+@pytest.mark.slow
 def test_a_jsonnet_error_in_one_of_many_points_names_the_trial(project: Project) -> None:
     """The swept values of the first trial that fails, and jsonnet's trace with the line of the template."""
     project.write(
@@ -279,6 +281,7 @@ def test_a_jsonnet_error_in_one_of_many_points_names_the_trial(project: Project)
     assert any("base.jsonnet:2" in line for line in detail)
 
 
+@pytest.mark.slow
 def test_a_missing_import_is_named(project: Project) -> None:
     """The file that is not there, and the one that wants it."""
     project.write({"base.jsonnet": "function(lr, dropout) import 'none.libsonnet'"})
@@ -403,6 +406,7 @@ def _obey_permissions() -> None:
         assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [".", "config", "config/generated"])
 def test_a_read_only_directory_is_named(project: Project, read_only: str) -> None:
     """Nothing is written, and nothing listed, where a directory cannot be written."""
@@ -446,6 +450,7 @@ for size in sys.argv[3:]:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_and_leaves_nothing_half(project: Project) -> None:
     """Whenever the disk fills up, there is no capsule, no list and no jobs script; with room enough there are all."""
     unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]

@@ -64,6 +64,7 @@ def test_the_filled_json_is_that_of_the_standard_library(value: Any) -> None:
     assert json.loads(text) == value
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.dictionaries(st.text().filter(lambda key: key not in TRIAL_KEYS), _toml, max_size=4))
 def test_the_toml_is_read_back_as_the_configuration_and_its_header(config: dict[str, Any]) -> None:
@@ -82,6 +83,7 @@ def test_the_toml_is_read_back_as_the_configuration_and_its_header(config: dict[
     }
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.dictionaries(st.text().filter(lambda key: key not in TRIAL_KEYS), _toml, max_size=4))
 def test_the_toml_does_not_depend_on_the_order_of_keys(config: dict[str, Any]) -> None:
@@ -90,6 +92,7 @@ def test_the_toml_does_not_depend_on_the_order_of_keys(config: dict[str, Any]) -
     assert capsule.toml_bytes(config, "rnn", NAME) == capsule.toml_bytes(backwards, "rnn", NAME)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.dictionaries(st.text().filter(lambda key: key not in TRIAL_KEYS), _toml, max_size=4), st.text(min_size=1))
 def test_an_attempts_toml_differs_in_its_paths_alone(
@@ -173,6 +176,7 @@ def other_disk(project: Project) -> Iterator[Path]:
     pytest.skip("this machine has one file system")
 
 
+@pytest.mark.slow
 def test_copies_take_the_place_of_links_between_two_disks(project: Project, other_disk: Path) -> None:
     """Where a hard link cannot be made the capsule holds a read-only copy, and is otherwise the same."""
     (project.root / "config/generated").mkdir()
@@ -188,6 +192,7 @@ def test_copies_take_the_place_of_links_between_two_disks(project: Project, othe
     assert "0 new trials, 4 kept" in project.generate().ok().out
 
 
+@pytest.mark.slow
 def test_a_file_with_as_many_links_as_the_disk_allows_is_copied_once(project: Project, tmp_path: Path) -> None:
     """ext4 stops at 65,000 links: a fresh copy takes the stored file's place and serves the next trials."""
     project.generate().ok()

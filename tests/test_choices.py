@@ -87,6 +87,7 @@ def _valid(tables: list[dict[str, Any]]) -> Hyper | None:
         return None
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.lists(_table(), min_size=1, max_size=3), st.integers(0, 2**16))
 def test_a_suggested_point_is_what_would_be_suggested_for_it(tables: list[dict[str, Any]], seed: int) -> None:

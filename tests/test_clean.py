@@ -86,6 +86,7 @@ def test_weights_of_finished_trials_go_and_all_else_stays(swept: Project) -> Non
     assert result.out.splitlines()[-1] == "rnn: removed 4 files, 1.5 kB freed"
 
 
+@pytest.mark.slow
 def test_failed_outputs_go_but_for_metrics_logs_and_toml(swept: Project) -> None:
     """--failed removes what failed and stopped attempts left, apart from what says how they went."""
     done, failed = run(swept, 1, "exit 0"), run(swept, 2, "exit 1")
@@ -116,6 +117,7 @@ def test_an_output_in_which_nothing_is_kept_goes_whole(trial: Trial) -> None:
     trial.launch().ok()
 
 
+@pytest.mark.slow
 def test_lost_attempts_and_earlier_failures_of_finished_trials_go(trial: Trial) -> None:
     """Each attempt is judged by itself: one whose launcher was killed, and one that failed before another finished."""
     for ending in ("exit 1", 'touch "$out/../ready"; sleep 600'):
@@ -164,6 +166,7 @@ def test_a_trial_on_which_a_command_runs_is_left_alone(swept: Project) -> None:
     assert "removed 4 files" in swept.resweep("clean", "rnn", "--weights", "--yes").ok().out
 
 
+@pytest.mark.slow
 def test_keep_best_spares_the_best_and_means_weights(ranked: Project) -> None:
     """--keep-best 2 removes the weights of all but the two best, and names those."""
     result = ranked.resweep("clean", "rnn", "--keep-best", "2", "--yes").ok()
@@ -172,6 +175,7 @@ def test_keep_best_spares_the_best_and_means_weights(ranked: Project) -> None:
     assert "in 2 finished trials" in result.out
 
 
+@pytest.mark.slow
 def test_keep_best_counts_the_whole_sweep_when_some_trials_are_cleaned(ranked: Project) -> None:
     """Among trials that are named, those stay that are among the sweep's best."""
     ranked.resweep("clean", "rnn", "rnn#3-4", "--weights", "--keep-best", "1", "--yes").ok()
@@ -180,6 +184,7 @@ def test_keep_best_counts_the_whole_sweep_when_some_trials_are_cleaned(ranked: P
     assert with_weights(ranked) == [2]
 
 
+@pytest.mark.slow
 def test_keep_best_leaves_a_trial_that_cannot_be_ranked(ranked: Project) -> None:
     """A trial whose metrics are gone may be the best: its weights stay, and it is named."""
     (Trial(ranked, 4).output / "metrics.json").unlink()
@@ -189,6 +194,7 @@ def test_keep_best_leaves_a_trial_that_cannot_be_ranked(ranked: Project) -> None
     assert "cannot be ranked" in result.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["Infinity", "NaN"])
 def test_keep_best_keeps_nothing_that_diverged_in_place_of_a_result(ranked: Project, value: str) -> None:
     """A trial that diverged is not the best; where all of them did, nothing goes."""
@@ -203,6 +209,7 @@ def test_keep_best_keeps_nothing_that_diverged_in_place_of_a_result(ranked: Proj
     assert "as a finite number" in refused.err
 
 
+@pytest.mark.slow
 def test_keep_best_needs_a_metric_that_trials_have(swept: Project) -> None:
     """Without a metric, or with one that no trial has, --keep-best is one line, and nothing goes."""
     run(swept, 1, "exit 0")
@@ -219,6 +226,7 @@ def test_keep_best_needs_a_metric_that_trials_have(swept: Project) -> None:
     assert with_weights(swept) == [1]
 
 
+@pytest.mark.slow
 def test_patterns_are_those_of_the_sweep(project: Project) -> None:
     """[results] weights says which files --weights means; one with a slash is held against the whole path."""
     project.write({"config/rnn.toml": SWEEP + '[results]\nweights = ["*vocab*", "deep/*.ckpt", "er/*", "metrics*"]\n'})
@@ -260,6 +268,7 @@ def test_freed_adds_up_over_inodes() -> None:
     assert clean.freed([]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["--failed", "--weights"])
 def test_no_link_is_followed(swept: Project, tmp_path: Path, kind: str) -> None:
     """Files behind symbolic links, of a file, a directory or a whole output, are never touched."""
@@ -287,6 +296,7 @@ def test_no_link_is_followed(swept: Project, tmp_path: Path, kind: str) -> None:
         assert files(failed.directory() / "output") == STAYS
 
 
+@pytest.mark.slow
 def test_output_that_a_retry_goes_on_with_stays(project: Project) -> None:
     """Where failed attempts are resumed, the last output of an unfinished trial stays, and is named."""
     project.write({"config/rnn.toml": SWEEP + '[run]\non_retry = "resume"\n'})
@@ -297,6 +307,7 @@ def test_output_that_a_retry_goes_on_with_stays(project: Project) -> None:
     assert files(trial.directory() / "output") >= WEIGHTS
 
 
+@pytest.mark.slow
 def test_dry_run_only_says(ranked: Project) -> None:
     """--dry-run shows what would go, also with --yes, and removes nothing."""
     before = ranked.tree()
@@ -349,6 +360,7 @@ def test_a_person_is_asked(swept: Project, answer: str, gone: bool) -> None:
     assert (done.output / "best.th").exists() is not gone
 
 
+@pytest.mark.slow
 def test_what_changed_while_a_person_thought_is_looked_at_again(swept: Project) -> None:
     """A trial on which something runs by now is left alone, a file that has gone is no error, the rest goes."""
     first, second = run(swept, 1, "exit 0"), run(swept, 2, "exit 0")
@@ -429,6 +441,7 @@ def heavy(project: Project) -> set[int]:
     return {e.number for e in index.read(paths).entries if Path(paths.place(e.name).output, "best.th").exists()}
 
 
+@pytest.mark.slow
 def test_weights_of_trials_that_left_the_sweep_are_told_and_go_when_asked(ranked: Project) -> None:
     """Orphans that have finished keep their weights unless --orphans says otherwise, and are never among the best."""
     ranked.write({"config/rnn.toml": SWEEP.replace("[0.1, 0.2]", "[0.1]") + METRIC})

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from launched import Trial
 from small_project import Project
 from test_clean import STAYS, WEIGHTS, files, run
 
 
+@pytest.mark.slow
 def test_weights_of_pruned_trials_go(swept: Project) -> None:
     """They are never resumed; what else they wrote stays, and so do weights of trials that failed."""
     pruned, failed = run(swept, 1, "exit 1"), run(swept, 2, "exit 1")

@@ -220,6 +220,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_changed_data_stops_every_way_to_run(fed: Project, change: str) -> None:
     """One line with its name, exit status 2, no attempt; status says why nothing starts; restored, it runs."""
@@ -246,6 +247,7 @@ def test_changed_data_stops_every_way_to_run(fed: Project, change: str) -> None:
     assert "data " not in fed.resweep("status", "rnn").out
 
 
+@pytest.mark.slow
 def test_data_that_changes_while_a_sweep_runs_stops_the_rest(fed: Project) -> None:
     """Each attempt checks for itself: those that come later are not started, and the runner says so."""
     fed.write({"train.sh": 'echo 5 > "$1/../../../../../data/a.json"\n'}).generate("--no-slurm-job").ok()
@@ -256,6 +258,7 @@ def test_data_that_changes_while_a_sweep_runs_stops_the_rest(fed: Project) -> No
     assert "1 finished, 3 queued" in fed.resweep("status", "rnn").out
 
 
+@pytest.mark.slow
 def test_changed_data_can_be_allowed_and_is_recorded(fed: Project) -> None:
     """--allow-changed-data runs; record, status and results say which files had changed. rerun.sh has a variable."""
     CHANGES["data/a.json (changed)"](fed.root)
@@ -273,6 +276,7 @@ def test_changed_data_can_be_allowed_and_is_recorded(fed: Project) -> None:
     assert json.loads((fed.root.parent / "again/record.json").read_text())["data_changed"]
 
 
+@pytest.mark.slow
 def test_generating_again_takes_the_data_as_it_is_and_says_so(fed: Project) -> None:
     """The plan names what changed and how many have finished with other data; the trials stay, and run."""
     run(fed, "--max-trials", "1").ok()
@@ -293,6 +297,7 @@ def test_generating_again_takes_the_data_as_it_is_and_says_so(fed: Project) -> N
     assert "nothing to run" in run(fed).ok().out
 
 
+@pytest.mark.slow
 def test_relative_data_starts_from_resweep_data(fed: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When generating, running and running again alike; a moved capsule looks in the current directory."""
     elsewhere = tmp_path / "elsewhere"
@@ -311,6 +316,7 @@ def test_relative_data_starts_from_resweep_data(fed: Project, tmp_path: Path, mo
     assert "nothing to write" in fed.generate("--no-slurm-job").ok().out
 
 
+@pytest.mark.slow
 def test_a_check_before_an_attempt_reads_no_big_file_again(
     trial: Trial, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

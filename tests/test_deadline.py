@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import statistics
 
+import pytest
 from small_project import SWEEP, Project
 
 # accuracy depends on the values and on the seed, and the score on the test fold on both
@@ -29,6 +30,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_from_a_sweep_to_a_row_of_the_paper(project: Project) -> None:
     """The best trial, promoted to five seeds and scored on the test fold, is one row with the right mean and spread."""
     project.write({"qb/main.py": MAIN, "config/rnn.toml": SWEEP + '[results]\nmetric = "best_validation_accuracy"\n'})

@@ -30,6 +30,7 @@ def repository(root: Path) -> None:
         subprocess.run(["git", *command.split()], cwd=root, env={**os.environ, **who}, check=True)
 
 
+@pytest.mark.slow
 def test_the_environment_is_stored_once_and_linked_into_every_capsule(project: Project) -> None:
     """Two sweeps and two generations of one environment share one file, which provenance.json names."""
     project.generate().ok()
@@ -95,6 +96,7 @@ def test_git_tells_commit_remote_diff_and_untracked_files(project: Project, monk
     assert "root:" not in json.dumps(found)
 
 
+@pytest.mark.slow
 def test_what_generating_writes_is_nothing_that_was_untracked(project: Project) -> None:
     """Provenance names the files of the researcher, and none that appears with the sweep."""
     repository(project.root)
@@ -110,6 +112,7 @@ def test_no_checkout_is_no_mistake(tmp_path: Path) -> None:
     assert git(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_drift_is_recorded_with_the_attempt(trial: Trial, tmp_path: Path) -> None:
     """A package that came after the generation is named, with nothing for its version before."""
     (tmp_path / "late_comer-1.0.dist-info").mkdir()
@@ -119,6 +122,7 @@ def test_drift_is_recorded_with_the_attempt(trial: Trial, tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_cards_are_asked_beside_the_training_and_told(trial: Trial, tmp_path: Path) -> None:
     """A slow nvidia-smi delays neither start nor end; one that answers is believed."""
     smi = tmp_path / "nvidia-smi"

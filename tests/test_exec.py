@@ -191,6 +191,7 @@ def test_ctrl_c_stops_the_command_s_whole_group(done: Trial) -> None:
     until(lambda: attempt.start_time(sleeper) is None)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_remaining_trials_too(swept: Project) -> None:
     """An interrupt of --finished runs the command for no other trial."""
     first, second = trained(1, 2, project=swept)
@@ -237,6 +238,7 @@ def test_metrics_join_the_trial_s_results(swept: Project) -> None:
     assert second.state == "finished"
 
 
+@pytest.mark.slow
 def test_the_last_finished_command_of_a_label_counts(done: Trial) -> None:
     """Of several commands of a label, those that failed or wrote no metrics do not hide the last that did both."""
     for number in range(1, 12):
@@ -256,6 +258,7 @@ def test_metrics_of_a_command_that_cannot_be_read_are_named(done: Trial) -> None
     assert row.metrics["seed"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "value"), [("max", 0.2), ("min", 0.1)])
 def test_best_is_by_the_metric_and_mode_of_the_sweep(project: Project, mode: str, value: float) -> None:
     """--best runs the command for the finished trial whose metric is best, and says which that is."""
@@ -270,6 +273,7 @@ def test_best_is_by_the_metric_and_mode_of_the_sweep(project: Project, mode: str
     assert f"best by best_validation_accuracy ({value})" in result.err
 
 
+@pytest.mark.slow
 def test_best_may_be_by_what_a_command_measured(project: Project) -> None:
     """A metric that `exec` brought can be the sweep's metric."""
     project.write({"config/rnn.toml": SWEEP + '[results]\nmetric = "test.accuracy"\n'})
@@ -298,6 +302,7 @@ def test_best_needs_a_metric_and_a_finished_trial_that_has_it(project: Project) 
     assert "has a finite number for best_validation_accuracy" in result.err
 
 
+@pytest.mark.slow
 def test_finished_runs_for_every_finished_trial_and_names_what_failed(swept: Project) -> None:
     """A failure stops no other trial; the exit status is 1, and the end names who failed."""
     one, two, three = trained(1, 2, 3, project=swept)
@@ -340,6 +345,7 @@ def test_a_trial_that_has_not_finished_is_refused(trial: Trial, state: str) -> N
     assert (result.status, result.err) == (2, "resweep: --finished rnn: no trial has finished\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

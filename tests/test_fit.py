@@ -155,6 +155,7 @@ def drawn(project: Project) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_what_it_has_room_for(drawn: Project) -> None:
     """Draws with four digits, written values as they are, short heads, and a line that says what was left out."""
     wide = on_terminal(drawn, 200, "rnn")

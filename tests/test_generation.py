@@ -56,6 +56,7 @@ def finish(project: Project, *entries: Any) -> None:
 # --- what is written -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_sweep_of_the_card_is_72_capsules(project: Project) -> None:
     """3 x 3 x 4 x 2 points of the example's own TOML and jsonnet, each a directory of its own."""
     for name in ("config/rnn.toml", "rnn_model.jsonnet", "train.sh"):
@@ -82,6 +83,7 @@ def test_a_capsule_holds_what_the_contract_says(project: Project) -> None:
     assert not (project.root / "model").exists()
 
 
+@pytest.mark.slow
 def test_generating_again_writes_nothing(project: Project) -> None:
     """Not a byte and not a time of a file or directory changes."""
     project.generate().ok()
@@ -92,6 +94,7 @@ def test_generating_again_writes_nothing(project: Project) -> None:
     assert times(project) == when
 
 
+@pytest.mark.slow
 def test_a_value_that_is_added_adds_only_its_own_trials(project: Project) -> None:
     """Capsules that exist stay as they are, and new trials get the next numbers."""
     project.generate().ok()
@@ -127,6 +130,7 @@ def test_raising_n_trials_adds_repeats_with_their_own_seeds(project: Project) ->
         assert filled["seed"] == 7 + int(folder.name)
 
 
+@pytest.mark.slow
 def test_a_value_that_is_taken_out_leaves_orphans_that_keep_their_numbers(project: Project) -> None:
     """Orphans stay on disk, out of the jobs script, and come back as what they were."""
     project.write({"config/rnn.toml": ONE_MORE})
@@ -143,6 +147,7 @@ def test_a_value_that_is_taken_out_leaves_orphans_that_keep_their_numbers(projec
     assert project.paths().jobs.read_text().count("params.lr=") == 6
 
 
+@pytest.mark.slow
 def test_a_value_of_another_type_is_another_point_and_said_so(project: Project) -> None:
     """1 and 1.0 are equal in Python, and give two configurations."""
     project.write({"config/rnn.toml": "[hyper]\nparams.lr = [1]\n"})
@@ -168,6 +173,7 @@ def test_two_sweeps_share_the_stored_source(project: Project) -> None:
     assert len({path.stat().st_ino for path in project.root.glob("config/generated/*/*/0/qb/main.py")}) == 1
 
 
+@pytest.mark.slow
 def test_a_capsule_that_was_removed_is_written_again(project: Project) -> None:
     """The same bytes come back under the same number."""
     project.generate().ok()
@@ -190,6 +196,7 @@ def capsules_without_provenance(project: Project) -> dict[str, bytes]:
     return tree | {"jobs": project.paths().jobs.read_bytes()}
 
 
+@pytest.mark.slow
 def test_another_checkout_gives_the_same_bytes(project: Project, tmp_path: Path) -> None:
     """At another path, with another order of keys, other [slurm] and another umask: the same ids and files."""
     project.generate().ok()
@@ -238,6 +245,7 @@ def test_where_the_command_is_called_and_what_python_finds_does_not_matter(
     assert project.tree() == before
 
 
+@pytest.mark.slow
 def test_config_generated_may_be_a_link_to_another_place(project: Project, tmp_path: Path) -> None:
     """As on a cluster, where the big disk is elsewhere: written there, run from there."""
     (tmp_path / "scratch").mkdir()
@@ -248,6 +256,7 @@ def test_config_generated_may_be_a_link_to_another_place(project: Project, tmp_p
     assert "nothing to write" in project.generate().ok().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("base", "text", "filled"),
     [
@@ -269,6 +278,7 @@ def test_base_may_be_a_function_an_object_or_json(project: Project, base: str, t
     assert (frozen / "lib/l.libsonnet").exists() == ("import" in text)
 
 
+@pytest.mark.slow
 def test_a_trials_own_toml_gives_the_same_trial(project: Project) -> None:
     """A capsule's {id}.toml, given to `generate` again, is one point with the same id."""
     project.write(
@@ -281,6 +291,7 @@ def test_a_trials_own_toml_gives_the_same_trial(project: Project) -> None:
         assert [str(entry.name) for entry in project.entries(f"again-{id_}")] == [f"{id_}/0"]
 
 
+@pytest.mark.slow
 def test_an_override_is_part_of_the_trial(project: Project) -> None:
     """`--set` gives the ids that the same words in the file give."""
     project.generate("--set", "params.sleep=0.5", "--set", "hyper.params.lr=[0.1]").ok()
@@ -330,6 +341,7 @@ def _toml(table: dict[str, Any]) -> str:
     return tomli_w.dumps(table)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12)
 @given(_tables, st.lists(_values, min_size=1, max_size=3))
 def test_ids_do_not_depend_on_the_order_of_keys_or_the_tools_tables(
@@ -352,6 +364,7 @@ def test_ids_do_not_depend_on_the_order_of_keys_or_the_tools_tables(
     assert set(ids(home, "n_trials = 2\n" + _toml(one))) > set(ids(home, _toml(one)))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(_values, _values)
 def test_ids_differ_where_values_differ(home: Path, one: Any, two: Any) -> None:
@@ -360,6 +373,7 @@ def test_ids_differ_where_values_differ(home: Path, one: Any, two: Any) -> None:
     assert len(found) == (1 if trial.canonical(one) == trial.canonical(two) else 2)
 
 
+@pytest.mark.slow
 def test_everything_that_changes_a_trial_changes_its_id(home: Path, tmp_path: Path) -> None:
     """Values, the template's result, other configuration, seed, threads, source, its modes and train.sh."""
     text = "[params]\nlr = 1\n"
@@ -393,6 +407,7 @@ def path_is_folder(status: os.stat_result) -> bool:
     return status.st_mode & 0o170000 == 0o040000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", [SWEEP + "\n", ONE_MORE, "n_trials = 3\n" + SWEEP])
 def test_a_dry_run_says_what_then_happens(project: Project, second: str) -> None:
     """Trials, values by name, files and bytes; nothing is written; and the real run does just that."""
@@ -446,6 +461,7 @@ def half_done(project: Project) -> Project:
     return project.write(CHANGED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", ["qb/main.py", "train.sh", "qb/new.py"])
 def test_a_changed_source_under_finished_trials_stops(project: Project, changed: str) -> None:
     """The files are named, the two ways on offered, and nothing is written; a dry run stops as well."""
@@ -465,6 +481,7 @@ def test_a_changed_source_under_finished_trials_stops(project: Project, changed:
     assert project.tree() == before
 
 
+@pytest.mark.slow
 def test_a_changed_source_with_nothing_finished_goes_on_and_says_so(project: Project) -> None:
     """All trials are new, the old ones orphans, and the changed files are named."""
     project.generate().ok()
@@ -475,6 +492,7 @@ def test_a_changed_source_with_nothing_finished_goes_on_and_says_so(project: Pro
     assert {(folder / "qb/main.py").read_text() for folder in project.capsules()} == {MAIN, CHANGED["qb/main.py"]}
 
 
+@pytest.mark.slow
 def test_new_source_runs_finished_trials_again(half_done: Project) -> None:
     """Every point gets a new trial; what had finished stays where it is."""
     first = half_done.entries()[0]
@@ -486,6 +504,7 @@ def test_new_source_runs_finished_trials_again(half_done: Project) -> None:
     assert "nothing to write" in half_done.generate().ok().out
 
 
+@pytest.mark.slow
 def test_keep_finished_keeps_them_and_is_remembered(half_done: Project) -> None:
     """The finished trial stays in the sweep, the others get the new source; the choice holds until the next change."""
     first = half_done.entries()[0]
@@ -543,6 +562,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_a_generation_that_is_killed_leaves_whole_capsules_and_can_be_repeated(
     project: Project, undisturbed: dict[str, bytes]
 ) -> None:
@@ -569,6 +589,7 @@ def test_a_generation_that_is_killed_leaves_whole_capsules_and_can_be_repeated(
         assert comparable(project) == undisturbed
 
 
+@pytest.mark.slow
 def test_two_generations_at_once_end_with_one_whole_result(project: Project, undisturbed: dict[str, bytes]) -> None:
     """The second waits for the first and finds everything there."""
     project.write({"config/rnn.toml": MANY})
@@ -578,6 +599,7 @@ def test_two_generations_at_once_end_with_one_whole_result(project: Project, und
     assert [path.name for path in project.paths().generations.iterdir()] == ["1"]
 
 
+@pytest.mark.slow
 def test_a_failing_generation_beside_others_takes_nothing_away(project: Project) -> None:
     """Sweeps of one project share stored sources: three at once, one of which cannot be written, harm no other."""
     project.write({"bad-jobs.sh/mine": ""})
@@ -604,6 +626,7 @@ def test_a_failing_generation_beside_others_takes_nothing_away(project: Project)
     assert len(list(project.paths().snapshots.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_generation_waits_while_another_of_the_project_writes(project: Project) -> None:
     """The lock is the system's, so it is free again when its holder dies."""
     lock = project.paths().lock
@@ -639,6 +662,7 @@ def interrupted(project: Project, when: Callable[[subprocess.Popen[str]], None])
     assert project.tree() == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_build_says_so_in_a_line_and_leaves_nothing(project: Project) -> None:
     """Ctrl-C while the source is built: exit status 130, no trace of helpers, nothing on disk."""
     project.write({"setup.py": "import time, pathlib\npathlib.Path('started').touch()\ntime.sleep(600)\n"})
@@ -650,6 +674,7 @@ def test_an_interrupted_build_says_so_in_a_line_and_leaves_nothing(project: Proj
     interrupted(project, when)
 
 
+@pytest.mark.slow
 def test_an_interrupt_inside_jsonnet_is_not_taken_for_a_missing_file(project: Project) -> None:
     """Ctrl-C while the engine reads an import, here one that is slow to come."""
     os.mkfifo(project.root / "slow.jsonnet")

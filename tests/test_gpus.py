@@ -89,6 +89,7 @@ def holders(smi: Smi) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
+@pytest.mark.slow
 def test_trial_is_pinned_to_one_idle_card(project: Project, smi: Smi) -> None:
     """By default a trial gets one card, four run on four cards, and the record says which: index, uuid and name."""
     repeated(project, 4, SEEN + TOGETHER.format(4))
@@ -112,6 +113,7 @@ def test_running_trial_shows_its_card(runners: Runners) -> None:
     process.communicate(timeout=300)
 
 
+@pytest.mark.slow
 def test_two_cards_each(project: Project, smi: Smi) -> None:
     """[run] gpus = 2 gives each trial two cards of its own, so that two trials run on four cards."""
     repeated(project, 4, SEEN + EXCLUSIVE, "[run]\ngpus = 2")
@@ -120,6 +122,7 @@ def test_two_cards_each(project: Project, smi: Smi) -> None:
     assert lines(project, "collisions") == []
 
 
+@pytest.mark.slow
 def test_half_a_card_each(project: Project, smi: Smi) -> None:
     """[run] gpus = 0.5 lets two trials share a card, and no three."""
     smi.show(2)
@@ -132,6 +135,7 @@ def test_half_a_card_each(project: Project, smi: Smi) -> None:
     assert sorted(set(cards(project))) == ["0", "1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("visible", "pinned"),
     [("2", {"2"}), ("3,1", {"3", "1"}), ("GPU-20aa", {"GPU-20aa"}), ("1,-1,2", {"1"}), ("1,1", {"1"})],
@@ -174,6 +178,7 @@ def test_no_gpus_hides_them(project: Project, smi: Smi) -> None:
     assert record(project, 1)["gpus"] == []
 
 
+@pytest.mark.slow
 def test_busy_cards_are_left_alone_and_named(project: Project, smi: Smi) -> None:
     """Cards whose memory or time others use are not taken, and are named with what is in use."""
     smi.show(4, c0="9000, 80000, 0", c2="3, 80000, 70")
@@ -188,6 +193,7 @@ def test_busy_cards_are_left_alone_and_named(project: Project, smi: Smi) -> None
     assert lines(project, "collisions") == []
 
 
+@pytest.mark.slow
 def test_all_cards_busy_waits_until_one_is_free(runners: Runners, smi: Smi) -> None:
     """Where others use all cards nothing starts; when one comes free, it is taken."""
     project = runners.project
@@ -203,6 +209,7 @@ def test_all_cards_busy_waits_until_one_is_free(runners: Runners, smi: Smi) -> N
     assert cards(project) == ["0"]
 
 
+@pytest.mark.slow
 def test_two_runners_never_take_the_same_card(runners: Runners) -> None:
     """Two runners of two sweeps on one machine share its cards, and none has two trials at a time."""
     project = runners.project
@@ -215,6 +222,7 @@ def test_two_runners_never_take_the_same_card(runners: Runners) -> None:
     assert len(cards(project)) == 24
 
 
+@pytest.mark.slow
 def test_card_of_our_trial_is_not_anothers(runners: Runners, smi: Smi) -> None:
     """What our own trial uses of a card does not make it look as if others used it, and is shared where it may be."""
     project = runners.project
@@ -231,6 +239,7 @@ def test_card_of_our_trial_is_not_anothers(runners: Runners, smi: Smi) -> None:
     assert cards(project) == ["0", "0"]
 
 
+@pytest.mark.slow
 def test_killed_runner_holds_its_card_until_its_trial_ends(runners: Runners, smi: Smi) -> None:
     """The card of a killed runner stays its trial's until that ends, and then is free for the next."""
     project = runners.project
@@ -249,6 +258,7 @@ def test_killed_runner_holds_its_card_until_its_trial_ends(runners: Runners, smi
     assert (states(project), attempts(project)) == (["finished"] * 2, [1, 1])
 
 
+@pytest.mark.slow
 def test_training_without_launcher_holds_its_card(runners: Runners, smi: Smi) -> None:
     """A card is its training's also when the launcher was killed: no other trial gets it before the end."""
     project = runners.project

@@ -247,6 +247,7 @@ def test_early_termination_without_a_metric_is_said() -> None:
     assert "names no metric, so no trial is stopped early" in wandb.translate(found, "x.yaml").lost[0]
 
 
+@pytest.mark.slow
 def test_what_is_imported_generates_a_search(project: Project) -> None:
     """As it stands, with a template of those parameters."""
     names = "learning_rate, batch_size, dropout, layers, epochs, optimizer"
@@ -345,6 +346,7 @@ _sweep = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(_sweep)
 def test_every_sweep_of_wandb_gives_a_toml_that_loads(found: Any) -> None:
@@ -358,6 +360,7 @@ _sampling = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.dictionaries(_name, _sampling | _any, max_size=4))
 def test_every_space_of_allentune_gives_a_toml_that_loads(found: Any) -> None:

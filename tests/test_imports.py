@@ -161,6 +161,7 @@ def test_no_two_rooms_need_each_other() -> None:
     assert set(FILES) <= set(order)
 
 
+@pytest.mark.slow
 def test_only_the_command_line_prints_exits_and_knows_click() -> None:
     """Every other room gives values and raises errors; the launcher is a program of its own."""
     for room, path in FILES.items():
@@ -208,6 +209,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
     assert "matplotlib" not in loaded
 
 
+@pytest.mark.slow
 def test_the_tool_and_the_example_do_not_know_each_other() -> None:
     """The researcher's code never imports resweep, and resweep never imports the researcher's."""
     example = sorted((REPOSITORY / "qb").rglob("*.py"))

@@ -72,6 +72,7 @@ def calls(sbatch: Path) -> list[list[str]]:
     return [line.split("\0")[:-1] for line in (sbatch / "calls").read_text().split("\n")[:-1]]
 
 
+@pytest.mark.slow
 def test_without_the_tool_trials_run_one_after_another(trials: list[Trial], bare: Path, tmp_path: Path) -> None:
     """With bash and a Python without packages the trials run in order, from any directory, and once."""
     project = trials[0].project
@@ -84,6 +85,7 @@ def test_without_the_tool_trials_run_one_after_another(trials: list[Trial], bare
     assert os.listdir(tmp_path / "elsewhere") == []
 
 
+@pytest.mark.slow
 def test_called_by_a_relative_path_with_a_cdpath(trials: list[Trial], bare: Path, tmp_path: Path) -> None:
     """A CDPATH that leads elsewhere does not."""
     root = trials[0].project.root
@@ -140,6 +142,7 @@ def test_all_lines_commented_run_nothing(trials: list[Trial], with_tool: Path, t
     assert runs(project) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", [True, False])
 def test_failure_is_named_in_the_last_lines(trials: list[Trial], with_tool: Path, tool: bool) -> None:
     """A trial that fails twice stops no other; status 1, and the last line names its latest log."""
@@ -219,6 +222,7 @@ def anywhere(project: Project) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_script_decides_for_here_without_sbatch(anywhere: Project, bare: Path) -> None:
     """Where there is no sbatch the trials run here, and the script says so."""
     assert "runs 4 trials here" in call(anywhere, bare).ok().out
@@ -242,6 +246,7 @@ def test_script_decides_for_slurm_with_sbatch(anywhere: Project, bare: Path, sba
     assert not (anywhere.root / "model").exists()
 
 
+@pytest.mark.slow
 def test_here_and_slurm_can_be_said(anywhere: Project, bare: Path, sbatch: Path) -> None:
     """--here runs here in spite of sbatch; --slurm passes what follows to sbatch, and needs it."""
     call(anywhere, bare, "--slurm", "--hold", "--nice=a b").ok()
@@ -253,6 +258,7 @@ def test_here_and_slurm_can_be_said(anywhere: Project, bare: Path, sbatch: Path)
     assert (result.status, result.err.count("\n")) == (2, 1)
 
 
+@pytest.mark.slow
 def test_generate_fixes_where_it_runs(project: Project, bare: Path, sbatch: Path) -> None:
     """--no-slurm-job gives a script that runs here, --slurm-job one that submits, whatever is on PATH."""
     project.write({"slurm-allennlp.sh": ""})

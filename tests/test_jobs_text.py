@@ -148,6 +148,7 @@ def test_a_line_can_be_commented_out() -> None:
     assert [line.split()[0] for line in _bash("trials", script)] == ["id0/0", "id2/0"]
 
 
+@pytest.mark.slow
 def test_nasty_values_arrive_in_training_through_the_script(project: Project) -> None:
     """From the TOML through jsonnet, the list and two shells into the training's own metrics, unchanged."""
     values = ["$(touch pwned)", "`touch pwned`", "a\n'b' \"c\" \\", "@NAME@ ü \u2028 \U0001f600", "TRIALS", ""]

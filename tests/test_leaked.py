@@ -34,6 +34,7 @@ def imported(project: Project) -> str:
     return f"qb/main.py was imported from {project.root}/qb/main.py, not from the trial"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -68,6 +69,7 @@ def test_the_best_trial_is_not_shown_without_it(leaky: Project) -> None:
     assert found["leaked"] is None
 
 
+@pytest.mark.slow
 def test_what_is_made_of_such_a_trial_begins_with_a_warning(leaky: Project) -> None:
     """`promote` says it of the trial that it promotes, and only then."""
     said = f"resweep: rnn: {HELD} in 1 trial (#2): {imported(leaky)}\n"

@@ -21,6 +21,7 @@ def runners(project: Project) -> Iterator[Runners]:
     runners.end()
 
 
+@pytest.mark.slow
 def test_last_attempt_and_earlier_ones(project: Project) -> None:
     """The last attempt's log is printed as it is; --attempt N for an earlier one, and one too high is a mistake."""
     repeated(project, 1, 'echo "attempt $RESWEEP_ATTEMPT"; echo to stderr >&2; exit 1')
@@ -34,6 +35,7 @@ def test_last_attempt_and_earlier_ones(project: Project) -> None:
     assert "at most 2" in result.err
 
 
+@pytest.mark.slow
 def test_following_misses_nothing_and_ends_with_the_attempt(runners: Runners) -> None:
     """-f prints a log as it grows, all of it, and ends when the attempt ends."""
     project = runners.project
@@ -54,6 +56,7 @@ def test_following_misses_nothing_and_ends_with_the_attempt(runners: Runners) ->
     process.communicate(timeout=300)
 
 
+@pytest.mark.slow
 def test_following_one_attempt_ends_when_the_next_begins(runners: Runners) -> None:
     """-f of an attempt that fails ends with it, though the trial's next attempt runs."""
     project = runners.project

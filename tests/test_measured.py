@@ -47,6 +47,7 @@ def found(output: Path) -> list[Any]:
     return [json.loads(line) for line in (output / measured.LINES).read_text().splitlines() if line]
 
 
+@pytest.mark.slow
 def test_an_attempt_has_its_lines_and_a_resumed_one_goes_on(trial: Trial) -> None:
     """What was logged before and after the resumption is one curve of the trial's output."""
     trial.train(TRAIN)

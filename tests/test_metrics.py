@@ -224,6 +224,7 @@ def test_names_say_what_was_measured_on(name: str, expected: tuple[str, str]) ->
     assert metrics.apart(name) == expected
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), st.recursive(st.floats() | st.text(), lambda c: st.dictionaries(st.text(), c))))
 def test_flat_has_no_tables(table: dict[str, object]) -> None:
     """However deep, no value of a flat table is a table."""

@@ -210,6 +210,7 @@ def ranked(project: Project) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_a_narrower_toml_is_written_and_nothing_generated(ranked: Project) -> None:
     """Beside CONFIG; what was written, from which trials, and the next command are said; and that command works."""
     before = ranked.tree()
@@ -233,6 +234,7 @@ def test_a_narrower_toml_is_written_and_nothing_generated(ranked: Project) -> No
     assert {each.id for each in best} <= {each.id for each in ranked.entries("closer")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

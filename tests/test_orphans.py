@@ -126,6 +126,7 @@ def test_nothing_goes_while_a_runner_is_at_work(shrunk: Project) -> None:
     assert len(shrunk.capsules()) == 4
 
 
+@pytest.mark.slow
 def test_it_waits_for_who_generates(shrunk: Project) -> None:
     """The same lock: a generation never finds a trial that goes under its hands."""
     command = [sys.executable, "-m", "resweep", "clean", "rnn", "--orphans", "--yes"]

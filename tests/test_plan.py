@@ -35,6 +35,7 @@ def counts(planned: Any) -> tuple[int, int, int]:
 # --- the trials that are asked for -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_repeat_is_filled_with_its_own_seed_and_has_the_id_of_its_point(rnn: Sweep) -> None:
     """Trial t of every point gets seed + t; the seeds that the configuration itself gives belong to its id."""
     rnn.text = "seed = 5\nn_trials = 3\nthreads = 2\n" + TEXT
@@ -67,6 +68,7 @@ def test_swept_seeds_and_threads_are_those_of_their_trials(rnn: Sweep) -> None:
             rnn.frozen()
 
 
+@pytest.mark.slow
 def test_a_seed_that_a_person_gives_is_taken_out_of_those_that_trials_get(rnn: Sweep) -> None:
     """In [params] or swept it is theirs; repeats of it would repeat one run, and are refused."""
     for text in ("[params]\nlr = 1\nrandom_seed = 9\n", '[params]\nlr = 1\n[hyper]\n"params.random_seed" = [9]\n'):
@@ -84,6 +86,7 @@ def test_a_seed_that_a_person_gives_is_taken_out_of_those_that_trials_get(rnn: S
         rnn.frozen()
 
 
+@pytest.mark.slow
 def test_a_template_that_fails_is_told_with_the_trial_that_it_fails_for(rnn: Sweep) -> None:
     """Its swept values, however many repeats each point has; the only point of a sweep has none to say."""
     (rnn.root / "base.jsonnet").write_text("function(lr, random_seed) if lr > 0.15 then error 'too high' else lr")
@@ -101,6 +104,7 @@ def test_a_template_that_fails_is_told_with_the_trial_that_it_fails_for(rnn: Swe
     assert "jsonnet says" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_slurm_is_no_part_of_a_trial(rnn: Sweep) -> None:
     """Two points that differ in what Slurm is asked for alone are a mistake; one reached twice is one."""
     rnn.text = '[hyper]\n"slurm.mem" = ["1g"]\n"params.lr" = [0.1, 0.2]\n'
@@ -140,6 +144,7 @@ def test_two_points_whose_ids_begin_alike_are_refused(rnn: Sweep) -> None:
         definition._check_same(asked, first, "0" * 64, first.swept)
 
 
+@pytest.mark.slow
 def test_what_looks_like_a_mistake_is_doubted(rnn: Sweep) -> None:
     """A swept key that the template never sees, and a key that resembles one of the tool's: a line each, no more."""
     assert definition.doubts(rnn.frozen()[0]) == []
@@ -199,6 +204,7 @@ def test_what_a_project_lacks_is_named(tmp_path: Path) -> None:
 # --- new, kept, orphaned ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_is_new_and_what_stays(rnn: Sweep) -> None:
     """Trials keep their numbers and generations; at first there is nothing to explain, and later the values are."""
     first = rnn.write()
@@ -237,6 +243,7 @@ def test_a_capsule_that_is_gone_is_written_again_and_one_of_nobodys_list_is_look
         rnn.plan()
 
 
+@pytest.mark.slow
 def test_orphans_that_run_are_told(rnn: Sweep) -> None:
     """Whoever takes a value out learns that its trials are at work."""
     rnn.text = ONE_MORE
@@ -256,6 +263,7 @@ def test_orphans_that_run_are_told(rnn: Sweep) -> None:
 # --- another source --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_files_that_changed_are_named_and_how(rnn: Sweep) -> None:
     """train.sh, changed, new and gone files, and a mode where nothing else differs."""
     rnn.write()
@@ -339,6 +347,7 @@ def test_a_search_goes_on_with_what_it_has(rnn: Sweep) -> None:
     assert (counts(more), more.study, more.why) == ((0, 4, 0), 1, ["search.n: 3 is now 9"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [("0.2]", "0.3]"), ('"loss"', '"acc"'), ('"min"', '"max"'), ("lr = 0.5", "lr = 0.6"), ("template", "")],
@@ -391,6 +400,7 @@ def test_a_search_asks_before_another_source_takes_over(rnn: Sweep) -> None:
 STOP = '[search.stop]\nmethod = "median"\n[results]\nmetric = "loss"\n'
 
 
+@pytest.mark.slow
 def test_trials_that_another_rule_stopped_are_told(rnn: Sweep) -> None:
     """They stay as they are, and the note says what trains them to their end; no rule before, none now, no note."""
     rnn.text = TEXT + STOP
@@ -408,6 +418,7 @@ def test_trials_that_another_rule_stopped_are_told(rnn: Sweep) -> None:
     assert rnn.plan().notes == []
 
 
+@pytest.mark.slow
 def test_curves_are_compared_as_long_as_the_training_is_the_same(rnn: Sweep) -> None:
     """A grid's early stopping goes on with what earlier generations measured, with more values or repeats too."""
     rnn.text = TEXT + STOP

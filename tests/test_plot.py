@@ -54,6 +54,7 @@ def figure(project: Project, names: list[str], kind: str, metric: str | None = M
     return drawing.draw(gather.gather(project.root, names, metric), Asked(kind, **asked)).figure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("form", "magic"), [("pdf", b"%PDF"), ("png", b"\x89PNG"), ("svg", b"<?xml")])
 def test_every_kind_in_every_form(measured: Project, kind: str, form: str, magic: bytes) -> None:
@@ -113,6 +114,7 @@ def test_curves_of_another_measure(measured: Project) -> None:
     assert figure(measured, ["rnn"], "curves", "validation_loss:min", params=("validation_accuracy",))
 
 
+@pytest.mark.slow
 def test_several_sweeps_in_one_figure(measured: Project) -> None:
     """Each has its own line and its name; a key that one fixes has its fixed value there."""
     measured.write({"config/rnn.toml": '[hyper]\n"params.lr" = [0.1, 0.3]\n[params]\nlr = 0.5\ndropout = 0.7\n'})
@@ -126,6 +128,7 @@ def test_several_sweeps_in_one_figure(measured: Project) -> None:
     assert {x for x, _ in offsets} == {0.3, 0.4, 0.7}
 
 
+@pytest.mark.slow
 def test_a_sweep_of_2020_has_figures(project: Project) -> None:
     """Its curves and points are drawn; durations, which it did not record, are refused."""
     for number in range(4):

@@ -50,6 +50,7 @@ def test_the_definition_is_the_trial_s(ready: Project) -> None:
     assert sweep.load(ready.root / "config/full.toml").n_trials == 3
 
 
+@pytest.mark.slow
 def test_an_unchanged_promotion_is_the_same_trial(ready: Project) -> None:
     """Without changes the id is the same; since the seed was chosen by, that is said. Again writes nothing."""
     first = ready.resweep("promote", "rnn#1", "--as", "same").ok()
@@ -61,6 +62,7 @@ def test_an_unchanged_promotion_is_the_same_trial(ready: Project) -> None:
     assert "flatters" not in ready.resweep("promote", "rnn#1", "--as", "new", "--set", "seed=1000").ok().err
 
 
+@pytest.mark.slow
 def test_the_source_is_the_one_that_was_asked_for(ready: Project) -> None:
     """By default the source is the project's, and the difference is named; --frozen-source takes the trial's."""
     ready.write({"qb/main.py": MAIN + "# edited\n", "qb/new.py": "", "train.sh": "exit 1\n"})
@@ -75,6 +77,7 @@ def test_the_source_is_the_one_that_was_asked_for(ready: Project) -> None:
     ready.resweep("run", "frozen").ok()
 
 
+@pytest.mark.slow
 def test_the_template_is_the_one_that_was_frozen(ready: Project) -> None:
     """A template that was edited since is not taken; one that was not is named as the project's own."""
     assert "base.jsonnet same" in ready.resweep("promote", "rnn#1", "--as", "same").ok().out
@@ -84,6 +87,7 @@ def test_the_template_is_the_one_that_was_frozen(ready: Project) -> None:
     assert ready.entries("old")[0].digest == ready.entries()[0].digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -108,6 +112,7 @@ def test_what_cannot_be_is_one_line_and_writes_nothing(ready: Project, arguments
     assert ready.tree() == before
 
 
+@pytest.mark.slow
 def test_a_capsule_that_was_changed_is_not_taken_as_source(ready: Project) -> None:
     """--frozen-source checks what it takes against the manifest."""
     path = ready.paths().capsule(ready.entries()[0].name) / "qb" / "main.py"
@@ -120,6 +125,7 @@ def test_a_capsule_that_was_changed_is_not_taken_as_source(ready: Project) -> No
     assert lines(ready) == []
 
 
+@pytest.mark.slow
 def test_the_best_by_another_metric_can_be_asked_for(project: Project) -> None:
     """For every command that takes --best, with the direction that its name suggests, or that is given."""
     train = 'mkdir -p "$out"; echo "{\\"acc\\": 0.$n, \\"loss\\": 0.$n}" > "$out/metrics.json"\n'

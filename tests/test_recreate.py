@@ -91,6 +91,7 @@ def test_what_an_installer_can_be_asked_for() -> None:
     assert "conda's alone" in missing["mkl"]
 
 
+@pytest.mark.slow
 def test_packages_are_rebuilt_in_their_exact_versions(links: Path, tmp_path: Path) -> None:
     """Although a package's metadata forbid another's version, and a newer one is there; nothing else is installed."""
     local = wheel(tmp_path, "local", "3.0")
@@ -110,6 +111,7 @@ def test_packages_are_rebuilt_in_their_exact_versions(links: Path, tmp_path: Pat
     assert done.stdout == "1.0 1.0 1.0+cpu 3.0\n"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_had_is_said_and_the_rest_installed(links: Path, tmp_path: Path) -> None:
     """A package that is nowhere, and a build that only its public version stands in for."""
     recorded = environment(nowhere=index("9.9"), one=index("1.0"), labelled=index("1.0+cu121"))
@@ -124,6 +126,7 @@ def test_what_cannot_be_had_is_said_and_the_rest_installed(links: Path, tmp_path
     assert listed == ["nowhere==9.9", "one==1.0", "labelled==1.0+cu121"]
 
 
+@pytest.mark.slow
 def test_another_patch_of_python_is_told_and_another_minor_refused(links: Path, tmp_path: Path) -> None:
     """Binary packages fit a minor version of Python; nothing is made where there is none."""
     recorded = environment(one=index("1.0"))
@@ -145,6 +148,7 @@ def test_another_platform_is_told(tmp_path: Path) -> None:
     assert recreate._platform_notes({"platform": surroundings.platform_()}) == []
 
 
+@pytest.mark.slow
 def test_uv_is_asked_where_it_is_there(links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same requirements, without dependencies, for the new environment's Python."""
     uv = tmp_path / "bin" / "uv"
@@ -169,6 +173,7 @@ def call(project: Project, folder: Path) -> Result:
     return project.resweep("env", "rnn#1", "--recreate", str(folder))
 
 
+@pytest.mark.slow
 def test_the_command_says_how_much_was_rebuilt(swept: Project, links: Path, tmp_path: Path) -> None:
     """Exit status 0 when all is there, 1 when something is missing, 2 where the directory is in use."""
     for packages, status in (({"one": index("1.0")}, 0), ({"one": index("1.0"), "nowhere": index("1")}, 1)):

@@ -81,6 +81,7 @@ def test_rerun_of_a_single_capsule_without_the_tool(trial: Trial, tmp_path: Path
     assert sorted((tmp_path / "a copy").rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_rerun_runs_the_frozen_source(trial: Trial, tmp_path: Path) -> None:
     """The live qb/ is edited, then deleted, and another one installed: the result stays."""
     trial.launch().ok()

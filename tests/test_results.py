@@ -173,7 +173,7 @@ def test_command_shows_numbers_where_no_metric_is_named(swept: Project) -> None:
 
 def test_a_key_that_the_sweep_fixes_is_a_column_on_request(swept: Project) -> None:
     """By its name, its end or a pattern; not unless it is asked for, and a column of the table comes first."""
-    template = TEMPLATE.replace("random_seed=1)", 'random_seed=1, name="x")')
+    template = TEMPLATE.replace("random_seed=1,", 'random_seed=1, name="x",')
     swept.write({"base.jsonnet": template, "config/rnn.toml": SWEEP + 'sleep = 0.0\nname = "a_1"\n'})
     swept.generate(name="one").ok()
     for name in ("params.name", "name", "*.name"):
@@ -228,6 +228,7 @@ def test_a_running_trial_has_its_metrics_so_far(trial: Trial) -> None:
     assert {curve.name for curve in metrics.history(output, options.pattern).curves} == {"a", "b"}
 
 
+@pytest.mark.slow
 def test_pattern_of_the_sweep_reads_the_log(project: Project) -> None:
     """[results] pattern finds a metric that training only prints, which can be the one that ranks."""
     results_ = """[results]\nmetric = "shown"\npattern = "'lr': (?P<shown>[0-9.]+)"\n"""
@@ -348,6 +349,7 @@ def test_the_best_of_strange_numbers_is_json_still(swept: Project) -> None:
     assert swept.resweep("results", "rnn", "--best", *metric).ok().out
 
 
+@pytest.mark.slow
 def test_sweeps_with_different_metrics_are_not_ranked(two: Project) -> None:
     """Where the sweeps name different metrics there is no common order, which is said; --metric gives one."""
     two.write({"config/rnn.toml": SWEEP + '[results]\nmetric = "a"\nmode = "min"\n'})

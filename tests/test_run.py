@@ -110,6 +110,7 @@ def test_mistake_without_a_log_is_said_in_the_summary(trials: list[Trial]) -> No
     assert "log:" not in result.err
 
 
+@pytest.mark.slow
 def test_trial_that_runs_elsewhere_is_left_alone(trials: list[Trial]) -> None:
     """A trial that another process runs is not started again: the others run, its end is waited for, and told."""
     project = trials[0].project
@@ -182,6 +183,7 @@ def start(project: Project) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["Ctrl-C", "kill -INT", "kill -TERM", "kill -HUP"])
 def test_interruption_stops_the_trial_and_says_so(trials: list[Trial], how: str) -> None:
     """Ctrl-C twice, and a signal to the runner alone, stop the running trial, which may save; no other starts."""
@@ -214,6 +216,7 @@ def test_interruption_stops_the_trial_and_says_so(trials: list[Trial], how: str)
     assert runs(project) == []
 
 
+@pytest.mark.slow
 def test_further_interruptions_leave_the_stopping_to_the_launcher(trials: list[Trial]) -> None:
     """Ctrl-C again and again, while the trial is being stopped, shortens no grace: it saves, and is recorded so."""
     project = trials[0].project

@@ -49,6 +49,7 @@ def test_eight_runners_over_a_thousand_trials(runners: Runners) -> None:
     assert set(attempts(project)) == {1}
 
 
+@pytest.mark.slow
 def test_failing_trials_are_tried_once_by_all_runners_together(runners: Runners) -> None:
     """Runners that all began before the first failure try every failing trial exactly once between them."""
     project = runners.project
@@ -63,6 +64,7 @@ def test_failing_trials_are_tried_once_by_all_runners_together(runners: Runners)
     assert set(attempts(project)) == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_jobs_is_how_many_train_at_a_time(runners: Runners, jobs: int) -> None:
     """--jobs N trains N at a time, and never more."""
@@ -80,6 +82,7 @@ def test_jobs_is_how_many_train_at_a_time(runners: Runners, jobs: int) -> None:
     assert max(int(line) for line in lines(project, "counts")) == jobs
 
 
+@pytest.mark.slow
 def test_default_jobs_are_cores_divided_by_threads(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without cards as many trials run as the cores of this process allow, each with its threads; at least one."""
     cores = sorted(os.sched_getaffinity(0))
@@ -96,6 +99,7 @@ def test_default_jobs_are_cores_divided_by_threads(project: Project, monkeypatch
         os.sched_setaffinity(0, cores)
 
 
+@pytest.mark.slow
 def test_max_trials_is_what_this_runner_starts(project: Project) -> None:
     """--max-trials N starts N, says how many are left, and the next run goes on from there."""
     repeated(project, 5)
@@ -106,6 +110,7 @@ def test_max_trials_is_what_this_runner_starts(project: Project) -> None:
     assert states(project) == ["finished"] * 5
 
 
+@pytest.mark.slow
 def test_max_attempts_counts_failures_in_all(project: Project) -> None:
     """--max-attempts N runs a failing trial until it has failed N times in all; without it once in each run."""
     repeated(project, 2, FAST + "[ $n = 0 ]")
@@ -142,6 +147,7 @@ def test_failing_canary_starts_nothing_else(project: Project, fails: str) -> Non
     assert result.err.splitlines()[-1] == "rnn: 3 trials were not started, since the canary did not finish"
 
 
+@pytest.mark.slow
 def test_canary_sings_alone_and_then_the_others_run(runners: Runners) -> None:
     """--canary: the first trial runs alone; when it succeeds, the others run, as many at a time as --jobs says."""
     project = runners.project
@@ -171,6 +177,7 @@ touch "$out/file$RESWEEP_ATTEMPT"; [ "$RESWEEP_ATTEMPT" = 3 ]
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["runner", "attempt.py"])
 def test_resumed_attempt_finds_the_files_of_the_last(project: Project, launcher: str) -> None:
     """on_retry = "resume": each attempt goes on in the last one's output, is told so, and its record says which."""
@@ -187,6 +194,7 @@ def test_resumed_attempt_finds_the_files_of_the_last(project: Project, launcher:
     assert [project.record(project.entries()[0], n)["resumed"] for n in (1, 2, 3)] == [None, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["runner", "attempt.py"])
 def test_clean_attempt_finds_nothing(project: Project, launcher: str) -> None:
     """Without on_retry each attempt begins in a clean directory; what a failed one wrote stays with it."""
@@ -204,6 +212,7 @@ def test_clean_attempt_finds_nothing(project: Project, launcher: str) -> None:
     assert project.record(project.entries()[0], 3)["resumed"] is None
 
 
+@pytest.mark.slow
 def test_resuming_begins_anew_where_no_output_is_left(project: Project) -> None:
     """When the last attempts have left no output, the next begins anew, and its record does not say resumed."""
     train = 'case $RESWEEP_ATTEMPT in 1) mkdir "$out"; touch "$out/a"; exit 1;; 2) rm -r "$out"; exit 1;; esac'
@@ -212,6 +221,7 @@ def test_resuming_begins_anew_where_no_output_is_left(project: Project) -> None:
     assert [project.record(project.entries()[0], n)["resumed"] for n in (1, 2, 3)] == [None, 1, None]
 
 
+@pytest.mark.slow
 def test_trial_that_runs_elsewhere_is_waited_for(runners: Runners) -> None:
     """What another runner runs is not started again: a second runner waits for its end, and says who ran it."""
     project = runners.project
@@ -231,6 +241,7 @@ def test_trial_that_runs_elsewhere_is_waited_for(runners: Runners) -> None:
     assert (first.returncode, second.returncode, attempts(project)) == (0, 0, [1, 1])
 
 
+@pytest.mark.slow
 def test_three_hundred_trials_leak_nothing(runners: Runners) -> None:
     """Over 300 trials the runner and its workers open no further file, keep no zombie, and do not grow."""
     project = runners.project
@@ -301,6 +312,7 @@ def test_bad_arguments_are_one_line(project: Project, arguments: list[str], says
 # --- interruption -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_first_interrupt_waits_for_what_runs(runners: Runners) -> None:
     """Ctrl-C once: nothing more is started, what runs goes on to its end and counts; status 130."""
     project = runners.project
@@ -317,6 +329,7 @@ def test_first_interrupt_waits_for_what_runs(runners: Runners) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["Ctrl-C twice", "TERM", "HUP"])
 def test_runner_told_to_stop_stops_its_trials(runners: Runners, how: str) -> None:
     """Ctrl-C twice, and TERM or HUP once, stop the running trials, which have time to save; they are recorded so."""
@@ -340,6 +353,7 @@ def test_runner_told_to_stop_stops_its_trials(runners: Runners, how: str) -> Non
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_group_that_will_not_end_is_killed(project: Project) -> None:
     """A trial that ignores TERM, and all that it started, is killed after the grace, and recorded as stopped."""
     repeated(project, 1, 'trap "" TERM; sleep 600 & echo $! > "$root/child"; touch "$root/started"; wait; sleep 600')
@@ -352,6 +366,7 @@ def test_group_that_will_not_end_is_killed(project: Project) -> None:
     until(lambda: not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes())
 
 
+@pytest.mark.slow
 def test_nohup_stays_in_force(runners: Runners) -> None:
     """Under nohup a terminal that closes stops neither the runner nor its trials."""
     project = runners.project
@@ -371,6 +386,7 @@ def test_nohup_stays_in_force(runners: Runners) -> None:
     assert states(project) == ["finished"]
 
 
+@pytest.mark.slow
 def test_stop_at_the_moment_of_the_start(runners: Runners) -> None:
     """TERM at any moment, also while trials are just being started, leaves no trial running and none lost."""
     project = runners.project
@@ -385,6 +401,7 @@ def test_stop_at_the_moment_of_the_start(runners: Runners) -> None:
         assert set(states(project)) <= {"stopped", "queued"}, said
 
 
+@pytest.mark.slow
 def test_attempt_whose_end_cannot_be_recorded_is_not_waited_for(project: Project) -> None:
     """When the disk refuses the record of the end, the runner says so and goes on, though the launcher lives on."""
     repeated(project, 2, FAST + '[ $n = 1 ] || { rm -f "${2%/*}/record.json"; mkdir -p "${2%/*}/record.json/x"; }')
@@ -421,6 +438,7 @@ def test_training_that_asks_to_be_run_again_goes_on_in_the_same_run(project: Pro
     assert (project.root / "steps-0").read_text() == "step\n" * 3
 
 
+@pytest.mark.slow
 def test_training_that_asks_without_end_is_given_up(project: Project) -> None:
     """After ten times it stays stopped, and the run says that it did not finish."""
     repeated(project, 1, "exit 85\n")
@@ -429,6 +447,7 @@ def test_training_that_asks_without_end_is_given_up(project: Project) -> None:
     assert (states(project), attempts(project)) == (["stopped"], [11])
 
 
+@pytest.mark.slow
 def test_signal_reaches_a_training_that_listens_and_ends_nobody_else(runners: Runners) -> None:
     """USR1 to the runner is for the trainings that have a handler; it goes on, and so does a deaf one."""
     project = runners.project

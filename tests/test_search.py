@@ -49,6 +49,7 @@ def test_a_branch_passes_what_it_names_and_nothing_else(project: Project) -> Non
     assert swept(project)[-1] == {"params.dropout": 0.4, "params.lr": 0.1}
 
 
+@pytest.mark.slow
 def test_trials_of_different_keys_are_shown_by_every_command(project: Project) -> None:
     """results leaves a cell empty, status, --where and the jobs script name what each trial has."""
     generate(project, UNION)
@@ -76,6 +77,7 @@ def test_the_default_is_one_trial_whether_or_not_the_grid_has_it(project: Projec
     assert [each["params.lr"] for each in swept(project)] == [0.5, 0.1]
 
 
+@pytest.mark.slow
 def test_a_default_that_the_grid_has_asks_slurm_for_what_the_grid_says(project: Project) -> None:
     """[slurm] holds for the default only where no point says more."""
     generate(project, ZIPPED.replace("[slurm]", "include_default = true\n[params]\nlr = 0.2\n[slurm]"))
@@ -94,6 +96,7 @@ def test_what_a_trial_asks_of_slurm_may_go_with_its_values(project: Project) -> 
     assert "mem" not in (project.capsules()[0] / f"{project.capsules()[0].parent.name}.toml").read_text()
 
 
+@pytest.mark.slow
 def test_one_value_for_slurm_needs_no_resweep(project: Project) -> None:
     """It goes to sbatch as if it stood in [slurm]; one that only some trials have does not."""
     generate(project, ZIPPED.replace("32g", "8g"))
@@ -120,6 +123,7 @@ def test_a_search_raised_later_keeps_the_first_draws(project: Project) -> None:
 GRID = '[hyper]\n"params.lr" = [1, 2]\n"params.dropout" = [0.1, 0.2]\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after", "why"),
     [
@@ -181,6 +185,7 @@ def test_every_form_can_be_set_on_the_command_line(project: Project, override: s
     assert f"would write {count} new trials" in project.generate("--dry-run", "--set", override).ok().out
 
 
+@pytest.mark.slow
 def test_more_trials_than_anybody_means_want_a_word(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over 10,000: one line, nothing written, --yes goes on; a dry run is no danger."""
     project.write({"config/rnn.toml": '[hyper]\n"params.lr" = { range = [1, 10001, 1] }\n'})

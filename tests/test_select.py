@@ -31,6 +31,7 @@ def ran(project: Project, *arguments: str) -> set[int]:
     return {numbers[line] for line in lines(project)[before:]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "numbers"),
     [
@@ -50,6 +51,7 @@ def test_names_add_up(grid: Project, names: list[str], numbers: set[int]) -> Non
     assert ran(grid, *(name.format(**known) for name in names)) == numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["params.lr", " params.lr "])
 def test_where_compares_values(grid: Project, key: str) -> None:
     """--where KEY=VALUE takes numbers as numbers: 1.0 is 1, and 0.10 is 0.1."""
@@ -71,6 +73,7 @@ def test_where_tells_true_one_and_text_apart(grid: Project, value: str) -> None:
     assert ran(grid, "rnn", "--where", f"params.dropout={value}", "--where", "params.lr=0.1") == {expected}
 
 
+@pytest.mark.slow
 def test_state_chooses(project: Project) -> None:
     """--state takes trials in that state only, and may be given twice."""
     repeated(project, 4, 'echo "$n" >> "$root/runs"; [ $n != 1 ]')
@@ -83,6 +86,7 @@ def test_state_chooses(project: Project) -> None:
     assert "0 of 0 trials" in project.resweep("run", "rnn", "--state", "lost").ok().out
 
 
+@pytest.mark.slow
 def test_only_and_other_conditions_hold_together(grid: Project) -> None:
     """--only together with --where or a range runs what is in both."""
     names = {entry.number: str(entry.name) for entry in grid.entries()}
@@ -90,6 +94,7 @@ def test_only_and_other_conditions_hold_together(grid: Project) -> None:
     assert ran(grid, "rnn#1-3", "--only", "list") == {2, 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

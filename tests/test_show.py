@@ -27,6 +27,7 @@ def test_a_trial_is_shown_by_any_of_its_names(swept: Project, name: str) -> None
     assert swept.tree() == before
 
 
+@pytest.mark.slow
 def test_a_point_is_what_its_trial_would_get(swept: Project) -> None:
     """Each point of the file, in order, is filled as generating fills it; nothing is written."""
     before = swept.tree()

@@ -55,6 +55,7 @@ def test_building_leaves_nothing_in_the_source_tree(project: Project) -> None:
     assert {str(path) for path in project.root.parent.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_what_an_earlier_build_left_brings_no_deleted_file_back(project: Project) -> None:
     """A stale build/lib and egg-info hold a file that is gone, and the snapshot does not."""
     project.write({"qb/gone.py": "", "qb/gone.json": "{}", "MANIFEST.in": "recursive-include qb *\n"})
@@ -104,6 +105,7 @@ def test_include_adds_files_and_exclude_leaves_out(project: Project) -> None:
     assert sorted(files) == ["data/deep/x.bin", "qb/__init__.py", "qb/main.py", "scripts/a.py", "train.py"]
 
 
+@pytest.mark.slow
 def test_include_never_takes_what_the_tool_wrote(project: Project) -> None:
     """A wide pattern would otherwise take every capsule into the next one, and give new ids each time."""
     project.write({"config/rnn.toml": SWEEP + '[snapshot]\ninclude = ["**/*.py", "config"]\nexclude = ["setup.py"]\n'})
@@ -125,6 +127,7 @@ def test_from_git_takes_what_git_tracks(project: Project) -> None:
     assert made.warnings == ()
 
 
+@pytest.mark.slow
 def test_what_git_tracks_under_a_package_and_the_build_leaves_out_is_named(project: Project) -> None:
     """Undeclared package data is the usual surprise on a cluster; excluding it is an answer."""
     project.write({"qb/words.txt": "", "docs/notes.txt": "", "qb/untracked.txt": ""})
@@ -139,6 +142,7 @@ def test_what_git_tracks_under_a_package_and_the_build_leaves_out_is_named(proje
     assert said == f"resweep: rnn: {warning}\n"
 
 
+@pytest.mark.slow
 def test_a_file_that_may_be_executed_stays_so(project: Project) -> None:
     """The mode is part of what was frozen, and of its digest; the copies are read-only."""
     project.write(
@@ -173,6 +177,7 @@ def test_compiled_files_are_no_source(project: Project) -> None:
     assert sorted(name for name in files if "scripts" in name) == ["scripts/a.py"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["changed", "removed"])
 def test_a_stored_source_that_was_changed_is_refused(project: Project, damage: str) -> None:
     """Capsules share the stored files by hard links, so a new trial would run what its manifest does not say."""
@@ -207,6 +212,7 @@ def test_storing_twice_stores_once(project: Project, tmp_path: Path) -> None:
             snapshot.store(made, tmp_path / "store")
 
 
+@pytest.mark.slow
 def test_the_interpreter_of_run_is_found_from_the_projects_root(project: Project) -> None:
     """A relative path in [run] means the same wherever the command is called."""
     (project.root / "env").mkdir()

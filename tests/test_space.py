@@ -50,6 +50,7 @@ def test_a_file_without_swept_keys_is_one_point(text: str) -> None:
     assert _points(text) == [{}]
 
 
+@pytest.mark.slow
 def test_the_points_are_confirmed_by_a_process_of_its_own_where_scikit_learn_is_not_imported_yet() -> None:
     """The command line does not wait for the import, and asks ParameterGrid all the same."""
     program = """

@@ -34,6 +34,7 @@ def test_new_sweep_is_queued(project: Project) -> None:
     assert project.resweep("status", "rnn").ok().out == "rnn: 3 trials: 3 queued\n"
 
 
+@pytest.mark.slow
 def test_running_trial_says_where_since_when_and_how_it_does(runners: Runners) -> None:
     """A running trial is shown with its host, since when it runs, and the last line of its log that measures."""
     project = runners.project
@@ -64,6 +65,7 @@ esac
 """
 
 
+@pytest.mark.slow
 def test_failures_are_grouped_by_their_cause(project: Project) -> None:
     """Failed trials are grouped by their traceback's last line, whatever its numbers; else signal, log, or status."""
     repeated(project, 8, FAILURES)
@@ -85,6 +87,7 @@ def test_failures_are_grouped_by_their_cause(project: Project) -> None:
     assert "OutOfMemoryError" in (project.root / log).read_text()
 
 
+@pytest.mark.slow
 def test_the_trials_own_paths_make_no_other_cause(project: Project) -> None:
     """What fails the same way for each trial is one cause, also where the message has the path of its output."""
     train = "cd \"$1\"; python -S -c \"import os; open(os.environ['RESWEEP_OUTPUT'] + '/metrics.json', 'w')\"\n"
@@ -101,6 +104,7 @@ def test_the_trials_own_paths_make_no_other_cause(project: Project) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_json_has_every_trial_with_its_record(project: Project) -> None:
     """--json is one object: counts, causes, and every trial with its state, log and record."""
     repeated(project, 3, "[ $n != 1 ]")
@@ -119,6 +123,7 @@ def test_json_has_every_trial_with_its_record(project: Project) -> None:
     assert found["failures"][0]["trials"] == [str(project.entries()[1].name)]
 
 
+@pytest.mark.slow
 def test_status_of_some_trials(project: Project) -> None:
     """--state, ranges and names choose what is shown."""
     repeated(project, 4, "[ $n != 1 ]")
@@ -127,6 +132,7 @@ def test_status_of_some_trials(project: Project) -> None:
     assert project.resweep("status", "rnn#3-9", "rnn#1").ok().out.startswith("rnn: 3 trials: 2 finished, 1 queued")
 
 
+@pytest.mark.slow
 def test_lost_trial_is_named(project: Project, runners: Runners) -> None:
     """A trial whose processes have all been killed is shown as lost, with its host."""
     repeated(project, 1, WAIT)

@@ -45,6 +45,7 @@ def sleepers(project: Project) -> list[int]:
     return [int(line) for line in (project.root / "sleepers").read_text().split()]
 
 
+@pytest.mark.slow
 def test_stopping_a_sweep_ends_runners_and_trials(runners: Runners) -> None:
     """`stop NAME` ends two runners and their trials: 0 left, records say stopped, and no process lives."""
     project = runners.project
@@ -67,6 +68,7 @@ def test_stopping_a_sweep_ends_runners_and_trials(runners: Runners) -> None:
     assert states(project) == ["finished"] * 5
 
 
+@pytest.mark.slow
 def test_stopping_one_trial_leaves_the_others(runners: Runners) -> None:
     """`stop TRIAL` ends just that one; its runner goes on, with the same launcher, and says so at the end."""
     project = runners.project
@@ -83,6 +85,7 @@ def test_stopping_one_trial_leaves_the_others(runners: Runners) -> None:
     assert attempts(project) == [1, 1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rnn", "rnn#1"])
 def test_training_whose_launcher_was_killed_is_stopped(runners: Runners, name: str) -> None:
     """When only training lives, since its runner and launcher were killed, it is ended and recorded as stopped."""
@@ -101,6 +104,7 @@ def test_training_whose_launcher_was_killed_is_stopped(runners: Runners, name: s
     until(lambda: not any(map(alive, [found["group"], *sleepers(project)])))
 
 
+@pytest.mark.slow
 def test_launcher_that_hangs_is_killed(runners: Runners, monkeypatch: pytest.MonkeyPatch) -> None:
     """A launcher that does not heed TERM is killed with its training, which is recorded as stopped."""
     project = runners.project

@@ -42,6 +42,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return _template(tmp_path_factory.mktemp("echo"), "function(value) { value: value }")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(st.lists(_json, min_size=1, max_size=5))
 def test_every_value_arrives_unchanged(echo: Template, values: list[Any]) -> None:
@@ -74,6 +75,7 @@ def test_a_mistake_inside_the_function_is_not_taken_for_a_mistake_of_the_call(tm
     assert "base.jsonnet:1" in caught.value.detail
 
 
+@pytest.mark.slow
 def test_the_first_configuration_that_fails_is_found(tmp_path: Path) -> None:
     """Among many configurations the error names the one that jsonnet refused."""
     template = _template(tmp_path, "function(lr) if lr == 37 then error 'no such rate' else lr")

@@ -111,6 +111,7 @@ def runners(project: Project) -> Iterator[Runners]:
     runners.end()
 
 
+@pytest.mark.slow
 def test_terminal_shows_what_runs_and_leaves_plain_lines(project: Project, runners: Runners) -> None:
     """The view has the running trials with their latest metric, done, failed, running, left; at the end lines stand."""
     repeated(
@@ -133,6 +134,7 @@ def test_terminal_shows_what_runs_and_leaves_plain_lines(project: Project, runne
     assert not any("epoch" in line or "done," in line for line in shown), shown
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_the_terminal(project: Project, runners: Runners) -> None:
     """Ctrl-C typed once is answered and waits; twice stops the trial: status 130, nothing garbled, cursor back."""
     repeated(project, 2, WAIT)
@@ -155,6 +157,7 @@ def test_ctrl_c_on_the_terminal(project: Project, runners: Runners) -> None:
     assert terminal.text.rindex("\x1b[?25h") > terminal.text.rindex("\x1b[?25l")
 
 
+@pytest.mark.slow
 def test_terminal_that_is_closed_stops_the_trials(project: Project, runners: Runners) -> None:
     """When the terminal's window is closed, runner and trials end, and the trial is recorded as stopped."""
     repeated(project, 1, WAIT)
@@ -166,6 +169,7 @@ def test_terminal_that_is_closed_stops_the_trials(project: Project, runners: Run
     until(lambda: states(project) == ["stopped"])
 
 
+@pytest.mark.slow
 def test_many_running_trials_fit(project: Project, runners: Runners) -> None:
     """More running trials than lines of the screen are counted instead of shown, and nothing scrolls."""
     repeated(project, 30, WAIT)
@@ -181,6 +185,7 @@ def test_many_running_trials_fit(project: Project, runners: Runners) -> None:
     assert len(shown) == 32, shown
 
 
+@pytest.mark.slow
 def test_a_search_shows_its_points_and_the_best(project: Project, runners: Runners) -> None:
     """Of all workers, in one line; the running trials with values that are short enough to read."""
     project.write(
@@ -204,6 +209,7 @@ def test_a_search_shows_its_points_and_the_best(project: Project, runners: Runne
     assert not any(" of 3 points, best" in line for line in shown), shown
 
 
+@pytest.mark.slow
 def test_elsewhere_there_are_plain_lines(project: Project) -> None:
     """Into a pipe or a file goes a line for each trial that ended, and no control character."""
     repeated(project, 3, "[ $n != 1 ]")

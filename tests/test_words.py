@@ -52,6 +52,7 @@ def test_no_message_counts_without_looking_at_the_number() -> None:
     assert found == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "says"),
     [

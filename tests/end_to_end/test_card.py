@@ -28,6 +28,7 @@ def ids(project: Project) -> list[str]:
     return [str(entry.name) for entry in project.entries()]
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_card_write_72_capsules_and_then_nothing(card: Project) -> None:
     """`python hyper.py config/rnn.toml rnn_model.jsonnet rnn` twice: 72 trials, then not one byte."""
     command = [sys.executable, "hyper.py", *CARD]
@@ -40,6 +41,7 @@ def test_the_commands_of_the_card_write_72_capsules_and_then_nothing(card: Proje
     assert before == {path: path.stat().st_mtime_ns for path in (card.root / "config").rglob("*")}
 
 
+@pytest.mark.slow
 def test_a_value_added_to_the_grid_writes_only_its_own_trials(card: Project) -> None:
     """A fourth learning rate adds 24 trials, and the 72 stay."""
     card.resweep(*CARD).ok()
@@ -50,6 +52,7 @@ def test_a_value_added_to_the_grid_writes_only_its_own_trials(card: Project) -> 
     assert ids(card)[:72] == before
 
 
+@pytest.mark.slow
 def test_another_clone_at_another_path_gives_the_same_bytes(card: Project, tmp_path: Path) -> None:
     """Ids and every file of every capsule are equal between two clones; provenance aside."""
     other = example.clone(tmp_path / "elsewhere" / "second clone")
@@ -62,6 +65,7 @@ def test_another_clone_at_another_path_gives_the_same_bytes(card: Project, tmp_p
     assert trees[0] == trees[1]
 
 
+@pytest.mark.slow
 def test_generated_capsules_may_lie_behind_a_symbolic_link(card: Project, tmp_path: Path) -> None:
     """With config/generated a link to another disk's directory, everything is written there and runs from here."""
     (tmp_path / "scratch").mkdir()
@@ -79,6 +83,7 @@ def test_generated_capsules_may_lie_behind_a_symbolic_link(card: Project, tmp_pa
     assert str(card.root / "config" / "generated") in log, "the project's own path, not the link's target"
 
 
+@pytest.mark.slow
 def test_what_is_installed_is_the_tool_and_what_is_frozen_is_the_example(card: Project, tmp_path: Path) -> None:
     """Wheel and sdist hold resweep and not qb; the snapshot holds qb and not resweep."""
     from small_project import REPOSITORY

@@ -24,6 +24,7 @@ from resweep.export import home
 TARGETS = ["tensorboard", "wandb", "mlflow", "comet"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_exports_are_written_and_the_next_step_is_named(swept: Project, tmp_path: Path, target: str) -> None:
     """Every target takes the runs, says how many, what was left out, what to type; the project stays as it is."""
@@ -47,6 +48,7 @@ def test_exports_are_written_and_the_next_step_is_named(swept: Project, tmp_path
     assert target == "tensorboard" or "(0 new, 0 changed, 3 as before)" in again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_directory_that_is_not_ours_is_refused(swept: Project, tmp_path: Path, target: str) -> None:
     """A directory with anybody's files, a file, or another target's export stays as it is; one line says why."""
@@ -104,6 +106,7 @@ def test_an_export_that_fails_leaves_the_former_one(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "left"),
     [
@@ -183,6 +186,7 @@ def test_a_missing_package_is_named_with_its_extra(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_asks_the_network(swept: Project, tmp_path: Path, target: str) -> None:
     """Whatever settings a person has, no package that writes an export looks up a name or opens a connection."""
@@ -210,6 +214,7 @@ def test_nothing_asks_the_network(swept: Project, tmp_path: Path, target: str) -
     assert {path.name for path in (tmp_path / "home").iterdir()} <= {"sitecustomize.py", "__pycache__"}
 
 
+@pytest.mark.slow
 def test_a_trial_that_runs_has_no_end(swept: Project, tmp_path: Path) -> None:
     """A running trial has its points so far, and no end; exported again when it has ended, it has, and is the same."""
     give(swept, swept.entries()[0], {"a": 1}, [{"step": 1, "a": 1.0}])

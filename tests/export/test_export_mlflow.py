@@ -15,6 +15,7 @@ from small_project import Project
 from resweep.export import mlflow
 
 
+@pytest.mark.slow
 def test_mlflow_reads_what_was_tried_and_what_came_out(swept: Project, tmp_path: Path) -> None:
     """Params, metrics, curves, tags, times and states are there, in an experiment for the sweep."""
     mlflow.write(tmp_path / "out", runs(four(swept)), "p")
@@ -37,6 +38,7 @@ def test_mlflow_reads_what_was_tried_and_what_came_out(swept: Project, tmp_path:
     assert not list((tmp_path / "out").rglob("artifacts/*"))
 
 
+@pytest.mark.slow
 def test_exporting_again_doubles_nothing(swept: Project, tmp_path: Path) -> None:
     """The same runs with the same ids and as many points; another sweep's trials come beside them."""
     store = tmp_path / "out"
@@ -48,6 +50,7 @@ def test_exporting_again_doubles_nothing(swept: Project, tmp_path: Path) -> None
     assert len(Store(store).points(Store(store).runs()["rnn#1"], "loss")) == 3
 
 
+@pytest.mark.slow
 def test_a_trial_that_went_on_is_the_same_run_with_more_points(swept: Project, tmp_path: Path) -> None:
     """A run that was running is brought up to date; a tag that somebody gave it in MLflow stays."""
     first = swept.entries()[0]
@@ -66,6 +69,7 @@ def test_a_trial_that_went_on_is_the_same_run_with_more_points(swept: Project, t
     assert mlflow.write(tmp_path / "out", runs(swept), "p").same == 1
 
 
+@pytest.mark.slow
 def test_a_trial_that_began_anew_takes_the_old_one_s_place(swept: Project, tmp_path: Path) -> None:
     """Points that are no longer true do not stay: the old run is deleted, as MLflow deletes, and one is active."""
     first = swept.entries()[0]
@@ -79,6 +83,7 @@ def test_a_trial_that_began_anew_takes_the_old_one_s_place(swept: Project, tmp_p
     assert new.data.metrics == {"a": 7.0}
 
 
+@pytest.mark.slow
 def test_what_mlflow_cannot_hold_is_cut_and_said(swept: Project, tmp_path: Path) -> None:
     """Hostile names, long texts and numbers that are none crash nothing; what was cut off is told."""
     first = swept.entries()[0]
@@ -97,6 +102,7 @@ def test_what_mlflow_cannot_hold_is_cut_and_said(swept: Project, tmp_path: Path)
     assert mlflow.write(tmp_path / "out", runs(swept), "p").same == 1
 
 
+@pytest.mark.slow
 def test_many_points_are_written_in_batches(swept: Project, tmp_path: Path) -> None:
     """More points than MLflow takes at once are all there."""
     first = swept.entries()[0]

@@ -40,6 +40,7 @@ def test_a_run_has_its_whole_configuration_and_its_own_times(swept: Project) -> 
     assert first.summary == {"loss": 0.25, "acc": 0.4, "best": 0.5, "note": "fine"}
 
 
+@pytest.mark.slow
 def test_an_orphan_has_the_configuration_that_its_capsule_has(project: Project) -> None:
     """The sweep's definition of today is not that of a trial that is no longer in it."""
     project.write({"config/rnn.toml": SWEEP + "sleep = 0\n"})
@@ -116,6 +117,7 @@ def test_ordinary_names_stay(name: str) -> None:
     assert run.unlike([name])[name] == name
 
 
+@pytest.mark.slow
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists))
 def test_every_value_is_a_text_on_one_line(value: Any) -> None:
     """Whatever a value is, there is a text of it that can be seen."""

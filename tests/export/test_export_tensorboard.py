@@ -48,6 +48,7 @@ def test_tensorboard_reads_what_was_tried_and_what_came_out(swept: Project, tmp_
     assert values(groups[f"rnn/3-{entries[2].id}-0"]) == {"loss": 9.0}
 
 
+@pytest.mark.slow
 def test_many_numbers_have_a_range_and_the_wanted_metric_is_first(project: Project, tmp_path: Path) -> None:
     """TensorBoard's page offers from which to which for more than nine numbers, and shows the first five metrics."""
     project.write({"config/rnn.toml": "[hyper]\n" + f'"params.lr" = {[n / 10 for n in range(12)]}\n[params]\n'})
@@ -144,6 +145,7 @@ def test_hostile_names_and_values_are_read_and_stay_inside(swept: Project, tmp_p
     assert found["huge"][0][1] == math.inf
 
 
+@pytest.mark.slow
 def test_hyperparameters_of_several_kinds_have_one_type(project: Project, tmp_path: Path) -> None:
     """Numbers and texts together are texts, and lists are; truth values stay what they are."""
     lists = {"params.a": '[1, "two", true]', "x.b": "[true, false]", "x.c": "[[1, 2], [3]]"}

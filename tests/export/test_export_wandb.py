@@ -128,6 +128,7 @@ def sync(server: Server, directory: Path, home: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_wandb_sends_what_was_exported(swept: Project, tmp_path: Path, server: Server) -> None:
     """W&B's client reads each run and tells its server the values, curves, numbers, times, group and end."""
     wandb.write(tmp_path / "out", runs(four(swept)), "a project")
@@ -149,6 +150,7 @@ def test_wandb_sends_what_was_exported(swept: Project, tmp_path: Path, server: S
     assert {run.number: server.files[key]["exitcode"] for key, run in expected.items()} == {1: 0, 2: 0, 3: 1}
 
 
+@pytest.mark.slow
 def test_exporting_again_leaves_what_was_sent_alone(swept: Project, tmp_path: Path, server: Server) -> None:
     """The second export writes nothing, and W&B's client finds nothing to send; what changed is sent again, same id."""
     first, *_ = four(swept).entries()
@@ -184,6 +186,7 @@ def test_a_trial_that_began_anew_is_the_same_run(swept: Project, tmp_path: Path)
     assert finished.name.rpartition("-")[2] == failed.name.rpartition("-")[2]
 
 
+@pytest.mark.slow
 def test_hostile_values_reach_wandb_as_it_takes_them(swept: Project, tmp_path: Path, server: Server) -> None:
     """NaN and infinity are W&B's texts for them; names, long texts and many points arrive whole."""
     first, *_ = swept.entries()

@@ -70,6 +70,7 @@ def test_of_two_at_once_one_runs(trial: Trial, group: list[int]) -> None:
     assert sorted(os.listdir(trial.place.attempts)) == ["1", "finished"]
 
 
+@pytest.mark.slow
 def test_two_that_start_together_run_once(trial: Trial) -> None:
     """Two launchers started at the same moment, many times over: train.sh runs exactly once each time."""
     trial.train('echo run >> "$root/runs"')
@@ -151,6 +152,7 @@ def test_heartbeat_beats(trial: Trial, group: list[int]) -> None:
     process.communicate(timeout=300)
 
 
+@pytest.mark.slow
 def test_heartbeat_that_cannot_be_written_ends_nothing(trial: Trial) -> None:
     """A disk that refuses the sign of life for a moment does not cost the training."""
     trial.set(HEARTBEAT_SECONDS=0.02)
@@ -187,6 +189,7 @@ def test_training_that_ignores_term_is_killed(trial: Trial, group: list[int]) ->
     assert (trial.record()["state"], trial.record()["signal"]) == ("stopped", "SIGKILL")
 
 
+@pytest.mark.slow
 def test_python_below_bash_has_the_grace_to_save(trial: Trial, group: list[int]) -> None:
     """bash ends at once on TERM; the training that it ran may use the grace to write a last checkpoint."""
     script = """python -c '

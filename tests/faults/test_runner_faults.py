@@ -124,6 +124,7 @@ def test_anything_killed_at_random(runners: Runners) -> None:
     assert finished_attempts(project) == {1: 150}
 
 
+@pytest.mark.slow
 def test_training_that_outlives_its_launcher_is_waited_for(runners: Runners) -> None:
     """When only the launcher is killed, its runner waits for the training's end, and only then runs the trial again."""
     project = runners.project
@@ -141,6 +142,7 @@ def test_training_that_outlives_its_launcher_is_waited_for(runners: Runners) -> 
     assert len(lines(project)) == 2
 
 
+@pytest.mark.slow
 def test_training_that_outlives_its_runner_is_waited_for(runners: Runners) -> None:
     """When the runner is killed, its launcher ends the trial: the next runner waits for that, and starts none."""
     project = runners.project
@@ -158,6 +160,7 @@ def test_training_that_outlives_its_runner_is_waited_for(runners: Runners) -> No
     assert (second.returncode, attempts(project), len(lines(project))) == (0, [1, 1], 2)
 
 
+@pytest.mark.slow
 def test_launchers_end_when_their_runner_is_killed(runners: Runners) -> None:
     """No launcher outlives its runner by more than the trial that it conducts."""
     project = runners.project
@@ -173,6 +176,7 @@ def test_launchers_end_when_their_runner_is_killed(runners: Runners) -> None:
     assert states(project) == ["finished"] * 4
 
 
+@pytest.mark.slow
 def test_idle_launcher_that_is_killed_is_replaced(runners: Runners) -> None:
     """A launcher killed between two trials costs nothing but its place: all trials finish."""
     project = runners.project

@@ -163,6 +163,7 @@ def test_means_are_those_of_pandas(seen: Project) -> None:
         assert (pandas.isna(std) and pandas.isna(row["accuracy.sd"])) or row["accuracy.sd"] == pytest.approx(std)
 
 
+@pytest.mark.slow
 def test_columns_have_the_types_of_their_values(seen: Project) -> None:
     """Numbers are numbers also where some are missing, and nothing becomes a category."""
     types = {name: str(kind) for name, kind in opened(seen).to_pandas().dtypes.items()}
@@ -449,6 +450,7 @@ def test_the_wheel_says_that_it_is_typed(tmp_path: Path) -> None:
     assert "resweep/py.typed" in zipfile.ZipFile(wheel).namelist()
 
 
+@pytest.mark.slow
 def test_a_type_checker_knows_what_is_opened(tmp_path: Path) -> None:
     """mypy --strict sees the types of everything that the page shows."""
     (tmp_path / "notebook.py").write_text(

@@ -44,6 +44,7 @@ def compared(tmp_path: Path, old: dict[str, bytes], new: dict[str, bytes], rules
     return compare(write(tmp_path / "old", old), write(tmp_path / "newer", new), rules)
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(NAMES, st.binary(max_size=20)), st.dictionaries(NAMES, st.binary(max_size=20)))
 def test_exactly_the_files_that_differ_are_named(tmp_path: Path, old: dict[str, bytes], new: dict[str, bytes]) -> None:

@@ -28,6 +28,7 @@ def ran(swept: Project) -> Project:
     return swept
 
 
+@pytest.mark.slow
 def test_a_trial_does_not_differ_from_itself(ran: Project) -> None:
     """Every section is one line, and the exit status is 0."""
     result = ran.resweep("diff", "rnn#1", "rnn#1").ok()
@@ -68,6 +69,7 @@ SOURCES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("where", ["project", "archive"])
 def test_metrics_are_those_that_results_shows(ran: Project, source: str, where: str) -> None:
@@ -96,6 +98,7 @@ def test_what_exec_measured_is_compared(ran: Project) -> None:
     assert "  test.acc: nothing -> 0.5\n" in ran.resweep("diff", "rnn#1", "rnn#2", "--only", "metrics").out
 
 
+@pytest.mark.slow
 def test_trials_without_a_number_are_not_the_same(ran: Project) -> None:
     """There is nothing to compare: said, null in JSON, and status 2 where nothing else was asked for."""
     for words in (["rnn#3", "rnn#4"], ["rnn#3", "rnn#3"]):
@@ -110,6 +113,7 @@ def test_trials_without_a_number_are_not_the_same(ran: Project) -> None:
     assert ran.resweep("diff", "rnn#3", "rnn#4", "--only", "source", "--only", "metrics").status == 0
 
 
+@pytest.mark.slow
 def test_a_key_that_one_sweep_fixes_has_its_value(ran: Project) -> None:
     """A promoted trial has what it was promoted with, whether that is varied or not; another value differs."""
     ran.resweep("promote", "rnn#2", "--set", "seed=1000", "--as", "final").ok()
@@ -129,6 +133,7 @@ def test_only_and_json(ran: Project) -> None:
     assert found["sections"] == {"swept": [{"key": "params.lr", "before": 0.1, "after": 0.2}]}
 
 
+@pytest.mark.slow
 def test_source_is_a_unified_diff_and_binary_files_are_named(ran: Project) -> None:
     """Between two sweeps of a project: changed, added and removed files, train.sh among them."""
     ran.write(
@@ -164,6 +169,7 @@ def test_a_diff_is_empty_exactly_for_the_same_text(old: str, new: str) -> None:
     assert (not lines) == (old == new)
 
 
+@pytest.mark.slow
 def test_environment_data_seed_and_threads(project: Project) -> None:
     """Another generation with other data, seed and threads, and a variable that changes numerics."""
     project.write({"d.json": "1", "config/rnn.toml": SWEEP + '\n[data]\nfiles = ["*.json"]\n'})
@@ -194,6 +200,7 @@ def test_a_trial_of_another_project_and_a_copy_by_path(ran: Project) -> None:
     assert "state: finished -> unknown" in ran.resweep("diff", "rnn#1", "copy").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".tar.zst", ".tar.gz", ".tar.xz"])
 def test_archives_are_read_as_they_are(ran: Project, suffix: str) -> None:
     """By number, id/trial or the beginning of an id; with metrics and environment, and nothing is unpacked."""
@@ -243,6 +250,7 @@ def test_a_mistake_is_one_line(swept: Project, name: str) -> None:
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.slow
 def test_several_trials_of_an_archive_are_one_line(ran: Project) -> None:
     """An archive alone names a trial only where it has one."""
     ran.resweep("pack", "rnn", "-o", "../a.tar.gz").ok()
@@ -251,6 +259,7 @@ def test_several_trials_of_an_archive_are_one_line(ran: Project) -> None:
     assert "holds 4 such trials, expected one, as in ../a.tar.gz#" in result.err
 
 
+@pytest.mark.slow
 def test_colours_and_escapes_are_for_terminals_alone(ran: Project) -> None:
     """A terminal gets colours, and no control character of anybody's source."""
     ran.write({"qb/main.py": "# \x1b[2J\n" + MAIN})

@@ -669,6 +669,7 @@ def test_an_index_with_another_trials_digest_is_named(forge: Forge, swept: Proje
     assert (result.status, result.out.count("index.jsonl: changed (its digest of")) == (1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", stream.FORMATS, ids=lambda form: form.suffixes[0])
 def test_a_bomb_is_refused_before_anything_is_written(forge: Forge, form: stream.Format) -> None:
     """A list that says how big it is, is refused for that; one that does not, when more comes than it says."""

@@ -111,6 +111,7 @@ def test_the_bytes_do_not_depend_on_place_time_owner_or_links(ran: Project, suff
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("outputs", contents.OUTPUTS)
 def test_what_was_packed_comes_out(ran: Project, suffix: str, outputs: str) -> None:
@@ -128,6 +129,7 @@ def test_what_was_packed_comes_out(ran: Project, suffix: str, outputs: str) -> N
     assert packed(again, "rnn", "--outputs", outputs, name="b" + suffix).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_plain_tar_gives_the_same_tree(ran: Project, suffix: str) -> None:
     """`tar xf` unpacks an archive as `unpack` does, links and modes included, and has nothing to complain of."""
@@ -285,6 +287,7 @@ def test_files_that_trials_share_are_stored_once_and_linked(ran: Project) -> Non
     assert len({path.stat().st_ino for path in there.rglob("log.txt")}) == 2
 
 
+@pytest.mark.slow
 def test_what_was_unpacked_works_as_a_project(ran: Project) -> None:
     """At a path with a space, without a setup.py: status, results, logs, run, verify, rerun and exec."""
     there = Project.__new__(Project)
@@ -339,6 +342,7 @@ def contents_of(path: Path) -> contents.Contents:
         return Archive(file, path).contents
 
 
+@pytest.mark.slow
 def test_the_output_of_a_running_trial_is_left_out_with_a_line(trial: Trial) -> None:
     """What is being written is not packed; the capsule is."""
     script = (trial.capsule / "train.sh").read_text()
@@ -458,6 +462,7 @@ def test_where_links_fail_files_are_copied(ran: Project, monkeypatch: pytest.Mon
     assert tree(unpacked(path, "copied")) == expected
 
 
+@pytest.mark.slow
 def test_too_many_names_of_one_file_are_several_files(ran: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond what a file system links, a file is stored again."""
     expected = tree(unpacked(packed(ran)))
@@ -594,6 +599,7 @@ _names = st.text("ab.é ~-", min_size=1, max_size=60).filter(lambda name: name n
 _trees = st.dictionaries(st.lists(_names, min_size=1, max_size=4).map("/".join), st.binary(max_size=700), max_size=8)
 
 
+@pytest.mark.slow
 @same_project
 @given(_trees, st.sampled_from(SUFFIXES))
 def test_any_output_comes_out_as_it_went_in(ran: Project, files: dict[str, bytes], suffix: str) -> None:
@@ -619,6 +625,7 @@ def test_any_output_comes_out_as_it_went_in(ran: Project, files: dict[str, bytes
     assert inspect.verify(home / f"law1{suffix}").differences == []
 
 
+@pytest.mark.slow
 @same_project
 @given(st.data(), st.sampled_from(SUFFIXES))
 def test_a_changed_byte_anywhere_in_an_archive_is_found(ran: Project, data: st.DataObject, suffix: str) -> None:
@@ -638,6 +645,7 @@ def test_a_changed_byte_anywhere_in_an_archive_is_found(ran: Project, data: st.D
     assert sorted(ran.root.parent.iterdir()) == before
 
 
+@pytest.mark.slow
 @same_project
 @given(st.data(), st.sampled_from(SUFFIXES))
 def test_a_cut_or_lengthened_archive_is_found(ran: Project, data: st.DataObject, suffix: str) -> None:
@@ -855,6 +863,7 @@ def test_a_stream_is_what_common_programs_read(tmp_path: Path) -> None:
             assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_a_sweep_with_data_runs_where_it_is_unpacked(project: Project, tmp_path: Path) -> None:
     """Fingerprints travel with it, once; the data does not: it is asked for, checked, and found by RESWEEP_DATA."""
     project.write({"config/rnn.toml": SWEEP + '\n[data]\nfiles = ["data/*.json"]\n', "data/one.json": "1"})

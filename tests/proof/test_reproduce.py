@@ -98,6 +98,7 @@ def test_each_time_has_a_directory_of_its_own(lucky: Project) -> None:
     assert json.loads(result.out)["trial"] == 1
 
 
+@pytest.mark.slow
 def test_the_best_trial_is_found(lucky: Project) -> None:
     """--best NAME is the trial that results shows first."""
     result = again(lucky, "--best", "rnn").ok()
@@ -116,6 +117,7 @@ def test_a_shift_within_the_repeats_is_within_their_spread(lucky: Project) -> No
     assert metric["spread"]["count"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["metrics.jsonl", "the log"])
 def test_numbers_that_results_shows_are_held_against_the_repeats(project: Project, source: str) -> None:
     """Of a training without a metrics.json, too: what it logs, and what it prints."""
@@ -156,6 +158,7 @@ def test_a_shift_beyond_the_repeats_is_different(lucky: Project) -> None:
     assert "nothing that is known explains it" in rest[2]
 
 
+@pytest.mark.slow
 def test_without_three_repeats_there_is_no_spread(project: Project) -> None:
     """The same shift is different, and the reason is said."""
     project.write({"qb/main.py": LUCKY})
@@ -175,6 +178,7 @@ def test_other_weights_with_the_same_metrics_are_within_the_spread(lucky: Projec
     assert "identical" in again(lucky, WEIGHTS="heavier").ok().out
 
 
+@pytest.mark.slow
 def test_what_the_sweep_ignores_is_not_compared(lucky: Project) -> None:
     """[results] ignore names metrics, too, and changes no trial."""
     result = lucky.generate("--set", "n_trials=3", "--set", 'results.ignore=["best_*", "*.th"]').ok()
@@ -206,6 +210,7 @@ def test_a_trial_that_has_not_finished_is_refused(swept: Project) -> None:
     assert "queued, expected a trial that has finished" in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [[], ["rnn#1", "--best", "rnn"], ["rnn"], ["nope"], ["rnn#1", "--into", "pyproject.toml"]]
 )
@@ -248,6 +253,7 @@ def test_cleaned_weights_are_not_there_to_compare(lucky: Project) -> None:
     assert verdict(lucky)["files"]["best.th"] == {"is": "not there to compare", "kind": "weights"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outputs", ["metrics", "all"])
 def test_what_was_unpacked_reproduces(lucky: Project, outputs: str) -> None:
     """On another path with a space in it, with and without the weights; without outputs there is nothing to hold."""
@@ -270,6 +276,7 @@ def test_without_outputs_there_is_nothing_to_compare_with(lucky: Project) -> Non
     assert "queued, expected a trial that has finished" in again(there).err
 
 
+@pytest.mark.slow
 def test_changed_data_is_refused_and_named(project: Project) -> None:
     """Before hours are spent; allowed, it is the cause that the verdict names."""
     main = LUCKY.replace(
@@ -297,6 +304,7 @@ def test_changed_data_is_refused_and_named(project: Project) -> None:
     again(project, RESWEEP_DATA=str(elsewhere)).ok()
 
 
+@pytest.mark.slow
 def test_another_version_of_a_package_is_named(project: Project, tmp_path: Path) -> None:
     """The training runs under another interpreter, whose package gives another metric."""
     main = LUCKY.replace("MORE = {}", 'import tiny_pack\nMORE = {"tiny": tiny_pack.version}')

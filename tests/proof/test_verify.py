@@ -64,6 +64,7 @@ def test_what_was_just_generated_is_as_it_was_written(project: Project) -> None:
     assert project.resweep("verify", "copy").ok().out == "copy: 1 trial, every byte as it was written\n"
 
 
+@pytest.mark.slow
 @same_project
 @given(st.data())
 def test_a_changed_byte_anywhere_in_a_capsule_is_named(swept: Project, data: st.DataObject) -> None:
@@ -519,6 +520,7 @@ def test_the_index_is_held_against_the_capsules(swept: Project) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_orphans_are_verified_with_the_sweep(swept: Project) -> None:
     """A trial that is no longer in the sweep keeps its capsule, and is checked."""
     orphan = swept.entries()[3]
@@ -722,6 +724,7 @@ def test_only_capsules_that_are_there_are_counted_as_read(swept: Project) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_files_that_capsules_share_are_read_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many trials there are, as many files are hashed as there are inodes."""
     project.generate("--set", "n_trials=25").ok()
@@ -754,6 +757,7 @@ def test_a_mistake_is_one_line(swept: Project, names: list[str]) -> None:
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         st.lists(st.sampled_from(["a", "b", "A", "é", "a.b"]), min_size=1, max_size=3).map("/".join), st.text()

@@ -39,6 +39,7 @@ def test_the_template_takes_every_parameter_of_the_sweep(name: str, root: Path) 
         assert filled["trainer"]["num_epochs"] == params["num_epochs"]
 
 
+@pytest.mark.slow
 def test_the_snapshot_holds_qb_with_its_data_and_nothing_else(root: Path, tmp_path: Path) -> None:
     """Built as the tool builds it, which leaves nothing behind in the source tree."""
 

@@ -84,6 +84,7 @@ def test_the_english_has_no_slips_that_a_pattern_finds(questions: Questions) -> 
     assert [question["text"] for question in questions if slip.search(question["text"])] == []
 
 
+@pytest.mark.slow
 def test_the_script_writes_the_shipped_file_byte_for_byte(root: Path, tmp_path: Path) -> None:
     """Whatever PYTHONHASHSEED is."""
     output = tmp_path / "quiz.json"

@@ -99,6 +99,7 @@ def test_the_form_is_said() -> None:
     assert expected.expected([1.0, 2.0], "max", 2).form == "without replacement"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", [True, False])
 def test_a_hundred_thousand_points_are_exact_and_soon_there(grid: bool) -> None:
     """Of 1, 2, ... N the best of n is known in closed form; a few hundred n are computed, each up to 200."""

@@ -81,6 +81,7 @@ def test_no_two_of_35_sweeps_look_the_same() -> None:
     assert len({(each.colour, str(each.stroke)) for each in styles}) == 35
 
 
+@pytest.mark.slow
 def test_three_points_have_hollow_dots_and_their_number() -> None:
     """A perfect order of three is no finding."""
     drawn_ = figure(gathered([row(n, {"a": n}, float(n)) for n in range(3)]), "importance")
@@ -266,6 +267,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", look.FORMS)
 @pytest.mark.parametrize("kind", IN_MEMORY)
 def test_hostile_names_and_values_are_letters(kind: str, form: str) -> None:
@@ -292,6 +294,7 @@ def test_nothing_in_a_name_is_mathematics() -> None:
         assert label._preprocess_math(label.get_text()) == (text, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [[1e-300, 1e300], [-1.7e308, 1.7e308], [5e-324, 1.0], [0.0, 0.0], [1e99, -1e99]])
 @pytest.mark.parametrize("kind", IN_MEMORY)
 def test_no_number_breaks_an_axis(kind: str, values: list[float]) -> None:
@@ -338,6 +341,7 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     assert said[0].count("\n") == 12
 
 
+@pytest.mark.slow
 def test_pdf_has_fonts_that_publishers_take() -> None:
     """TrueType, embedded; none of Type 3; no time of writing. The picture is as wide as it was asked to be."""
     content, _ = drawing.render(gathered(drawn(30)), Asked("scatter", width=5.5, height=2.0), "pdf")

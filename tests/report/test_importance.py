@@ -62,6 +62,7 @@ def by_key(found: Importance) -> dict[str, Effect]:
     return {effect.key: effect for effect in found.effects}
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_an_independent_computation() -> None:
     """Shares and out-of-bag R2 from pandas' own encoding and a loop over scikit-learn's trees."""
     values = drawn(150)
@@ -103,6 +104,7 @@ def test_numbers_are_those_of_an_independent_computation() -> None:
     assert sum(effect.share or 0.0 for effect in found.effects) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_shares_are_near_those_of_new_points() -> None:
     """scikit-learn's permutation importance on points that no tree has seen ranks and weighs the keys alike."""
     found = told(drawn(600))
@@ -221,6 +223,7 @@ def test_no_value_breaks_it(value: object) -> None:
     assert all(0 <= (effect.share or 0) <= 1 for effect in found.effects)
 
 
+@pytest.mark.slow
 def test_ten_thousand_points_take_seconds() -> None:
     """The forest grows on some of them, always the same; correlations are those of all."""
     values = drawn(10_000)

@@ -81,6 +81,7 @@ def test_swept_values_of_any_kind_have_a_column(project: Project) -> None:
     assert set(numbers["values"]) == {64, 256, 1024}
 
 
+@pytest.mark.slow
 def test_scales_are_those_of_the_figures(project: Project) -> None:
     """A geometric list of learning rates has a logarithmic axis, dropout has not."""
     trained.sweep(project)
@@ -89,6 +90,7 @@ def test_scales_are_those_of_the_figures(project: Project) -> None:
     assert {each["name"]: each["log"] for each in found["swept"]}["params.dropout"] is False
 
 
+@pytest.mark.slow
 def test_failures_have_their_cause(project: Project) -> None:
     """Each failed run names the cause that `status` names, the most frequent first."""
     trained.sweep(project)
@@ -121,6 +123,7 @@ def test_the_best_runs_have_curves_in_few_points(searched: Project, monkeypatch:
         assert last == pytest.approx(named(found, "metrics", "validation_accuracy")["values"][int(place)], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_texts_have_a_bound(searched: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many runs the best, failed ones of every cause and running ones have their texts, as far as there is room."""
     whole = table(searched)["details"]
@@ -133,6 +136,7 @@ def test_texts_have_a_bound(searched: Project, monkeypatch: pytest.MonkeyPatch) 
     assert max(map(len, table(searched)["details"]["texts"])) < 8_100
 
 
+@pytest.mark.slow
 def test_a_log_loses_what_a_terminal_would_obey(project: Project) -> None:
     """Colours, titles and control characters are no part of what the page shows; other alphabets are."""
     trained.sweep(project, lr="0.001")
@@ -157,6 +161,7 @@ def test_embedded_values_come_back_and_hold_no_markup(values: dict[str, Any]) ->
     assert text.isascii()
 
 
+@pytest.mark.slow
 def test_ten_thousand_runs_are_a_few_megabytes(project: Project) -> None:
     """Metrics of many runs have seven digits, but for the one that ranks, which has all."""
     trained.sweep(project, lr="0.001", repeats=2)
@@ -174,6 +179,7 @@ def test_ten_thousand_runs_are_a_few_megabytes(project: Project) -> None:
         assert one is None or one == pytest.approx(other, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_several_sweeps_have_the_values_that_one_of_them_fixes(project: Project) -> None:
     """A key that one sweep varies and another fixes has its fixed value there."""
     trained.sweep(project, lr="0.001")
@@ -186,6 +192,7 @@ def test_several_sweeps_have_the_values_that_one_of_them_fixes(project: Project)
     assert {v for v, sweep in zip(values, found["runs"]["sweep"], strict=True) if sweep} == {0.75}
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_to_the_byte_for_the_same_files(searched: Project, tmp_path: Path) -> None:
     """Written twice, nothing differs; and reading wrote nothing into the project."""
     before = searched.tree()

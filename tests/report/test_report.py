@@ -170,6 +170,7 @@ def embedded(project: Project) -> str:
     return (project.root / "r.html").read_text().partition('id="data">')[2].partition("</script>")[0]
 
 
+@pytest.mark.slow
 def test_watching_follows_trials_until_all_have_ended(project: Project) -> None:
     """Each page is whole, reads itself again while trials run, and not any more when all have ended."""
     trained.sweep(project, lr="0.001")
@@ -187,6 +188,7 @@ def test_watching_follows_trials_until_all_have_ended(project: Project) -> None:
     assert [path.name for path in project.root.iterdir() if "r.html" in path.name] == ["r.html"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_watching_ends_when_told(project: Project, number: int) -> None:
     """Ctrl-C leaves a page that does not read itself again; a TERM leaves a whole one."""
@@ -234,6 +236,7 @@ def test_a_watched_page_reads_itself_again_and_keeps_what_is_chosen(project: Pro
         process.communicate(timeout=30)
 
 
+@pytest.mark.slow
 def test_the_wheel_has_all_that_a_page_is_made_of(tmp_path: Path) -> None:
     """Template, styles, scripts, libraries and notices are in what is installed."""
     import zipfile

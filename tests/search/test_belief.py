@@ -87,6 +87,7 @@ def test_what_it_has_come_to_is_told(project: Project) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_what_matters_is_said_when_enough_has_finished(project: Project, mode: str) -> None:
     """By Optuna's own measure, which says what it answers; before, and where all are alike, nothing is believed."""
@@ -109,12 +110,14 @@ def test_what_matters_is_said_when_enough_has_finished(project: Project, mode: s
     assert "for getting into the best tenth of 40 points" in out
 
 
+@pytest.mark.slow
 def test_points_that_are_all_as_good_say_nothing(project: Project) -> None:
     """A metric that never moves is no reason to believe anything."""
     told(project, generated(project), 25, lambda _: 0.5)
     assert believed(project.paths()).importance == {}
 
 
+@pytest.mark.slow
 def test_a_union_is_believed_in_too(project: Project) -> None:
     """Which table a point is of is one of the things that may matter."""
     text = SEARCH.replace("[hyper]", "[[hyper]]") + '[[hyper]]\n"params.lr" = { uniform = [0, 1] }\n'
@@ -123,6 +126,7 @@ def test_a_union_is_believed_in_too(project: Project) -> None:
     assert {"[[hyper]]", "params.lr"} <= believed(project.paths()).importance.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["torn", "garbage", "other", "empty", "table"])
 def test_a_damaged_journal_is_one_line(project: Project, damage: str) -> None:
     """A torn last line is one that a worker writes just now; anything else is said, and the trials are shown."""
@@ -160,6 +164,7 @@ def test_a_grid_with_early_stopping_shows_what_was_pruned(project: Project) -> N
     assert out[2].startswith(f"  best     loss 0.1  #2 {entries[1].name} ")
 
 
+@pytest.mark.slow
 def test_a_sweep_without_a_search_does_not_import_optuna(swept: Project) -> None:
     """Nor does it ask for the library; importance leaves scikit-learn alone."""
     program = "import sys; from resweep.cli import main\ntry: main(['status', 'rnn'])\nexcept SystemExit: pass\n"
@@ -177,6 +182,7 @@ def test_a_sweep_without_a_search_does_not_import_optuna(swept: Project) -> None
     assert "sklearn" not in loaded()
 
 
+@pytest.mark.slow
 def test_importance_leaves_the_library_whole(project: Project) -> None:
     """Who uses Optuna's other measures in this process later gets them."""
     told(project, generated(project), 25, lambda point: point["params.lr"])
@@ -196,6 +202,7 @@ def test_importance_leaves_the_library_whole(project: Project) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_status_without_optuna_names_the_extra(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine that only looks; the trials are shown all the same."""
     told(project, generated(project), 2, lambda point: point["params.lr"])

@@ -41,6 +41,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Template, P
         yield template, prepared
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -53,6 +54,7 @@ def test_it_fills_what_the_template_fills(both: tuple[Template, Prepared], x: An
     assert repr(found) == repr(expected)
 
 
+@pytest.mark.slow
 def test_what_the_template_refuses_is_refused_with_its_words(both: tuple[Template, Prepared]) -> None:
     """And the next point is filled as if nothing had been."""
     template, prepared = both

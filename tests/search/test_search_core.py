@@ -53,6 +53,7 @@ def test_generating_a_search_freezes_everything_and_writes_no_trial(project: Pro
     assert "nothing to write" in again.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("space", "keys", "kind"), [(BRANIN, "xy", "branin"), (HARTMANN, "uvwxyz", "hartmann")])
 def test_one_worker_asks_exactly_what_optuna_alone_asks(project: Project, space: str, keys: str, kind: str) -> None:
     """Capsules, records and metrics in between change nothing of the search."""
@@ -66,6 +67,7 @@ def test_one_worker_asks_exactly_what_optuna_alone_asks(project: Project, space:
     assert set(states(project)) == {"finished"}
 
 
+@pytest.mark.slow
 def test_a_search_of_recorded_results_asks_what_optuna_alone_asks(project: Project) -> None:
     """On a table of real trainings, where points come up again; those are told of once more, and run once."""
     recorded = json.loads((Path(__file__).parent / "recorded.json").read_text("utf-8"))
@@ -87,6 +89,7 @@ with open(os.path.join(output, "metrics.json"), "w") as file:
     assert [(trial.params["params.x"],) for trial in told] == needed
 
 
+@pytest.mark.slow
 def test_eight_workers_finish_exactly_n(project: Project) -> None:
     """They race for every point, and none is run twice or left over."""
     searched(project, 40)
@@ -125,6 +128,7 @@ def test_a_search_whose_workers_are_killed_thirty_times_finishes(project: Projec
     assert not list(project.paths().directory.glob(".new-*"))
 
 
+@pytest.mark.slow
 def test_a_worker_that_starts_removes_what_a_killed_one_was_writing(project: Project) -> None:
     """Nobody else writes trials while it looks."""
     searched(project, 2)
@@ -135,6 +139,7 @@ def test_a_worker_that_starts_removes_what_a_killed_one_was_writing(project: Pro
     assert states(project) == ["finished"] * 2
 
 
+@pytest.mark.slow
 def test_every_trial_is_of_the_frozen_source(project: Project) -> None:
     """What happens to the working tree while workers ask reaches no trial."""
     searched(project, 6)
@@ -148,6 +153,7 @@ def test_every_trial_is_of_the_frozen_source(project: Project) -> None:
     assert project.resweep("verify", "rnn").status == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_comes_later_goes_on_without_repeating(project: Project) -> None:
     """Two workers, one after the other, ask for other points, although both have the sweep's seed."""
     searched(project, 24)
@@ -158,6 +164,7 @@ def test_a_worker_that_comes_later_goes_on_without_repeating(project: Project) -
     assert "the search is over: 24 of 24 points" in said
 
 
+@pytest.mark.slow
 def test_raising_n_goes_on_with_the_same_search(project: Project) -> None:
     """Earlier points are kept, and learned from."""
     searched(project, 5)
@@ -171,6 +178,7 @@ def test_raising_n_goes_on_with_the_same_search(project: Project) -> None:
     assert states(project) == ["finished"] * 8
 
 
+@pytest.mark.slow
 def test_another_space_begins_another_search(project: Project) -> None:
     """The trials of the last one are no longer in the sweep, and can be learned from by name."""
     searched(project, 5)
@@ -187,6 +195,7 @@ def test_another_space_begins_another_search(project: Project) -> None:
     assert len(own) == 5
 
 
+@pytest.mark.slow
 def test_a_point_of_several_repeats_is_judged_by_their_mean(project: Project) -> None:
     """Each repeat is a trial with a seed of its own."""
     noisy = """
@@ -204,6 +213,7 @@ with open(os.path.join(output, "metrics.json"), "w") as file:
     assert [trial.value for trial in told] == pytest.approx([trial.params["params.x"] + 11 for trial in told])
 
 
+@pytest.mark.slow
 def test_failed_points_do_not_count(project: Project) -> None:
     """A search of six finishes six, however many fail on the way."""
     half = """
@@ -220,6 +230,7 @@ with open(os.path.join(output, "metrics.json"), "w") as file:
     assert failed[0].user_attrs["failed"] == "too small"
 
 
+@pytest.mark.slow
 def test_a_search_in_which_everything_fails_ends_and_says_why(project: Project) -> None:
     """Ten in a row are enough."""
     searched(project, 50, train="raise SystemExit('no such data')\n")
@@ -229,6 +240,7 @@ def test_a_search_in_which_everything_fails_ends_and_says_why(project: Project) 
     assert states(project) == ["failed"] * 10
 
 
+@pytest.mark.slow
 def test_a_metric_that_nobody_reports_is_said_after_the_first_trial(project: Project) -> None:
     """With the names that it did report."""
     searched(project, 50)
@@ -241,6 +253,7 @@ def test_a_metric_that_nobody_reports_is_said_after_the_first_trial(project: Pro
     assert len(project.entries()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["math.nan", "math.inf", "-math.inf"])
 def test_a_value_that_is_no_finite_number_counts_as_bad(project: Project, value: str) -> None:
     """A training that diverged ends its point; Optuna learns to stay away."""
@@ -256,6 +269,7 @@ with open(os.path.join(output, "metrics.json"), "w") as file:
     assert {trial.state.name for trial in bad} == {"PRUNED"}
 
 
+@pytest.mark.slow
 def test_a_list_that_is_used_up_ends_the_search(project: Project) -> None:
     """There are six points, and eight were asked for."""
     searched(project, 8, '[hyper]\n"params.x" = [1, 2, 3]\n"params.y" = [1, 2]\n[params]\nkind = "branin"\n')
@@ -264,6 +278,7 @@ def test_a_list_that_is_used_up_ends_the_search(project: Project) -> None:
     assert "the search is over: no new point is found; 6 of 8" in watching.messages
 
 
+@pytest.mark.slow
 def test_a_torn_journal_and_a_torn_list_are_mended(project: Project) -> None:
     """What a worker that lost its power has left of a line disappears."""
     searched(project, 6)
@@ -277,6 +292,7 @@ def test_a_torn_journal_and_a_torn_list_are_mended(project: Project) -> None:
     assert b"torn" not in project.paths().study.read_bytes() + project.paths().index.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_search_generated_again_ends_its_workers(project: Project) -> None:
     """They do not mix two definitions."""
     searched(project, 30, train=UNTIL_GO + WRITE_X)
@@ -290,6 +306,7 @@ def test_a_search_generated_again_ends_its_workers(project: Project) -> None:
     assert "the sweep was generated again; start the workers again" in said
 
 
+@pytest.mark.slow
 def test_trials_of_a_search_are_trials_like_any_other(project: Project) -> None:
     """Results, rerun and reproduction know no difference."""
     searched(project, 4)
@@ -301,6 +318,7 @@ def test_trials_of_a_search_are_trials_like_any_other(project: Project) -> None:
     assert len(project.entries("more")) == 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_search_that_goes_on(project: Project) -> None:
     """A trial that was stopped with its worker is run again by the next one."""
     searched(project, 3, train=UNTIL_GO + WRITE_X)
@@ -315,6 +333,7 @@ def test_ctrl_c_leaves_a_search_that_goes_on(project: Project) -> None:
     assert project.paths().place(project.entries()[0].name).last() == 2
 
 
+@pytest.mark.slow
 def test_the_template_of_a_search_is_the_frozen_one(project: Project) -> None:
     """And what a worker fills is what the command fills, byte for byte."""
     searched(project, 2)
@@ -328,6 +347,7 @@ def test_the_template_of_a_search_is_the_frozen_one(project: Project) -> None:
     assert same.id == entry.id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [4, 10])
 def test_bruteforce_ends_when_every_point_has_been_tried(project: Project, n: int) -> None:
     """Through the command line, which must not wait for anything then."""
@@ -341,6 +361,7 @@ def test_bruteforce_ends_when_every_point_has_been_tried(project: Project, n: in
     assert states(project) == ["finished"] * 4
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_ends_a_worker_with_one_line(project: Project) -> None:
     """At its start, and in the middle of its work; without the journal the search goes on from the trials."""
     searched(project, 60, train=UNTIL_GO + WRITE_X)
@@ -365,6 +386,7 @@ def test_a_damaged_journal_ends_a_worker_with_one_line(project: Project) -> None
     assert states(project).count("finished") == finished + 2
 
 
+@pytest.mark.slow
 def test_a_trial_that_a_person_ran_after_all_is_told(project: Project) -> None:
     """A point that failed, and was mended, counts for the next worker."""
     fails = '\nif not os.path.exists(os.path.join(capsule, "../../../../../fine")):\n    raise SystemExit("not yet")\n'
@@ -378,6 +400,7 @@ def test_a_trial_that_a_person_ran_after_all_is_told(project: Project) -> None:
     assert states(project).count("finished") == 12
 
 
+@pytest.mark.slow
 def test_another_source_can_be_asked_for_after_one_was_kept(project: Project) -> None:
     """--new-source begins anew, also when the source has not changed since --keep-finished."""
     searched(project, 3)
@@ -391,6 +414,7 @@ def test_another_source_can_be_asked_for_after_one_was_kept(project: Project) ->
     assert project.entries() == []
 
 
+@pytest.mark.slow
 def test_points_of_a_search_cannot_be_shown_before_they_are_asked_for(project: Project) -> None:
     """In one line."""
     searched(project, 3)

@@ -48,6 +48,7 @@ def tried(project: Project, name: str = "rnn") -> list[float]:
 # --- where it begins -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_search_begins_with_what_another_sweep_found(project: Project) -> None:
     """Its finished points that lie in the space, at the values of its metric; they do not count, and nothing is run."""
     project.generate("--no-slurm-job", name="grid").ok()
@@ -65,6 +66,7 @@ def test_a_search_begins_with_what_another_sweep_found(project: Project) -> None
     assert "2 of 2 points" in project.resweep("status", "rnn").ok().out
 
 
+@pytest.mark.slow
 def test_a_search_of_another_space_may_begin_with_its_own_trials(project: Project) -> None:
     """A changed space is another search, which forgets them unless it is told not to."""
     run(project, 'method = "tpe"\nn = 3\n').ok()
@@ -91,6 +93,7 @@ def test_a_sweep_that_there_is_not_is_refused_when_it_is_generated(project: Proj
     assert project.tree() == before
 
 
+@pytest.mark.slow
 def test_the_files_own_values_are_tried_first(project: Project) -> None:
     """include_default is to compare with; one out of range is refused before anything is written."""
     hyper = LINE + "include_default = true\n[params]\nlr = 0.25\n"
@@ -104,6 +107,7 @@ def test_the_files_own_values_are_tried_first(project: Project) -> None:
 # --- what is tried ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_point_is_tried_once_and_excluded_ones_never(project: Project) -> None:
     """A space that is used up ends the search, which says so."""
     hyper = '[hyper]\n"params.lr" = [0.1, 0.2, 0.3, 0.4]\nexclude = [{ "params.lr" = 0.2 }]\n'
@@ -119,6 +123,7 @@ def test_every_point_is_tried_once_and_excluded_ones_never(project: Project) -> 
     assert all(each.value == trials[each.user_attrs["repeats"]].value for each in repeats)
 
 
+@pytest.mark.slow
 def test_several_tables_are_searched(project: Project) -> None:
     """A trial has the values of its table, and the template's own for the others."""
     hyper = (
@@ -129,6 +134,7 @@ def test_several_tables_are_searched(project: Project) -> None:
     assert found == {("params.lr",), ("params.dropout", "params.lr")}
 
 
+@pytest.mark.slow
 def test_repeats_of_a_point_count_once_with_their_mean(project: Project) -> None:
     """Every seed is run; what Optuna is told is what they have in common."""
     project.write({"qb/main.py": MAIN.replace('filled["lr"],', 'filled["lr"] + filled["seed"],')})
@@ -142,6 +148,7 @@ def test_repeats_of_a_point_count_once_with_their_mean(project: Project) -> None
 # --- when it ends ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("after", "points", "said"),
     [
@@ -169,6 +176,7 @@ def test_a_search_ends_sooner(project: Project, after: str, points: int | None, 
     assert again.err == f"rnn: {end['said']}\n"
 
 
+@pytest.mark.slow
 def test_points_that_have_begun_when_a_search_ends_are_tried_to_their_end(project: Project) -> None:
     """With all of their repeats: no trial is left queued, and no point under way, in a search that is over."""
     generated(project, f'n_trials = 3\n{LINE}[search]\nmethod = "tpe"\nn = 30\nstop_after = {{ value = 0 }}\n{METRIC}')
@@ -180,6 +188,7 @@ def test_points_that_have_begun_when_a_search_ends_are_tried_to_their_end(projec
     assert out[1] == f"  search   {points} of 30 points (tpe): {points} finished, 0 pruned"
 
 
+@pytest.mark.slow
 def test_a_search_that_has_its_points_says_so_when_asked(project: Project) -> None:
     """With the sentence of the worker that ended it, and no time to go; a raised n takes it back."""
     result = run(project, 'method = "tpe"\nn = 2\n').ok()
@@ -192,6 +201,7 @@ def test_a_search_that_has_its_points_says_so_when_asked(project: Project) -> No
     assert ending(project) is None
 
 
+@pytest.mark.slow
 def test_more_points_go_on_where_it_was(project: Project) -> None:
     """A raised n is the same search, with the trials that it has."""
     run(project, 'method = "tpe"\nn = 2\n').ok()
@@ -202,6 +212,7 @@ def test_more_points_go_on_where_it_was(project: Project) -> None:
     assert len(tried(project)) == 4
 
 
+@pytest.mark.slow
 def test_a_search_whose_trials_all_fail_gives_up(project: Project) -> None:
     """Failed points do not count; the cause is told."""
     result = run(project, 'method = "tpe"\nn = 30\n', LINE + "[params]\nfail = true\nlr = 0.1\n")
@@ -212,6 +223,7 @@ def test_a_search_whose_trials_all_fail_gives_up(project: Project) -> None:
     assert ending(project) == {"reason": "failures", "said": said}
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_started_after_ten_failures_tries_ten_more(project: Project) -> None:
     """What was wrong may have been mended outside of the sweep; the failures of others are not its own."""
     project.write({"qb/main.py": MAIN.replace('filled.get("fail")', 'not os.path.exists("../../../../../mended")')})
@@ -225,6 +237,7 @@ def test_a_worker_that_is_started_after_ten_failures_tries_ten_more(project: Pro
     assert end["reason"] == "points"
 
 
+@pytest.mark.slow
 def test_a_metric_that_no_trial_reports_is_said_after_the_first(project: Project) -> None:
     """With the names that it did report."""
     result = run(project, 'method = "tpe"\nn = 30\n', rest='[results]\nmetric = "validation_f1"\n')
@@ -239,6 +252,7 @@ def test_a_metric_that_no_trial_reports_is_said_after_the_first(project: Project
     assert f"rnn: {end['said']}\n" in result.err
 
 
+@pytest.mark.slow
 def test_a_failed_point_that_a_person_runs_again_is_told_by_the_next_worker(project: Project) -> None:
     """Status says so until then; from then on it is a point like any other, and counts once."""
     project.write({"qb/main.py": MAIN.replace('filled.get("fail")', 'not os.path.exists("../../../../../mended")')})
@@ -258,6 +272,7 @@ def test_a_failed_point_that_a_person_runs_again_is_told_by_the_next_worker(proj
     assert "did not know" not in project.resweep("run", "rnn").ok().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 def test_a_trial_that_diverged_counts_as_badly_as_can_be(project: Project, value: str) -> None:
     """It is a point with a result, and no reason to try it again."""

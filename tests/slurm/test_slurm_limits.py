@@ -128,6 +128,7 @@ def small(_installed: None, monkeypatch: pytest.MonkeyPatch, _own_settings: None
         cluster.do("clean")
 
 
+@pytest.mark.slow
 def test_a_controller_that_is_full_takes_what_it_can_hold(small: Cluster, project: Project) -> None:
     """Its sbatch would try again for minutes; as many are submitted as there is room for, and the rest is told."""
     sweep(project, 60, on_slurm.WAIT)

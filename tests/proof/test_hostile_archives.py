@@ -192,7 +192,7 @@ LISTED: dict[str, tuple[Callable[[Forge], object], str]] = {
     "a negative size": (lambda f: f.file("metrics.json").update(size=-1), "no list"),
     "a size that is no number": (lambda f: f.file("metrics.json").update(size=True), "no list"),
     "no sha256": (lambda f: f.file("metrics.json").update(sha256="x"), "expected a sha256"),
-    "a file with no name": (lambda f: f.file("metrics.json").update(paths=[]), "a file without a name"),
+    "a file with no name": (lambda f: f.file("metrics.json").update(paths=[]), ""),
     "a list in another order": (lambda f: f.table["files"].insert(1, f.table["files"].pop()), "not written as"),
     "something more in the list": (lambda f: f.table.update(more=1), "not written as"),
     "no index": (lambda f: f.table["files"].pop(0), "found no index.jsonl in front"),
@@ -392,6 +392,10 @@ def test_what_lies_where_is_one_tree(forge: Forge) -> None:
         (replace(arranged(forge), sweep="../x"), "NAME: found"),
         (replace(arranged(forge), outputs="some"), "outputs: found 'some', expected one of none, metrics, all"),
         (replace(arranged(forge), files=()), "found no index.jsonl in front"),
+        (
+            replace(arranged(forge), files=(*arranged(forge).files, contents.File((), "0" * 64, 1, 0o644))),
+            "a file without a name",
+        ),
     ):
         assert says in tells(listed), (says, tells(listed))
 

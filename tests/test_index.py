@@ -48,7 +48,7 @@ def test_a_trial_keeps_its_number_for_good() -> None:
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.text()), max_size=3))
 def test_any_swept_value_is_read_back(tmp_path_factory: pytest.TempPathFactory, swept: dict[str, Any]) -> None:
     """Whatever characters a value has, line breaks of Unicode among them, the list is one line a trial."""
-    paths = written(tmp_path_factory.getbasetemp(), "any", entry("aa"), Entry(0, "b", 0, "d", "p", "s", swept, 1))
+    paths = written(tmp_path_factory.mktemp("any"), "any", entry("aa"), Entry(0, "b", 0, "d", "p", "s", swept, 1))
     read = index.read(paths)
     assert [each.swept for each in read.entries] == [{}, swept]
 

@@ -66,8 +66,8 @@ def frail_cluster(_installed: None) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def patient_cluster(_installed: None) -> Iterator[Cluster]:
-    """A cluster with Slurm's own MaxArraySize, whose thousands of tasks leave the processor to the other tests."""
-    with _running(Cluster(nice=5, DBD=0, MAXARRAY=1001, NODES=1, CPUS=6)) as cluster:
+    """A cluster whose arrays have at most 500 tasks; its more than a thousand leave the processor to the other tests."""
+    with _running(Cluster(nice=5, DBD=0, MAXARRAY=501, NODES=1, CPUS=6)) as cluster:
         yield cluster
 
 
@@ -125,8 +125,8 @@ def new_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pro
 
 @pytest.fixture(scope="session")
 def thousands(patient_cluster: Cluster, new_project: Callable[[str], Project]) -> Project:
-    """A sweep of 2,500 trials, submitted."""
-    project = on_slurm.sweep(new_project("thousands"), 2500)
+    """A sweep of 1,200 trials, submitted."""
+    project = on_slurm.sweep(new_project("thousands"), 1200)
     on_slurm.start(project, **patient_cluster.environment).ok()
     return project
 

@@ -21,6 +21,21 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-default-apps --disable-extensions --hide-scrollbars"
 )
+# says `now` after two frames in which no chart that can be seen waited to be drawn; some charts are never drawn
+DRAWN = """
+    const drawn = window.drawn = { now: false };
+    const waits = ({ element, stale }) => {
+        const { top, bottom, width, height } = element.getBoundingClientRect();
+        return stale && width && height && bottom > 0 && top < innerHeight;
+    };
+    let frames = 0;
+    const look = () => {
+        drawn.now = ++frames > 50 || !window.report?.charts.some(waits);
+        if (!drawn.now) frame();
+    };
+    const frame = () => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(look, 0)));
+    frame();
+"""
 
 
 def missing() -> str:
@@ -76,12 +91,12 @@ class Page:
         return self.driver.execute_script(script, *arguments)
 
     def settle(self) -> None:
-        """Wait until what changed is drawn."""
-        self.driver.set_script_timeout(20)
-        frames = (
-            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)));"
-        )
-        self.driver.execute_async_script(frames)
+        """Wait until what changed is drawn, also when the page reads itself again meanwhile."""
+        while not (drawn := self.run("return window.drawn?.now ?? null")):
+            if drawn is None:
+                self.run(DRAWN)
+            time.sleep(0.005)
+        self.run("delete window.drawn")
 
     def element(self, selector: str) -> WebElement:
         """The first element that a selector of CSS finds."""
@@ -101,7 +116,6 @@ class Page:
     def show(self, selector: str) -> None:
         """Scroll to an element, and wait until charts there are drawn."""
         self.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
-        time.sleep(0.15)
         self.settle()
 
     def drag(self, selector: str, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -119,7 +133,6 @@ class Page:
             mouse.move_to_location(int(x), int(y))
         mouse.pointer_up()
         chain.perform()
-        time.sleep(0.1)
         self.settle()
 
     def press(self, *keys: str) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trained
+from launched import until
 from selenium.webdriver.common.keys import Keys
 from small_project import Project
 
@@ -88,7 +88,7 @@ def test_columns_are_chosen_and_stay_in_the_address(wide: Project, opened: Opene
     ]
     assert len(page.selected()) == 4
     page.element("[aria-label='Filter params.p01']").send_keys("=2")
-    time.sleep(0.5)
+    until(lambda: "swept.params.p01" in page.filters())  # a table waits for the next letter
     page.settle()
     assert page.filters().keys() == {"swept.params.p00", "swept.params.p01"}
     assert len(page.selected()) == 2 == page.run("return report.table().getDataCount('active')")
@@ -173,12 +173,9 @@ def saved(page: Page, where: Path) -> tuple[str, str]:
     """The name and text of the file that the button saves."""
     page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(where)})
     page.click("#csv")
-    for _ in range(100):
-        files = [path for path in where.glob("*.csv") if path.stat().st_size]
-        if files:
-            return files[0].name, files[0].read_bytes().decode()
-        time.sleep(0.05)
-    raise AssertionError("nothing was saved")
+    until(lambda: any(path.stat().st_size for path in where.glob("*.csv")))
+    (file,) = where.glob("*.csv")
+    return file.name, file.read_bytes().decode()
 
 
 def plain(cell: str) -> Any:

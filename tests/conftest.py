@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -36,7 +37,9 @@ class _AtOnce:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Failures are told at once, by the process that has the terminal."""
+    """Failures are told at once, by the process that has the terminal; and Ctrl-C works, also below `nohup`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # all processes that tests start would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_AtOnce(config), "at-once")
 

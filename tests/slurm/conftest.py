@@ -66,7 +66,7 @@ def frail_cluster(_installed: None) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def patient_cluster(_installed: None) -> Iterator[Cluster]:
-    """A cluster whose arrays have at most 500 tasks; its more than a thousand leave the processor to the other tests."""
+    """A cluster whose arrays have at most 500 tasks, and which leaves the processor to the other tests."""
     with _running(Cluster(nice=5, DBD=0, MAXARRAY=501, NODES=1, CPUS=6)) as cluster:
         yield cluster
 

@@ -22,6 +22,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tiers.arrange(items)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A pytest that pytest-xdist does not know would tear groups apart without a word."""
+    if getattr(session.config.option, "loadgroup", False):
+        torn = [item for item in session.items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
+        if torn:
+            raise pytest.UsageError(
+                f"pytest {pytest.__version__} and pytest-xdist do not keep groups of tests together"
+            )
+
+
 class _AtOnce:
     """Tells of each failure when it happens; the whole of it follows at the end."""
 

@@ -9,10 +9,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_randomly
 import tiers
 from launched import Trial
 from small_project import Project
 
+# Only the order is random. The seeders that other packages offer would load torch into every worker.
+pytest_randomly.entrypoint_reseeds = []
 SKIP_NOTHING = bool(os.environ.get("RESWEEP_TESTS_SKIP_NOTHING"))
 
 

@@ -23,7 +23,8 @@ pytestmark = [pytest.mark.timeout(600)]
 # counts its steps in a file of its output, and waits after each until the test says so
 STEPS = (
     'mkdir -p "$out"; echo step >> "$out/steps"; touch "$root/started-$n-$RESWEEP_ATTEMPT"\n'
-    'if [ "$RESWEEP_ATTEMPT" = 1 ]; then sleep 1000 & wait $!; fi\n'
+    # Slurm ends one process after the other: where the sleep goes first, this must not go on
+    'if [ "$RESWEEP_ATTEMPT" = 1 ]; then sleep 1000 & wait $! || exit; fi\n'
     'cp "$out/steps" "$root/steps-$n"\n' + on_slurm.FAST
 )
 RESUME = '[run]\non_retry = "resume"\n'

@@ -119,8 +119,9 @@ def test_slurm_is_no_part_of_a_trial(rnn: Sweep) -> None:
         ConfigError, match=r'hyper\.slurm\.mem: found points .* differ only in slurm\.mem \("1g" and "2g"\)'
     ):
         rnn.frozen()
-    rnn.text = '[[hyper]]\n"params.lr" = [0.1]\n[[hyper]]\n"params.lr" = [0.1]\n"slurm.mem" = ["1g"]\n'
-    assert [each.entry.swept for each in rnn.frozen()[1]] == [{"params.lr": 0.1, "slurm.mem": "1g"}]
+    one, other = '[[hyper]]\n"params.lr" = [0.1]\n', '[[hyper]]\n"params.lr" = [0.1]\n"slurm.mem" = ["1g"]\n'
+    for rnn.text in (one + other, other + one):  # one way asks for nothing, and the other's word counts
+        assert [each.entry.swept for each in rnn.frozen()[1]] == [{"params.lr": 0.1, "slurm.mem": "1g"}]
 
 
 def test_point_and_source_are_known_apart(rnn: Sweep) -> None:

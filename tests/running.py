@@ -20,7 +20,7 @@ root=$1/../../../../.. ; path=${1%/*}; n=${1##*/}; trial=${path##*/}-$n; out=${2
 """
 FAST = 'echo "$trial" >> "$root/runs"\n'
 # until the test says so, by a file `go`, or `go-N` for one trial
-WAIT = 'touch "$root/started-$n"; while [ ! -e "$root/go" ] && [ ! -e "$root/go-$n" ]; do sleep 0.02; done\n'
+WAIT = 'touch "$root/started-$n"; while [ ! -e "$root/go" ] && [ ! -e "$root/go-$n" ]; do sleep 0.1; done\n'
 
 
 def repeated(project: Project, count: int, train: str = FAST, settings: str = "", name: str = "rnn") -> None:

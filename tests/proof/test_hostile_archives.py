@@ -621,12 +621,14 @@ def entry(**values: object) -> Callable[[str], str]:
             for value in values
         ),
         lambda text: "nonsense",
+        lambda text: "\xff",
+        lambda text: text + "[" * 100_000 + "\n",
     ],
 )  # fmt: skip
 def test_an_index_of_other_trials_is_refused(forge: Forge, change: Callable[[str], str]) -> None:
     """Commands make paths of what an index says, so that it must say what the list says."""
     each = forge.file(contents.INDEX)
-    data = change(forge.bytes[each["paths"][0]].decode()).encode()
+    data = change(forge.bytes[each["paths"][0]].decode()).encode("latin-1")
     forge.bytes[each["paths"][0]] = data
     each.update(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
     forge.write()
@@ -768,6 +770,13 @@ def test_a_large_file_is_read_in_pieces(forge: Forge) -> None:
     unpacking.unpack(forge.write(), forge.home / "there")
     assert [(forge.home / "there" / forge.out / str(n)).stat().st_size - (1 << 20) for n in range(3)] == [-1, 0, 1]
     assert inspect.verify(forge.path).differences == []
+
+
+def test_archives_are_read_in_pieces_of_any_size(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list or an index that is larger than what is read at once is put together as it was."""
+    for size in (512, 1000, 4096):
+        monkeypatch.setattr(reading, "_CHUNK", size)
+        assert inspect.verify(forge.write()) == verify.Report(1, [], {})
 
 
 def test_what_is_unpacked_has_the_modes_and_the_time_of_the_list(forge: Forge) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from unittest import mock
 
 import pytest
+from running import FIND
 from searched import generated, journal
-from small_project import MAIN, Project, Result
+from small_project import MAIN, TRAIN, Project, Result
 
 from resweep import frozen
 from resweep.search.study import FROM, TRIAL
@@ -179,6 +180,10 @@ def test_a_search_ends_sooner(project: Project, after: str, points: int | None, 
 @pytest.mark.slow
 def test_points_that_have_begun_when_a_search_ends_are_tried_to_their_end(project: Project) -> None:
     """With all of their repeats: no trial is left queued, and no point under way, in a search that is over."""
+    # the last repeat of the first point ends when another point has begun
+    begun = 'touch "$root/begun-$trial"\nbegun() { ls "$root" | grep ^begun- | cut -d- -f2 | sort -u | wc -l; }\n'
+    waits = 'while [ "$n" = 2 ] && [ "$(begun)" -lt 2 ]; do sleep 0.1; done\n'
+    project.write({"train.sh": FIND + begun + waits + TRAIN})
     generated(project, f'n_trials = 3\n{LINE}[search]\nmethod = "tpe"\nn = 30\nstop_after = {{ value = 0 }}\n{METRIC}')
     assert "best_validation_accuracy reached 0" in project.resweep("run", "rnn", "--jobs", "2").ok().err
     points = len(project.entries()) // 3

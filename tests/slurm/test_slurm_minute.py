@@ -23,7 +23,7 @@ def test_a_time_limit_ends_a_trial_as_stopped_and_the_signal_before_it_has_not_k
     (now,) = (running.record(project, 1),)
     assert (now["state"], now["slurm"]["ended_by"]) == ("stopped", "time limit")
     assert "1 stopped" in status(project)
-    on_slurm.until(lambda: "its time limit was reached (TIMEOUT)" in status(project), told=lambda: status(project))
+    on_slurm.until(lambda: "its time limit was reached (TIMEOUT)" in status(project), 200, lambda: status(project))
     assert running.attempts(project) == [1]
 
 

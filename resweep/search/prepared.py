@@ -24,8 +24,11 @@ program = sys.argv[1]
 sys.stdin.reconfigure(encoding="utf-8")
 sys.stdout.reconfigure(encoding="utf-8")
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+asked = False
 def read(folder, name):
+    global asked
     if name == "<arguments>":
+        asked = True
         line = sys.stdin.readline()
         if not line:
             os._exit(0)
@@ -39,9 +42,12 @@ def tell(text):
 # told from within: what is done when an evaluation ends takes milliseconds, too
 own = {"tell": (("text",), tell)}
 while True:
+    asked = False
     try:
         _jsonnet.evaluate_snippet("<resweep>", program, import_callback=read, native_callbacks=own)
     except RuntimeError:
+        if not asked:  # the template can no longer be read: going on would only try again and again
+            os._exit(1)
         tell("")
 """
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

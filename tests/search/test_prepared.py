@@ -78,3 +78,17 @@ def test_without_the_one_who_waits_the_template_fills(both: tuple[Template, Prep
     for _ in range(2):
         assert prepared.fill([{"x": 5, "text": "", "seed": 1}], ["seed", "other"])[0][0]["x"] == 5
     prepared.close()
+
+
+def test_the_one_who_waits_ends_when_the_template_is_gone(tmp_path: Path) -> None:
+    """It does not try again and again to read it."""
+    path = tmp_path / "base.jsonnet"
+    path.write_text(TEXT, "utf-8")
+    prepared = Prepared(Template(path), [{"x": 0, "text": "", "seed": 0}], ["seed", "other"])
+    process = prepared._process
+    assert process is not None
+    path.unlink()
+    with contextlib.suppress(TemplateError):  # this one may have been prepared before
+        prepared.fill([{"x": 5, "text": "", "seed": 1}], ["seed", "other"])
+    assert process.wait(120) == 1
+    prepared.close()

@@ -97,7 +97,7 @@ def same(one: Any, other: Any) -> bool:
 def read(where: str, hyper: object, refused: frozenset[str]) -> Hyper:
     """Read `[hyper]`; a ConfigError for every mistake. `refused` are the first words of keys that cannot be swept."""
     tables = hyper if isinstance(hyper, list) else [hyper]
-    if not all(isinstance(table, dict) for table in tables):
+    if not tables or not all(isinstance(table, dict) for table in tables):
         raise ConfigError(f"{where}: hyper: found {shown(hyper)}, expected one table, [hyper], or several, [[hyper]]")
     branches, default = [], False
     for number, table in enumerate(tables, 1):

@@ -6,7 +6,7 @@ Code: sweep, reader, frozen
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from resweep import sweep
@@ -127,6 +127,7 @@ _values = st.sampled_from(
 
 
 @settings(deadline=None)
+@example({"hyper": "[]"})
 @given(st.dictionaries(_keys, _values))
 def test_any_type_in_any_place_is_a_sweep_or_a_mistake_that_is_named(table: dict[str, str]) -> None:
     """A value of the wrong type in the tool's own keys is refused by name and never goes unnoticed later."""

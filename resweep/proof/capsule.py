@@ -205,13 +205,13 @@ def origin(data: bytes) -> Origin:
 
 
 def seal(data: bytes, earlier: frozenset[str] = _PROVENANCE_UNSEALED) -> bool | None:
-    """Whether a sealed file is what was written, to the byte; None when it is of a time that knew no seal.
+    """Whether a sealed file, a table, is what was written, to the byte; None when it is of a time that knew no seal.
 
     `earlier` is what such a file then held: another one has lost its checksum, and is no longer what was written.
     """
     try:
         table = json.loads(data)
-        sound = trial.check_seal(table) if isinstance(table, dict) else False
+        sound = trial.check_seal(table)
         if sound is None:
             return None if table.keys() <= earlier else False
         return sound and data == (trial.pretty(table) + "\n").encode()

@@ -117,11 +117,11 @@ class _Tree:
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
-        self._made = {self._root}
+        self._made: set[str] = set()
 
     def make(self, path: str) -> str:
         """Make a directory and those above it; its path."""
-        folder = f"{self._root}/{path}" if path else self._root
+        folder = f"{self._root}/{path}"
         if folder not in self._made:
             os.makedirs(folder, exist_ok=True)
             self._made.add(folder)

@@ -703,6 +703,10 @@ def test_a_bomb_is_refused_before_anything_is_written(forge: Forge, form: stream
 
 def test_more_than_the_disk_has_is_refused(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not fit is said before anything is written."""
+    listed = check.parse(forge.data(), "x")
+    size = listed.size + 512 * (len(listed.items) + len(listed.links) + len(listed.directories))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, size))  # type: ignore[attr-defined]
+    unpacking.unpack(forge.home / "honest.tar.gz", forge.home / "fits")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))  # type: ignore[attr-defined]
     project = Project.__new__(Project)
     project.root = forge.home
@@ -774,7 +778,7 @@ def test_a_large_file_is_read_in_pieces(forge: Forge) -> None:
 
 def test_archives_are_read_in_pieces_of_any_size(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list or an index that is larger than what is read at once is put together as it was."""
-    for size in (512, 1000, 4096):
+    for size in (100, 512, 1000, 4096):
         monkeypatch.setattr(reading, "_CHUNK", size)
         assert inspect.verify(forge.write()) == verify.Report(1, [], {})
 
@@ -966,6 +970,11 @@ def test_what_was_found_before_the_damage_is_told_with_it(forge: Forge) -> None:
         (str(forge.path), "", "damaged"),
     ]
     assert report.differences[1].detail.startswith("damaged at or after ")
+    assert report.capsules == 1
+    forge.path.write_bytes(b"nothing")
+    report = inspect.verify(forge.path)
+    assert (report.capsules, len(report.differences)) == (0, 1)
+    assert report.differences[0].detail.startswith("found no .tar.zst")
 
 
 def test_only_what_is_wanted_is_read(forge: Forge, swept: Project, tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ import json
 import lzma
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
 import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -157,10 +159,11 @@ def test_outputs_are_as_much_as_is_wanted(ran: Project) -> None:
 
 
 def test_what_has_no_place_in_an_archive_is_said(ran: Project) -> None:
-    """A link that leads out and a pipe are left out, each with a line."""
+    """A link that leads out and two pipes are left out, with a line for each kind."""
+    os.mkfifo(Path(Trial(ran).output, "second"))
     result = ran.resweep("pack", "rnn#1", "-o", "a.tar.gz", "--outputs", "all").ok()
     assert "a symbolic link that leads elsewhere" in result.err
-    assert "1 sockets, pipes or devices" in result.err
+    assert "2 sockets, pipes or devices" in result.err
 
 
 def test_what_passes_is_left_out_and_what_training_wrote_is_not(ran: Project) -> None:
@@ -241,13 +244,13 @@ def test_a_file_that_is_no_longer_what_was_listed_stops_packing(ran: Project, ch
 def test_an_archive_is_written_whole_with_the_permissions_of_a_file(ran: Project) -> None:
     """As the umask has them; how many bytes it has, and whether it is new, is what the caller gets."""
     paths, entries = index.find(ran.root, "rnn#1")
-    before = os.umask(0o027)
+    before = os.umask(0o020)
     try:
         first = archive.pack(paths, entries, ran.root / "a.tar.gz")
-        assert os.umask(0o027) == 0o027
+        assert os.umask(0o020) == 0o020
     finally:
         os.umask(before)
-    assert stat_mode(first.path) == 0o640
+    assert stat_mode(first.path) == 0o646
     assert (first.bytes, first.written) == (first.path.stat().st_size, True)
     again = archive.pack(paths, entries, ran.root / "a.tar.gz")
     assert (again.bytes, again.written, again.contents) == (first.bytes, False, first.contents)
@@ -432,7 +435,74 @@ def test_only_a_new_or_empty_directory_is_filled(ran: Project, target: str) -> N
     before = tree(ran.root)
     result = ran.resweep("unpack", str(path), target)
     assert (result.status, result.err.count("\n")) == (2, 1)
+    says = {"full": "is not empty", ".": "is not empty"}.get(target, "is no directory")
+    assert says in result.err
     assert tree(ran.root) == before
+
+
+def test_the_directory_that_one_is_in_is_not_replaced(ran: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even when it is empty: a shell would stand in what is gone."""
+    path = packed(ran)
+    (ran.root / "here").mkdir()
+    monkeypatch.chdir(ran.root / "here")
+    with pytest.raises(ResweepError, match="is the current directory, which cannot be replaced"):
+        unpack(path, Path("."))
+    assert list((ran.root / "here").iterdir()) == []
+
+
+def test_what_is_written_lies_beside_its_place_until_it_is_whole(ran: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a hidden name, on the same disk, for an archive and for a directory."""
+    seen = []
+    real = archive._write_members
+
+    def meanwhile(*arguments: object) -> None:
+        seen.append(sorted(path.name[:10] for path in ran.root.glob(".a.tar.gz.*")))
+        real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(archive, "_write_members", meanwhile)
+    ran.resweep("pack", "rnn#1", "-o", "a.tar.gz").ok()
+    monkeypatch.setattr(
+        "resweep.proof.unpack.flush", lambda root: seen.append([root.parent.name[:7], root.parent.parent == ran.root])
+    )
+    unpack(ran.root / "a.tar.gz", ran.root / "there")
+    assert seen == [[".a.tar.gz."], [".there.", True]]
+
+
+def test_an_archive_of_many_files_needs_few_open_ones(ran: Project) -> None:
+    """Each is closed when it is written: most systems allow a process 1,024."""
+    for number in range(60):
+        Path(Trial(ran).output, f"metrics{number}.json").write_text(str(number))
+    path = packed(ran, "rnn#1")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 20, hard))
+    try:
+        unpacked(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_name_that_unpack_refuses_is_not_packed(ran: Project) -> None:
+    """An archive that nobody could unpack is not written; what its name hides is shown."""
+    Path(Trial(ran).output, "a\nb").touch()
+    result = ran.resweep("pack", "rnn#1", "--outputs", "all", "-o", "a.tar.gz")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "a\\nb': expected no control characters in a name" in result.err
+    assert not list(ran.root.glob("*a.tar*"))
+
+
+def test_an_output_that_leads_elsewhere_is_no_output(ran: Project) -> None:
+    """The link of the attempt that counts leads to the trial's output, or it is left out."""
+    place = Trial(ran).place
+    link = Path(place.attempt(1), "output")
+    start = os.path.relpath(link, ran.root)
+    assert start in dict(contents_of(packed(ran, "rnn#1", name="a.tar.gz")).links)
+    link.unlink()
+    link.symlink_to(ran.root / "qb")
+    assert start not in dict(contents_of(packed(ran, "rnn#1", name="b.tar.gz")).links)
+    link.unlink()
+    link.symlink_to("nowhere")
+    assert start not in dict(contents_of(packed(ran, "rnn#1", name="c.tar.gz")).links)
 
 
 def test_an_empty_directory_is_filled_and_a_name_is_found(ran: Project) -> None:
@@ -718,6 +788,10 @@ def test_a_record_says_its_own_length_where_its_digits_change() -> None:
             member = read.next()
             assert member is not None
             assert (member.name, member.offset_data) == (path, len(tar.header(path)))
+    with tarfile.open(fileobj=io.BytesIO(tar.header("é" * 60, size=8**11) + tar.END)) as read:
+        member = read.next()
+        assert member is not None
+        assert (member.name, member.size) == ("é" * 60, 8**11)
 
 
 def test_padding_fills_a_block() -> None:
@@ -823,6 +897,42 @@ def test_a_stream_has_the_form_that_is_written_down() -> None:
     assert gz[-58:] == bytes.fromhex("1f8b08040000000000ff240052532000") + ends[1] + b"\3" + bytes(9)
     assert lzma.decompress(xz[-88:]) == ends[2]
     assert xz[-88:-80] == xz[:8]
+
+
+@pytest.mark.parametrize("form", stream.FORMATS, ids=lambda form: form.suffixes[0])
+def test_a_stream_ends_where_its_format_says(form: stream.Format) -> None:
+    """A second stream within the same few bytes, or a stream without its end, is refused though the sha256 fits."""
+    body = streamed(form, b"hello" * 20)[: -len(form.trailer(hashlib.sha256(b"").digest()))]
+    for other in (body + body, body + b"\0", *(body[:-cut] for cut in (1, 4, 8))):
+        with pytest.raises(ArchiveError, match="damaged"):
+            read_all(other + form.trailer(hashlib.sha256(other).digest()), 100)
+    assert read_all(body + form.trailer(hashlib.sha256(body).digest()), 100) == b"hello" * 20
+
+
+@pytest.mark.parametrize("form", stream.FORMATS, ids=lambda form: form.suffixes[0])
+def test_a_stream_may_have_any_length(form: stream.Format) -> None:
+    """Also one of which a single byte is left for the last piece that is read."""
+    trailer = len(form.trailer(hashlib.sha256(b"").digest()))
+    lefts = set()
+    for size in range(1960, 2060, 1 if ".tar.xz" not in form.suffixes else 2):
+        data = random.Random(1).randbytes(size)
+        content = streamed(form, data)
+        lefts.add((len(content) - trailer) % 2048)
+        assert read_all(content, size) == data
+    assert lefts & {0, 1, 4}
+
+
+def test_gzip_is_written_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bytes from version to version; and its size is told modulo 4 GiB."""
+    words = (
+        " ".join(str(random.Random(2).random()) for _ in range(2)).encode() * 3 + random.Random(3).randbytes(50) * 40
+    )
+    inner = zlib.compressobj(6, zlib.DEFLATED, -15)
+    content = streamed(stream.FORMATS[1], words)
+    assert content[10:-66] == inner.compress(words) + inner.flush()
+    compressor = stream.FORMATS[1].compressor()
+    monkeypatch.setattr(compressor, "_size", 2**32 - 3)
+    assert (compressor.compress(b"hello") + compressor.flush())[-4:] == (2).to_bytes(4, "little")
 
 
 def test_a_stream_that_asks_for_more_memory_is_refused() -> None:

@@ -278,6 +278,8 @@ def rewrite(path: Path, text: str | bytes) -> None:
         (lambda text: text.replace('"trial": 0', '"trial": 0,\n  "trial": 0'), "checksum"),
         (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "checksum"}), "checksum"),
         (lambda text: text.replace('"checksum": "', '"checksum": "0'), "checksum"),
+        (lambda text: text.replace('"trial": 0', '"trial": 0, "x": NaN'), "checksum"),
+        (lambda text: text.replace('"trial": 0', f'"trial": 0, "x": {"[" * 600}{"]" * 600}'), "checksum"),
         (lambda _: "nonsense", "cannot be read as JSON"),
         (lambda _: b"\xff\xfe\xfd", "cannot be read as JSON"),
         (lambda _: "[" * 100_000, "cannot be read as JSON"),
@@ -372,9 +374,122 @@ def test_a_directory_or_pipe_in_place_of_a_file_is_named(swept: Project, name: s
     assert (found.path, found.kind, found.detail) == (name, "changed", "no regular file")
     (folder / name).unlink()
     (folder / name).mkdir()
-    found, *more = verify.capsule(folder, Cache())
-    assert found.path == name
-    assert not [each for each in more if each.path != name]
+    (found,) = verify.capsule(folder, Cache())
+    expected = ("changed", "a directory, expected a file") if name in ("train.sh", "environment.json") else ("missing",)
+    assert (found.path, found.kind, found.detail)[: 1 + len(expected)] == (name, *expected)
+
+
+def test_what_is_missing_needs_no_words(swept: Project) -> None:
+    """But for the manifest, without which the rest cannot be judged."""
+    folder = swept.capsules()[0]
+    for name in ("train.sh", "qb/main.py", "environment.json"):
+        (folder / name).unlink()
+    assert {(e.path, e.kind, e.detail) for e in verify.capsule(folder, Cache())} == {
+        (name, "missing", "") for name in ("train.sh", "qb/main.py", "environment.json")
+    }
+    (folder / "provenance.json").unlink()
+    assert {(e.path, e.kind, e.detail) for e in verify.capsule(folder, Cache()) if e.path[0] == "p"} == {
+        ("provenance.json", "missing", "")
+    }
+    (folder / "manifest.json").unlink()
+    (found,) = verify.capsule(folder, Cache())
+    assert found.detail == "without it the rest of this trial cannot be judged"
+
+
+def test_hard_links_of_a_file_have_one_identity(swept: Project) -> None:
+    """So that a file that several places share is one line: its inode, wherever it is told."""
+    first, second, *_ = swept.capsules()
+    for name in ("train.sh", "environment.json"):
+        flip(first / name, 30)
+    found = [e for e in verify.sweep(swept.paths()).differences if e.path.endswith(("train.sh", "environment.json"))]
+    for name in ("train.sh", "environment.json"):
+        at = (first / name).stat()
+        files = {each.file for each in found if each.path == name}
+        assert files == {(at.st_dev, at.st_ino)}, name
+    assert {e.detail for e in found} == {""}
+    assert {e.where for e in found} > {"rnn/generations/1"}
+    assert (second / "train.sh").samefile(first / "train.sh")
+    generation = swept.paths().generations / "1"
+    rewrite(generation / "sweep.toml", "x")
+    (generation / "train.sh").unlink()
+    at = (generation / "sweep.toml").stat()
+    told_ = [e for e in verify.sweep(swept.paths()).differences if e.where == "rnn/generations/1"]
+    assert {(e.path, e.kind, e.detail, e.file) for e in told_} == {
+        ("sweep.toml", "changed", "", (at.st_dev, at.st_ino)),
+        ("train.sh", "missing", "", None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        (".toml", lambda _: "[[[", "the trial's configuration, which has its digest, cannot be read"),
+        (".json", lambda _: "{", "the trial's configuration, which has its digest, cannot be read"),
+        (".json", lambda _: "[" * 100_000, "the trial's configuration, which has its digest, cannot be read"),
+        (".toml", lambda text: text.replace("trial = 0", "trial = 1"), "/1"),
+        (".toml", lambda text: text.replace('generated_id = "', 'generated_id = "x'), "says that it is the trial x"),
+        (".toml", lambda text: text.replace("trial = 0", ""), "/None"),
+        (".toml", lambda text: 'seed = "x"\n' + text, "seed is 0, expected x, by"),
+        (".toml", lambda text: "seed = 3\n" + text, "seed is 0, expected 3, by"),
+        (".toml", lambda text: "threads = 2\n" + text, "threads is 1, expected 2, by"),
+        (".toml", lambda text: 'threads = "x"\n' + text, "threads is 1, expected x, by"),
+    ],
+)
+def test_a_configuration_that_was_forged_with_its_manifest_is_named(
+    swept: Project, name: str, change: Callable[[str], str], says: str
+) -> None:
+    """What cannot be read, is another trial's, or has another seed than the manifest: one line each, no traceback."""
+    mine = Trial(swept)
+    path = mine.capsule / (mine.name.id + name)
+    text = path.read_text()
+    assert change(text) != text
+    mine.change(path.name, change(text))
+    reseal(mine.capsule, lambda manifest: manifest["files"].update({path.name: verify.hash_file(str(path))}))
+    found = verify.capsule(mine.capsule, Cache())
+    assert {each.path for each in found} == {"manifest.json"}
+    assert says in " ".join(each.detail for each in found)
+
+
+@pytest.mark.parametrize("what", ["template", "manifest", "both"])
+def test_a_repeat_is_not_judged_by_a_first_trial_that_changed(swept: Project, what: str) -> None:
+    """Its digest cannot be computed then, which is a note: the first trial is what is named."""
+    first = swept.capsules()[0]
+    name = f"{first.parent.name}.json"
+    cache = Cache()
+    assert cache.first(str(first)) == (first / name).read_bytes()
+    if what != "manifest":
+        flip(first / name, 5)
+    if what != "template":
+        text = (first / "manifest.json").read_text()
+        digest = verify.hash_file(str(first / name))
+        listed = json.loads(text)["files"][name]
+        rewrite(first / "manifest.json", text.replace(listed, digest).replace('"seed": 0', '"seed": 1'))
+    assert Cache().first(str(first)) is None
+
+
+def test_a_stored_source_is_named_once_in_a_verification(swept: Project) -> None:
+    """However many trials are verified one after the other."""
+    (store,) = swept.paths().snapshots.iterdir()
+    (store / "files" / "extra").touch()
+    cache = Cache()
+    entries = swept.entries()
+    reports = [verify.trials(swept.paths(), [entry], cache) for entry in entries]
+    assert [len(report.differences) for report in reports] == [1, 0, 0, 0]
+    assert verify.trials(swept.paths(), entries).capsules == 4
+
+
+def test_a_generation_that_only_the_index_knows_is_missing(swept: Project) -> None:
+    """The one that listed the trials last, and each that one of them is of."""
+    text = swept.paths().index.read_text()
+    header, first, *rest = text.splitlines()
+    changed = [
+        header.replace('"generation": 1', '"generation": 3'),
+        first.replace('"generation": 1', '"generation": 2'),
+    ]
+    swept.paths().index.write_text("\n".join([*changed, *rest]) + "\n")
+    for number in (2, 3):
+        assert told(swept, f"rnn/generations/{number}") == {"generation.json": ("missing", "")}
+    assert told(swept, "rnn/generations/1") == told(swept, "rnn/generations/0") == {}
 
 
 @pytest.mark.parametrize(

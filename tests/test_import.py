@@ -410,10 +410,10 @@ def test_yaml_without_pyyaml_says_what_to_install(project: Project, monkeypatch:
     """JSON needs nothing."""
     whole = builtins.__import__
 
-    def without(name: str, *arguments: Any) -> Any:
+    def without(name: str, *arguments: Any, **named: Any) -> Any:
         if name == "yaml":
             raise ImportError(name)
-        return whole(name, *arguments)
+        return whole(name, *arguments, **named)
 
     project.write({"x.yaml": WANDB, "x.json": json.dumps(yaml.safe_load(WANDB))})
     monkeypatch.setattr(builtins, "__import__", without)

@@ -225,7 +225,11 @@ def test_names_say_what_was_measured_on(name: str, expected: tuple[str, str]) ->
 
 
 @pytest.mark.slow
-@given(st.dictionaries(st.text(), st.recursive(st.floats() | st.text(), lambda c: st.dictionaries(st.text(), c))))
+@given(
+    st.dictionaries(
+        st.text(), st.recursive(st.floats() | st.text(), lambda c: st.dictionaries(st.text(), c), max_leaves=12)
+    )
+)
 def test_flat_has_no_tables(table: dict[str, object]) -> None:
     """However deep, no value of a flat table is a table."""
     assert not any(isinstance(value, dict) for value in metrics.flat(table).values())

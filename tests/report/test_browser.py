@@ -41,7 +41,7 @@ def test_a_drag_along_an_axis_filters_everything(page: Page) -> None:
     page.show("#parallel")
     everything = len(page.selected())
     x, top, bottom = axis(page, "params.hidden_dim")
-    page.drag("#parallel", (x, top + 2), (x, top + (bottom - top) * 0.25))
+    page.drag("#parallel", (x, top + 2), (x, top + (bottom - top) * 0.75))
     chosen = page.selected()
     data = page.data()
     dims = next(each["values"] for each in data["swept"] if each["name"] == "params.hidden_dim")
@@ -387,24 +387,24 @@ def test_hostile_names_and_values_run_nothing(project: Project, opened: Opened) 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_ten_thousand_runs_are_filtered_like_a_few(project: Project, opened: Opened) -> None:
-    """Every run is in the table and in the counts, and of lines so many are drawn; bench/report.py has the times."""
-    trained.sweep(project, repeats=5, lr=", ".join(str((number + 1) / 5000) for number in range(37)))
+def test_thousands_of_runs_are_filtered_like_a_few(project: Project, opened: Opened) -> None:
+    """Every run is in the table and in the counts, and of lines so many are drawn; bench/report.py has ten thousand."""
+    trained.sweep(project, repeats=5, lr=", ".join(str((number + 1) / 5000) for number in range(13)))
     trained.finish_all(project)
     project.resweep("report", "rnn", "-o", "r.html").ok()
-    assert (project.root / "r.html").stat().st_size < 4_500_000
+    assert (project.root / "r.html").stat().st_size < 2_700_000
     page = opened(project.root / "r.html")
-    assert page.texts("#count") == ["9,990 of 9,990 runs"]
+    assert page.texts("#count") == ["3,510 of 3,510 runs"]
     page.show("#parallel")
     x, top, bottom = axis(page, "params.hidden_dim")
-    page.drag("#parallel", (x, top + 2), (x, top + (bottom - top) * 0.25))
-    assert len(page.selected()) == 3330 == page.run(TABLE_COUNT)
+    page.drag("#parallel", (x, top + 2), (x, top + (bottom - top) * 0.75))
+    assert len(page.selected()) == 2340 == page.run(TABLE_COUNT)
     assert page.chart_runs("#parallel", "chosen") == 2000
     # those that failed have no line
-    assert "2,000 lines of 3,143 are drawn" in page.texts("#parallel-note")[0]
+    assert "2,000 lines of 2,221 are drawn" in page.texts("#parallel-note")[0]
     page.run("report.setFilter('swept.params.dropout', {ranges: [[0, 0.25]]})")
     page.settle()
-    assert len(page.selected()) == 2220 == page.run(TABLE_COUNT)
+    assert len(page.selected()) == 1560 == page.run(TABLE_COUNT)
     page.show("#scatters")
     assert page.chart_runs("#scatters .chart", "chosen") > 2000
     assert page.complaints() == []

@@ -66,8 +66,8 @@ def frail_cluster(_installed: None) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def patient_cluster(_installed: None) -> Iterator[Cluster]:
-    """A cluster whose arrays have at most 500 tasks, and which leaves the processor to the other tests."""
-    with _running(Cluster(nice=5, DBD=0, MAXARRAY=501, NODES=1, CPUS=6)) as cluster:
+    """A cluster whose arrays have at most 200 tasks, and which leaves the processor to the other tests."""
+    with _running(Cluster(nice=5, DBD=0, MAXARRAY=201, NODES=1, CPUS=6)) as cluster:
         yield cluster
 
 
@@ -124,9 +124,9 @@ def new_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pro
 
 
 @pytest.fixture(scope="session")
-def thousands(patient_cluster: Cluster, new_project: Callable[[str], Project]) -> Project:
-    """A sweep of 1,200 trials, submitted."""
-    project = on_slurm.sweep(new_project("thousands"), 1200)
+def hundreds(patient_cluster: Cluster, new_project: Callable[[str], Project]) -> Project:
+    """A sweep of 500 trials, submitted."""
+    project = on_slurm.sweep(new_project("hundreds"), 500)
     on_slurm.start(project, **patient_cluster.environment).ok()
     return project
 

@@ -1,0 +1,24 @@
+"""More trials in one go than a site's arrays may have tasks; bench/submit.py has ten thousand.
+
+Code: slurm/submit, slurm/batches, cli/submit
+"""
+
+from __future__ import annotations
+
+import pytest
+import running
+from on_slurm import Cluster, jobs, runs
+from small_project import Project
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def test_500_trials_go_in_as_three_arrays_where_an_array_has_at_most_200_and_all_complete(
+    hundreds: Project, patient_cluster: Cluster
+) -> None:
+    """Each trial has run exactly once."""
+    assert [(job.first, job.last) for job in jobs(hundreds)] == [(1, 200), (1, 200), (1, 100)]
+    patient_cluster.drained(550)
+    assert set(running.states(hundreds)) == {"finished"}
+    assert set(running.attempts(hundreds)) == {1}
+    assert runs(hundreds) == list(range(500))

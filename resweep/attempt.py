@@ -31,7 +31,7 @@ import sys
 import time
 import types
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, NamedTuple
 
 Record = Dict[str, Any]
 
@@ -53,8 +53,16 @@ MODEL_ROOT = ("model", "generated")
 
 HEARTBEAT_SECONDS = 30.0  # between two signs of life of a running attempt
 STALE_SECONDS = 300.0  # without one for so long, an attempt on another host is lost
-GRACE_SECONDS = 10.0  # between TERM and KILL
+GRACE_SECONDS = 10.0  # between TERM and KILL, where neither [run] grace nor a Slurm says another
+MARGIN_SECONDS = 2.0  # before the KILL of Slurm: the end of the attempt is recorded in it
+SENTINEL_SECONDS = 1.0  # within which a signal for a whole job reaches all its processes
+LISTEN_SECONDS = 2.0  # between two looks whether a process has a handler by now
+WAIT_SECONDS = 2.0  # between two looks at an attempt that may still run
+ASK_SECONDS = 10.0  # for a command of Slurm's to answer
+TURN, TURNS = 0.02, 200  # seconds between two jobs that ask Slurm what ended them, and how many wait for their turn
 CONDUCTED = "RESWEEP_CONDUCTED"  # the attempt that a site's script runs, for the launcher that it may call
+KILL_WAIT = "RESWEEP_KILL_WAIT"  # of the site: seconds between TERM and KILL, when Slurm ends a job
+GRACE_TIME = "RESWEEP_GRACE_TIME"  # of the job's partition: seconds between a preemption's notice and its TERM
 OUTPUT_VARIABLE = "RESWEEP_OUTPUT"  # where an attempt's training writes
 NEXT = "RESWEEP_NEXT_ATTEMPT"  # the number that a task of Slurm's has decided on: that one, or none
 PRUNE = "prune.json"  # in an attempt: why it is stopped early, written before the signal that stops it
@@ -152,7 +160,9 @@ def run(capsule: str, script: str | None = None) -> int:
             % (capsule, capsule)
         )
     manifest = read_manifest(place.capsule)
-    now_, record = begin(place, manifest, int(os.environ.pop(NEXT, 0)))
+    # one that comes before the training runs waits for it, as it does in a worker
+    signal.pthread_sigmask(signal.SIG_BLOCK, Signals.PASSED)
+    now_, record = _begin_patiently(place, manifest, int(os.environ.pop(NEXT, 0)))
     if now_ in ("finished", "pruned"):
         print("%s: %s already" % (place.label, now_))
         return 0
@@ -161,6 +171,7 @@ def run(capsule: str, script: str | None = None) -> int:
         toml = os.path.join(place.attempt(record["attempt"]), manifest["id"] + ".toml")
         sys.stdout.flush()
         os.chdir(place.capsule)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, Signals.PASSED)
         os.execvp("bash", ["bash", os.path.join(place.capsule, "train.sh"), place.capsule, toml])
     if now_ == "running":
         print("%s: runs already on %s (%s)" % (place.label, record.get("host"), _process(record)))
@@ -180,8 +191,10 @@ def begin(
     # before the state is read: who starts an attempt from now on makes the claim fail
     number = number or place.last() + 1
     found, record = state(place)
-    if found == "running" and ended_on_slurm(record):
-        found = "lost"
+    if found == "running":
+        word = word_of_slurm(record)
+        if word == "over" or (word and _silent(place, record)):
+            found = "lost"
     if found == "finished":
         settle(place)
     if found in ("finished", "running") or (found == "pruned" and not pruned):
@@ -195,6 +208,26 @@ def begin(
     if not _claim(place, record):
         return "running", read_json(os.path.join(place.attempt(number), RECORD))
     return "claimed", record
+
+
+def _begin_patiently(place: Place, manifest: Record, number: int) -> tuple[str, Record]:
+    """As `begin`; waits while Slurm has given the job of a running attempt up that still gives signs of life.
+
+    It may end by itself, also well. Beside it there is to be no other.
+    """
+    told = False
+    while True:
+        found, record = begin(place, manifest, number)
+        if found != "running" or not record.get("host") or word_of_slurm(record) != "given up":
+            return found, record
+        if not told:
+            print(
+                "%s: Slurm has given up the job of attempt %s on %s, which may still run; waits until it ends or gives "
+                "no sign of life for %d s" % (place.label, record["attempt"], record["host"], 2.5 * HEARTBEAT_SECONDS),
+                flush=True,
+            )
+            told = True
+        time.sleep(WAIT_SECONDS)
 
 
 def conduct(place: Place, manifest: Record, record: Record, script: str | None = None) -> int:
@@ -228,12 +261,37 @@ def _resume(place: Place, number: int) -> int | None:
         return None
     for earlier in range(number - 1, 0, -1):
         source = os.path.join(place.attempt(earlier), OUTPUT)
-        if read_json(os.path.join(place.attempt(earlier), RECORD)).get("state") == "pruned":
+        record = read_json(os.path.join(place.attempt(earlier), RECORD))
+        if record.get("state") == "pruned":
             return None
         if os.path.isdir(source) and not os.path.islink(source):
-            os.rename(source, os.path.join(place.attempt(number), OUTPUT))
+            output = os.path.join(place.attempt(number), OUTPUT)
+            if record.get("seconds") is not None or of_this_boot(record):
+                os.rename(source, output)
+            else:  # nobody saw it end: on a host that is only cut off it may still write there
+                _copy(source, output)
             return earlier
     return None
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a directory that may change meanwhile, whole or not at all; what vanishes while it is copied is left out."""
+    part = target + ".part"
+    try:
+        os.mkdir(part)
+        for folder, names, files in os.walk(source):
+            there = os.path.normpath(os.path.join(part, os.path.relpath(folder, source)))
+            for name in names + files:
+                path, copied = os.path.join(folder, name), os.path.join(there, name)
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.islink(path) or name in files:
+                        shutil.copy2(path, copied, follow_symlinks=False)
+                    else:
+                        os.mkdir(copied)
+        os.rename(part, target)
+    except OSError:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def rerun(capsule: str, directory: str | None = None) -> int:
@@ -309,16 +367,18 @@ def execute(
         command += [capsule, toml]
         # one that calls the launcher begins where its job does, as it would without us
         cwd = os.getcwd() if script and _calls_the_launcher(script) else capsule
-        supervise(command, cwd, env, directory, record, signals, log.fileno(), log.fileno())
+        supervise(command, cwd, env, directory, record, signals, log.fileno(), log.fileno(), capsule)
         pruned = read_json(os.path.join(directory, PRUNE))
         if record["state"] == "stopped" and pruned:
             record.update(state="pruned", pruned=pruned)
-        elif record["exit_status"] == REQUEUE:
-            record["state"] = "stopped"
         elif record["slurm"] and (record["state"] == "stopped" or record["exit_status"] in _ENDED or record["signal"]):
-            record["slurm"][ENDED_BY] = _ended_by()
-            if record["slurm"][ENDED_BY]:  # Slurm signals all processes at once: the training may be quicker than we
+            reason = record["slurm"].get(ENDED_BY) or _why_ended(signals.first)
+            if reason:  # Slurm signals all processes at once: the training may be quicker than we
                 record["state"] = "stopped"
+            if reason or record["exit_status"] != REQUEUE:  # a training that saved by itself was ended by nobody
+                record["slurm"][ENDED_BY] = reason
+        if record["exit_status"] == REQUEUE and record["state"] == "failed":
+            record["state"] = "stopped"
         if record["state"] == "finished":
             os.makedirs(os.path.join(directory, OUTPUT), exist_ok=True)
         record.update(watch.ended(write_json))
@@ -340,13 +400,17 @@ def supervise(
     signals: Signals,
     stdout: int,
     stderr: int,
+    capsule: str,
 ) -> None:
     """Run `command` to its end, or to that of what it started when a signal comes, and complete `record` with it.
 
     Which processes run it stands in the heartbeat of `directory`; the caller writes the record down with `close`.
+    `capsule` is the one whose sweep says how long a training has between TERM and KILL.
     """
     heartbeat = os.path.join(directory, HEARTBEAT)
     begin = time.monotonic()
+    early = len(signals.received)
+    reason = None
     try:
         child = subprocess.Popen(
             ["sh", "-c", _GATE, "sh", *command],
@@ -367,13 +431,20 @@ def supervise(
         with contextlib.suppress(BrokenPipeError):  # it was killed already
             child.stdin.write(b"go\n")
             child.stdin.close()
-        status, stopped, memory = _wait(child, signals, heartbeat)
+        watched = _Watched(child, heartbeat, capsule, env.get(OUTPUT_VARIABLE))
+        with watched:
+            watched.wait(signals, early)
+        status, stopped, memory, reason = child.returncode, watched.stopped, watched.memory, watched.ended_by
     record["ended"] = now()
     record["seconds"] = round(time.monotonic() - begin, 3)
     record["exit_status"] = status if status >= 0 else None
     record["signal"] = signal.Signals(-status).name if status < 0 else None
     record["peak_memory_bytes"] = memory
     record["state"] = "stopped" if stopped else "finished" if status == 0 else "failed"
+    if stopped:
+        record["told_to_stop"] = True
+    if reason:
+        record["slurm"][ENDED_BY] = reason
 
 
 def close(directory: str, record: Record) -> None:
@@ -549,7 +620,8 @@ def write_json(path: str, value: Record, sync: bool = False) -> None:
 # which never comes when the launcher dies before.
 _GATE = 'read -r go && exec "$@" </dev/null; exit 127'
 
-_ENDED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)  # what a shell says of a command that a signal ended
+# How a training may end that Slurm ends: what a shell says of a command that a signal ended, or with a checkpoint.
+_ENDED = (128 + signal.SIGTERM, 128 + signal.SIGKILL, REQUEUE)
 
 _SLURM_ID = re.compile(r"SLURM_(ARRAY_JOB_ID|ARRAY_TASK_ID|CLUSTER_NAME|JOB_ID|JOB_PARTITION|NODELIST|RESTART_COUNT)$")
 
@@ -564,6 +636,7 @@ class Signals:
     def __enter__(self) -> Signals:
         """Begin to note signals, in `received`; `reader` becomes readable when one comes, or a child ends."""
         self.received: list[int] = []
+        self.first: float | None = None  # when the first one came
         self.reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
@@ -576,6 +649,7 @@ class Signals:
         return self
 
     def _receive(self, number: int, _frame: object) -> None:
+        self.first = self.first or time.monotonic()
         self.received.append(number)
 
     def __exit__(self, *_: object) -> None:
@@ -588,48 +662,187 @@ class Signals:
         os.close(self._writer)
 
 
-def _wait(child: subprocess.Popen[bytes], signals: Signals, heartbeat: str) -> tuple[int, bool, int | None]:
-    """Wait for `child`, giving a sign of life; after a signal TERM, later KILL, to all that it started.
+class _Watched:
+    """A training while it runs: gives its sign of life, passes signals on, and ends it when a signal says so."""
 
-    Returns the status as Popen has it, whether the child was told to stop, and its peak memory in bytes.
-    """
-    try:
-        pidfd = os.pidfd_open(child.pid)
-    except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3
-        pidfd = None
-    kill_at = memory = None
-    passed = 0
-    try:
+    def __init__(self, child: subprocess.Popen[bytes], heartbeat: str, capsule: str, output: str | None) -> None:
+        self.child = child
+        self.stopped = False
+        self.memory: int | None = None  # the peak of its largest process in bytes, once the child has ended
+        self.ended_by: str | None = None  # what Slurm said of the job when it sent TERM to all of it
+        self._heartbeat = heartbeat
+        self._capsule = capsule
+        self._training = _room("delivery").Training(child.pid, OUTPUT_VARIABLE, output, slurm)
+        self._sentinel = Sentinel()
+        self._undelivered: list[int] = []
+        self._next_look = 0.0
+        self._kill_at: float | None = None
+        self._ask_at: float | None = None  # when it is our turn to ask Slurm what it does to the job
+        self._told_at = 0.0
+        self._heeded = 0
+        try:
+            self._pidfd: int | None = os.pidfd_open(child.pid)
+        except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3
+            self._pidfd = None
+
+    def __enter__(self) -> _Watched:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+        self._sentinel.close()
+        _kill(self.child.pid, signal.SIGKILL)  # what train.sh left running would keep its GPU
+        if self.stopped:
+            self._training.kill()
+
+    def wait(self, signals: Signals, early: int) -> None:
+        """Wait for the child, and after a signal for all that it started; `early` signals came before it began."""
         while True:
             with contextlib.suppress(OSError):  # a disk that is full for a moment is no reason to end the training
-                _touch(heartbeat)
-            while passed < len(signals.received):
-                if signals.received[passed] in signals.PASSED:
-                    _pass_on(child.pid, signals.received[passed])
-                passed += 1
-            if kill_at is None and set(signals.received) & set(signals.STOP):
-                kill_at = time.monotonic() + GRACE_SECONDS
-                _kill(child.pid, signal.SIGTERM)
-            timeout = HEARTBEAT_SECONDS if kill_at is None else max(0.05, kill_at - time.monotonic())
-            if pidfd is None:
-                timeout = min(timeout, 0.1)
-            watched = [signals.reader] if pidfd is None else [signals.reader, pidfd]
-            if signals.reader in select.select(watched, [], [], timeout)[0]:
+                _touch(self._heartbeat)
+            self._heed(signals, early)
+            if self._ask_at is not None and time.monotonic() >= self._ask_at:
+                self._ask()
+            watched = [signals.reader] if self._pidfd is None else [signals.reader, self._pidfd]
+            if signals.reader in select.select(watched, [], [], self._patience())[0]:
                 os.read(signals.reader, 512)
-            late = kill_at is not None and time.monotonic() >= kill_at
-            if memory is None:
-                memory = _reap(child)
-            if memory is not None:
-                if kill_at is None or late or not _members(child.pid):
-                    break
+            late = self._kill_at is not None and time.monotonic() >= self._kill_at
+            if self.memory is None:
+                self.memory = _reap(self.child)
+            if self.memory is not None:
+                if self._kill_at is None or late or not self._training.lives():
+                    return
                 time.sleep(0.05)  # bash ends at once; what it ran may be writing a last checkpoint
             elif late:
-                _kill(child.pid, signal.SIGKILL)
-    finally:
-        if pidfd is not None:
-            os.close(pidfd)
-        _kill(child.pid, signal.SIGKILL)  # what train.sh left running would keep its GPU
-    return child.returncode, kill_at is not None, memory
+                self._training.kill()
+
+    def _patience(self) -> float:
+        timeout = HEARTBEAT_SECONDS if self._kill_at is None else max(0.05, self._kill_at - time.monotonic())
+        if self._undelivered:
+            timeout = min(timeout, LISTEN_SECONDS)
+        if self._ask_at is not None:
+            timeout = min(timeout, max(0.0, self._ask_at - time.monotonic()))
+        return timeout if self._pidfd is not None else min(timeout, 0.1)
+
+    def _heed(self, signals: Signals, early: int) -> None:
+        while self._heeded < len(signals.received):
+            number = signals.received[self._heeded]
+            self._heeded += 1
+            if number in signals.PASSED:
+                if number not in self._undelivered and not (self._heeded > early and self._sentinel.fell(number)):
+                    self._undelivered.append(number)
+                    self._next_look = 0.0
+            elif not self.stopped:
+                self.stopped = True
+                self._stop(self._heeded <= early)
+        if self._undelivered and time.monotonic() >= self._next_look:
+            # the training may not have come to its handler yet
+            self._undelivered = [number for number in self._undelivered if not self._training.tell(number)]
+            self._next_look = time.monotonic() + LISTEN_SECONDS
+
+    def _stop(self, early: bool) -> None:
+        """Let the training end: TERM, unless who sent it to us has sent it to every process of the job.
+
+        Slurm does so. A second TERM would call the training's handler while it saves.
+        """
+        self._told_at = time.monotonic()
+        told = not early and self._sentinel.fell(signal.SIGTERM)
+        if not told:
+            self._training.terminate()
+        allowed = grace(self._capsule)
+        self._kill_at = self._told_at + (allowed.by_slurm if told else allowed.usual)
+        if told:
+            self._ask_at = self._told_at + _turn()
+
+    def _ask(self) -> None:
+        """Ask Slurm why it ends the job; after the notice of a preemption, which the job outlives, there is time."""
+        self._ask_at = None
+        allowed = grace(self._capsule)
+        job = own_job(min(ASK_SECONDS, allowed.by_slurm / 3))
+        self.ended_by = ended_by(job)
+        if job and runs_on(job):
+            self._kill_at = self._told_at + allowed.noticed
+
+
+class Sentinel:
+    """In a job of Slurm's, a process that does nothing: when a signal ends it, all processes of the job got that one.
+
+    It has a session of its own, like the training, so that nobody signals it with its launcher by accident.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        if "SLURM_JOB_ID" in os.environ:
+            self._start()
+
+    def _start(self) -> None:
+        with contextlib.suppress(OSError):
+            # it reads what we never write, and so ends when we do
+            self._process = subprocess.Popen(
+                ["cat"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def fell(self, number: int) -> bool:
+        """Whether a signal that has just come was for all processes of the job."""
+        if self._process is None:
+            return False
+        try:
+            status = self._process.wait(SENTINEL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
+        self.close()
+        self._start()
+        return status == -number
+
+    def close(self) -> None:
+        """Let it end."""
+        if self._process is not None:
+            assert self._process.stdin
+            self._process.stdin.close()
+            self._process.wait()
+            self._process = None
+
+
+class Grace(NamedTuple):
+    """Seconds between TERM and KILL."""
+
+    usual: float
+    by_slurm: float  # when Slurm ends the job: it kills the launcher, too, and that has to record the end before
+    noticed: float  # after a preemption's notice to a job step
+
+
+def grace(capsule: str, on_slurm: bool | None = None) -> Grace:
+    """How long the training of a capsule may take to end: `[run] grace` of its sweep, else what the site allows.
+
+    `on_slurm` says whether it runs in a job; by default whether this process does.
+    """
+    own = read_json(os.path.join(capsule, "..", "..", RUN_OPTIONS)).get("grace")
+    on_slurm = "SLURM_JOB_ID" in os.environ if on_slurm is None else on_slurm
+    wait, notice = _site_grace() if on_slurm else (None, 0.0)
+    if wait is None:
+        usual = own or GRACE_SECONDS
+        return Grace(usual, usual, usual)
+    latest = wait - min(MARGIN_SECONDS, wait / 4)
+    return Grace(own or max(wait, notice), min(own or latest, latest), min(own or latest + notice, latest + notice))
+
+
+def site_grace(kill_wait: float | None, grace_time: float | None) -> dict[str, str]:
+    """The variables that tell a launcher what a submission has noted of the site, so that it need not ask Slurm."""
+    return {KILL_WAIT: str(kill_wait), GRACE_TIME: str(grace_time or 0.0)} if kill_wait else {}
+
+
+def _site_grace() -> tuple[float | None, float]:
+    """The site's KillWait and the partition's GraceTime, as the submission noted them; else Slurm is asked."""
+    noted = os.environ.get(KILL_WAIT)
+    if noted:
+        return float(noted), float(os.environ.get(GRACE_TIME) or 0)
+    found = re.search(r"^KillWait\s*=\s*(\d+)", slurm("scontrol", "show", "config")[1], re.MULTILINE)
+    return (float(found[1]) if found else None), 0.0
 
 
 def _reap(child: subprocess.Popen[bytes]) -> int | None:
@@ -659,43 +872,40 @@ def _kill(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def _pass_on(group: int, number: int) -> None:
-    """Signal the processes of a group that have a handler for it, none below another: it would end all others."""
-    listening = {pid: _stat(pid) for pid in _group(group) if _catches(pid, number)}
-    for pid, fields in listening.items():
-        # a loader of data, forked by the training, has its handler, too
-        if fields and int(fields[1]) not in listening:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+# Slurm's states of a job that has not ended, and with the last one those in which it holds its node.
+_RUNS = ("RUNNING", "SUSPENDED", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING", "PREEMPTING")
+_HOLDS = (*_RUNS, "COMPLETING")
+# Those of one that Slurm does not hear from any more, or starts again: its processes may live on such a node.
+_GIVEN_UP = ("NODE_FAIL", "PENDING")
 
 
-def _catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal."""
-    try:
-        with open("/proc/%d/status" % pid, encoding="ascii", errors="replace") as file:
-            caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", file.read(), re.MULTILINE)
-    except OSError:
-        return False
-    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+def word_of_slurm(record: Record) -> str:
+    """What Slurm says of the job of an attempt on another host: "over", "given up", or "" where it may well run.
 
-
-# Slurm's states of a job that holds its node.
-_HOLDS = ("RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
+    One that is given up may run all the same: a node that does not answer is down for Slurm, and the job is
+    started again elsewhere.
+    """
+    ids = record.get("slurm") or {}
+    job, cluster = ids.get("SLURM_JOB_ID"), ids.get("SLURM_CLUSTER_NAME")
+    if not job or of_this_boot(record):
+        return ""
+    if cluster and (os.environ.get("SLURM_CLUSTER_NAME") or _cluster()) != cluster:  # whose ids mean other jobs here
+        return ""
+    if job == os.environ.get("SLURM_JOB_ID"):
+        return "given up" if restarts(ids) < restarts(os.environ) else ""
+    code, said = slurm("squeue", "-h", "--states=all", "--jobs=" + job, "-o", "%A %T")
+    if code:
+        return "given up" if "Invalid job id" in said else ""
+    # the id of an array's last task is that of the whole array
+    states = [line.split()[1] for line in said.splitlines() if line.split()[:1] == [job]]
+    if any(state in _HOLDS for state in states):
+        return ""
+    return "over" if states and not any(state in _GIVEN_UP for state in states) else "given up"
 
 
 def ended_on_slurm(record: Record) -> bool:
     """Whether Slurm says that the job of an attempt on another host is over: a node that failed gives no other sign."""
-    ids = record.get("slurm") or {}
-    job, cluster = ids.get("SLURM_JOB_ID"), ids.get("SLURM_CLUSTER_NAME")
-    if not job or of_this_boot(record) or os.environ.get("SLURM_CLUSTER_NAME", cluster) != cluster:
-        return False
-    if job == os.environ.get("SLURM_JOB_ID"):  # requeued: Slurm never runs a job twice at a time
-        return _restarts(ids) < _restarts(os.environ)
-    code, said = _slurm("squeue", "-h", "--states=all", "--jobs=" + job, "-o", "%A %T")
-    if code:
-        return "Invalid job id" in said
-    # the id of an array's last task is that of the whole array
-    return not any(line.split() == [job, state] for line in said.splitlines() for state in _HOLDS)
+    return bool(word_of_slurm(record))
 
 
 def gone(place: Place, record: Record) -> bool:
@@ -703,46 +913,109 @@ def gone(place: Place, record: Record) -> bool:
 
     Only then is Slurm asked: many workers look often.
     """
-    if of_this_boot(record):
-        return False
-    heartbeat = os.path.join(place.attempt(record.get("attempt", 0)), HEARTBEAT)
-    with contextlib.suppress(OSError):
-        if time.time() - os.stat(heartbeat).st_mtime < 2.5 * HEARTBEAT_SECONDS:
-            return False
-    return ended_on_slurm(record)
+    return not of_this_boot(record) and _silent(place, record) and ended_on_slurm(record)
 
 
-def _restarts(ids: Any) -> int:
+def _silent(place: Place, record: Record) -> bool:
+    """Whether a running attempt has missed two signs of life."""
+    directory = place.attempt(record.get("attempt", 0))
+    beat = _last_sign(directory)
+    return beat is None or server_time(directory) - beat >= 2.5 * HEARTBEAT_SECONDS
+
+
+def _cluster() -> str:
+    """The cluster that Slurm's commands ask, where there is one that answers."""
+    code, said = slurm("scontrol", "show", "config")
+    name = re.search(r"^ClusterName\s*= *(\S+)", said, re.MULTILINE)
+    return name[1] if name and not code else ""
+
+
+def restarts(ids: Any) -> int:
+    """How often Slurm has started a job again, as an attempt's record or the environment says."""
     return int(ids.get("SLURM_RESTART_COUNT") or 0)
 
 
-def _ended_by() -> str | None:
-    """Why Slurm ends the job that this process runs in; None when it does not."""
-    if "SLURM_JOB_ID" not in os.environ:
-        return None
-    job = os.environ["SLURM_JOB_ID"]
-    code, said = _slurm("scontrol", "-o", "show", "job", job)
+def own_job(seconds: float = ASK_SECONDS) -> dict[str, str]:
+    """What Slurm says of the job that this process runs in, by scontrol's names; nothing where it does not answer."""
+    job = os.environ.get("SLURM_JOB_ID")
+    code, said = slurm("scontrol", "-o", "show", "job", job, seconds=seconds) if job else (127, "")
     # the id of an array's last task is that of the whole array
     own = next((line for line in said.splitlines() if line.startswith("JobId=%s " % job)), "")
-    fields = dict(re.findall(r"(\w+)=(\S+)", own))
-    if code or fields.get("JobState", "RUNNING") == "RUNNING":
+    return {} if code else dict(re.findall(r"(\w+)=(\S+)", own))
+
+
+def started_again(job: dict[str, str]) -> bool:
+    """Whether Slurm starts the job again that this process runs in, as `own_job` has told, or has done so already."""
+    return int(job.get("Restarts", 0)) > restarts(os.environ)
+
+
+def runs_on(job: dict[str, str]) -> bool:
+    """Whether the job that this process runs in has not ended for Slurm, as far as `own_job` has told."""
+    return job.get("JobState", "RUNNING") in _RUNS and not started_again(job)
+
+
+def ended_by(job: dict[str, str]) -> str | None:
+    """Why Slurm ends the job that this process runs in, which `own_job` has told; None when it does not."""
+    state = job.get("JobState", "")
+    if state == "PREEMPTED" or job.get("PreemptTime", "None") != "None":  # it may still run, for its grace time
+        return "preemption"
+    if runs_on(job):
         return None
-    if fields.get("Reason") == "TimeLimit" or fields["JobState"] == "TIMEOUT":
+    if state not in _RUNS and (job.get("Reason") == "TimeLimit" or state == "TIMEOUT"):
         return "time limit"
-    if _restarts({"SLURM_RESTART_COUNT": fields.get("Restarts")}) > _restarts(os.environ):
-        return "requeue"
-    return "preemption" if fields["JobState"] == "PREEMPTED" else "cancel"
+    if started_again(job):
+        return "preemption" if _says_preempted(job["JobId"]) else "requeue"
+    return "cancel"
 
 
-def _slurm(*command: str) -> tuple[int, str]:
+def _why_ended(signalled: float | None) -> str | None:
+    """Why Slurm ends the job that this process runs in, which was `signalled` then; None when it does not."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return None
+    # what took its time to end has little left before it is killed
+    time.sleep(max(0.0, _turn() - (time.monotonic() - signalled if signalled else 0.0)))
+    return ended_by(own_job())
+
+
+def _turn() -> float:
+    """Seconds from a signal until this job's turn to ask Slurm: those ended together do not all ask at once."""
+    number = int(os.environ.get("SLURM_ARRAY_TASK_ID") or os.environ["SLURM_JOB_ID"])
+    # where a site kills soon after TERM, there is less to wait in
+    return min(number % TURNS * TURN, float(os.environ.get(KILL_WAIT) or 30) / 4)
+
+
+def _says_preempted(job: str) -> bool:
+    """Whether Slurm has written into what the job prints that it was preempted: once requeued, nothing else tells."""
+    try:
+        with open("/proc/self/fd/2", "rb") as file:
+            if not os.path.isfile("/proc/self/fd/2"):  # a terminal, a pipe
+                return False
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 65536))
+            said = re.findall(
+                r"\*\*\* JOB (\S+) ON \S+ CANCELLED AT \S+ DUE TO (.*?) \*\*\*", file.read().decode("latin-1")
+            )
+    except OSError:
+        return False
+    return bool(said) and said[-1] == (job, "PREEMPTION")
+
+
+def slurm(*command: str, seconds: float = ASK_SECONDS) -> tuple[int, str]:
     """The exit status of a command of Slurm's, and what it said; 127 where there is none that answers."""
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return 127, ""
-    return done.returncode, done.stdout.decode(errors="replace")
+    assert child.stdout
+    with child.stdout:
+        try:
+            said, _ = child.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:  # a site's wrapper, perhaps, whose child would live on
+            _kill(child.pid, signal.SIGKILL)
+            child.wait()
+            return 127, ""
+    return child.returncode, said.decode(errors="replace")
 
 
 def _claim(place: Place, record: Record) -> bool:
@@ -810,13 +1083,16 @@ def _alive(directory: str, record: Record) -> bool:
     """Whether a running attempt still runs: its processes on this host, its sign of life on another."""
     if of_this_boot(record):
         return processes_live(record)
+    beat = _last_sign(directory)
+    return beat is not None and server_time(directory) - beat < STALE_SECONDS
+
+
+def _last_sign(directory: str) -> float | None:
+    """When an attempt gave its last sign of life, by the file server's clock."""
     for name in (HEARTBEAT, RECORD, ""):
-        try:
-            beat = os.stat(os.path.join(directory, name)).st_mtime
-        except FileNotFoundError:
-            continue
-        return _server_time(directory) - beat < STALE_SECONDS
-    return False
+        with contextlib.suppress(FileNotFoundError):
+            return os.stat(os.path.join(directory, name)).st_mtime
+    return None
 
 
 def of_this_boot(record: Record) -> bool:
@@ -874,7 +1150,7 @@ def _group(group: int) -> Iterator[int]:
             yield int(name)
 
 
-def _server_time(directory: str) -> float:
+def server_time(directory: str) -> float:
     """Now, by the clock of the machine that keeps the files: hosts' own clocks differ."""
     probe = os.path.join(directory, ".now-%s-%d" % (socket.gethostname(), os.getpid()))
     try:

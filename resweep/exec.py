@@ -76,7 +76,7 @@ def run(
     new = {**attempt.new_record(manifest, number), "label": label, "command": filled}
     attempt.write_json(os.path.join(directory, attempt.RECORD), new)
     with _Tee(Path(directory, attempt.LOG), show) as tee:
-        attempt.supervise(filled, directory, env, directory, new, signals, tee.stdout, tee.stderr)
+        attempt.supervise(filled, directory, env, directory, new, signals, tee.stdout, tee.stderr, place.capsule)
     attempt.close(directory, new)
     return Execution(new, Path(directory))
 

@@ -170,6 +170,7 @@ def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Ind
         "format": trial.FORMAT,
         "on_retry": "resume" if asked.resume else "clean",
         "data": updated.generation if frozen.data else None,
+        **({"grace": asked.grace} if asked.grace else {}),
     }
     script = jobs.script(paths.name, current, wanted, needs, request.way, asked.python, asked.search.learns)
     return {

@@ -6,6 +6,7 @@
     script = "slurm-allennlp.sh"  the site's script, called with CONF_DIR CONF_PATH
     signal = "USR1@120"           so many seconds before the time limit, passed on to the training
     max_requeues = 10             how often a trial may ask to be run again
+    leave_node_after = 5          quick failures in a row after which a node gets no more trials; 0 for never
     [slurm.profiles.NAME]         the same words; what differs when --profile NAME is given
 
 An option that is true stands alone, one that is false is taken out, a list is joined by commas.
@@ -22,9 +23,10 @@ from resweep.errors import ConfigError, shown
 
 SCRIPT = "slurm-allennlp.sh"
 MAX_REQUEUES = 10
+LEAVE_NODE_AFTER = 5
 
-OWN = ("parallel", "trials-per-job", "setup", "script", "signal", "max-requeues", "profiles")
-_REFUSED = {
+OWN = ("parallel", "trials-per-job", "setup", "script", "signal", "max-requeues", "leave-node-after", "profiles")
+REFUSED = {
     "array": "the tool makes the arrays; parallel = N limits how many trials run at a time",
     "parsable": "the tool needs it itself",
     "wrap": "the job runs slurm-allennlp.sh, or what script = ... names",
@@ -52,6 +54,7 @@ class Resources:
     trials_per_job: int | None = None
     signal: str | None = None
     max_requeues: int = MAX_REQUEUES
+    leave_node_after: int = LEAVE_NODE_AFTER
 
     def arguments(self) -> list[str]:
         """The options as arguments of sbatch."""
@@ -91,8 +94,8 @@ def _check_profiles(where: str, value: object, prefix: str) -> None:
 
 
 def _check_own(where: str, key: str, name: str, value: object) -> None:
-    if name in ("parallel", "trials-per-job", "max-requeues"):
-        least = 0 if name == "max-requeues" else 1
+    if name in ("parallel", "trials-per-job", "max-requeues", "leave-node-after"):
+        least = 0 if name in ("max-requeues", "leave-node-after") else 1
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise _wrong(where, key, f"found {shown(value)}", f"a whole number, {least} or more")
     elif name == "setup":
@@ -106,8 +109,8 @@ def _check_own(where: str, key: str, name: str, value: object) -> None:
 
 
 def _check_option(where: str, key: str, name: str, value: object) -> None:
-    if name in _REFUSED:
-        raise ConfigError(f"{where}: {key}: cannot stand here: {_REFUSED[name]}")
+    if name in REFUSED:
+        raise ConfigError(f"{where}: {key}: cannot stand here: {REFUSED[name]}")
     if not _OPTION.fullmatch(name):
         raise ConfigError(f"{where}: {key}: expected the name of a long option of sbatch, such as partition")
     for item in value if isinstance(value, list) else [value]:
@@ -151,6 +154,7 @@ def resolve(*tables: Table, threads: int = 1, declared: Table | None = None) -> 
         trials_per_job=merged.get("trials-per-job"),
         signal=signal,
         max_requeues=merged.get("max-requeues", MAX_REQUEUES),
+        leave_node_after=merged.get("leave-node-after", LEAVE_NODE_AFTER),
     )
     return resources, notes
 

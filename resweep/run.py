@@ -70,6 +70,7 @@ class Runner:
         self.canary_failed = False
         self.warned = False  # its job ends soon
         self._requeue = False
+        self._left = False  # its job goes on on another node
         self._obeyed = 0  # of the interrupts
         self._to_pass: deque[int] = deque()  # signals for the trials
         self._pool = Pool(options.gpus) if options.gpus else None
@@ -97,9 +98,13 @@ class Runner:
                 raise
             for worker in self._idle:
                 worker.close()
-        if self._requeue and not self.interrupts:
+            refused = task.requeue(self.interrupts > 0) if self._requeue else ""
+        if self._requeue and refused:
+            self.watcher.told(f"a trial asked to be run again, and the job is not requeued: {refused}")
+        elif self._requeue:
             self.watcher.told("a trial asked to be run again; the job is requeued")
-            self.watcher.told(f"could not be requeued: {task.requeue()}; submit it again")
+            if not self.interrupts:
+                task.await_end()
         return list(self.outcomes.values())
 
     def _drain(self, interrupts: Interrupts) -> None:
@@ -119,7 +124,7 @@ class Runner:
     def _stops(self) -> bool:
         """Whether no further trial is to be started."""
         exhausted = 0 < self.options.max_trials <= self.started
-        return self.interrupts > 0 or self.warned or self.canary_failed or exhausted
+        return self.interrupts > 0 or self.warned or self.canary_failed or self._left or exhausted
 
     @property
     def _more(self) -> bool:
@@ -142,7 +147,7 @@ class Runner:
         return bool(self.queue)
 
     def _start(self) -> None:
-        while len(self.running) < (1 if self.canary else self.options.jobs) and not self._stops:
+        while len(self.running) < (1 if self.canary else self.options.jobs) and not self._stops and not self._leaves():
             if (self._pool is not None and time.monotonic() < self._next_look) or not self._asked():
                 return
             entry = self.queue[0]
@@ -174,6 +179,19 @@ class Runner:
                     self._settled(entry, place)
                 continue
             self._launch(entry, place, record, cards)
+
+    def _leaves(self) -> bool:
+        """Whether this job is to go on on another node, since this one fails what it is given."""
+        node = self.options.job.node if self.options.job else None
+        if node is None or self.running or not (why := node.bad()):
+            return False
+        self.watcher.told(f"no other trial is run here: {why}; leave_node_after = {node.after}")
+        refused = node.leave()
+        if refused:
+            self.watcher.told(f"goes on all the same: Slurm does not requeue the job ({refused})")
+            node.after = 0
+        self._left = not refused
+        return self._left
 
     def _settled(self, entry: Entry, place: attempt.Place) -> bool:
         """Whether there is nothing to start for this trial, now that it is its turn; remembers why."""
@@ -235,6 +253,8 @@ class Runner:
         script = self.options.job.script if self.options.job else None
         worker.conduct(place.capsule, record, self._environment(cards), script)
         self.started += 1
+        if self.options.job and self.options.job.node:
+            self.options.job.node.began(str(entry.name))
         self.running[worker.output] = Running(entry, place, record["attempt"], worker, cards)
 
     def _new_worker(self) -> Worker:
@@ -242,9 +262,11 @@ class Runner:
         return Worker([descriptor for worker in workers for descriptor in worker.descriptors])
 
     def _environment(self, cards: list[Card]) -> Environment:
+        job = self.options.job
+        site: Environment = {**attempt.site_grace(job.kill_wait, job.grace_time)} if job else {}
         if cards:
-            return {**gpus.environment(cards)}
-        return {gpus.VISIBLE: ""} if self.options.hide_gpus else {}
+            return {**site, **gpus.environment(cards)}
+        return {**site, gpus.VISIBLE: ""} if self.options.hide_gpus else site
 
     def _prune(self) -> None:
         """Stop the trials that do badly, each after a note of why."""
@@ -269,6 +291,8 @@ class Runner:
             else:
                 self._idle.append(running.worker)
             now = status.status(self.paths, running.entry)
+            if self.options.job and self.options.job.node:
+                self.options.job.node.ended(str(running.entry.name), running.number - 1, 0)
             if self._pool is not None and running.cards:
                 if said is None and now.state == "running":  # its training uses them
                     self._pool.hand_over(running.cards, now.record["group"])
@@ -331,11 +355,11 @@ class Runner:
     def _asks_again(self, outcome: Outcome, place: attempt.Place) -> bool:
         """Whether a training has saved a checkpoint and goes on with it, now or in the next life of our job."""
         record, job = outcome.status.record, self.options.job
-        if not outcome.here or record.get("state") != "stopped" or record.get("exit_status") != attempt.REQUEUE:
+        if not outcome.here or not task.asks_again(record):
             return False
-        if self.interrupts or task.asked(place) > (job.max_requeues if job else resources.MAX_REQUEUES):
+        if (self.interrupts and not job) or task.asked(place) > (job.max_requeues if job else resources.MAX_REQUEUES):
             return False
-        if self.warned:
+        if self.warned or self.interrupts:  # of a job whose end is near, or has come
             self._requeue = True
             return False
         self.watcher.told(f"{outcome.entry.name}: asked to be run again; goes on with what it has saved")
@@ -384,8 +408,9 @@ class Runner:
             )
             return
         if self.running:
+            seconds = attempt.grace(next(iter(self.running.values())).place.capsule).usual
             self._terminate()
-            self.watcher.told(f"stops {counted(len(self.running), 'trial')}")
+            self.watcher.told(f"stops {counted(len(self.running), 'trial')}, within {seconds:g} s")
 
     def _pass_on(self, number: int) -> None:
         """Signal the launchers of the trials that run, which know who is meant."""

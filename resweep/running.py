@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from resweep import attempt
+from resweep import attempt, bad_node
 from resweep.gpus import Card
 from resweep.index import Entry
 from resweep.status import Status
@@ -20,12 +20,16 @@ class Job:
     """What a runner heeds that is a task of Slurm's.
 
     It runs the site's `script` in place of train.sh, repeats nothing that has failed `since` it was submitted, lets a
-    trial ask at most `max_requeues` times to be run again, and leaves what others run to them.
+    trial ask at most `max_requeues` times to be run again, leaves what others run to them, and leaves its `node` when
+    that fails what it is given.
     """
 
     script: str
     since: float
     max_requeues: int
+    node: bad_node.Node | None = None
+    kill_wait: float | None = None  # of the site, in seconds
+    grace_time: float = 0.0  # of the job's partition, in seconds
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from resweep.trial import SweepPaths
 STATES = ("finished", "pruned", "running", "failed", "stopped", "lost", "queued")
 OVER = ("finished", "pruned")  # never to run again
 TAIL = 64 * 1024  # bytes of a log's end that are looked at
-RECENT = 20  # finished trials that the rate is taken from
+RECENT = 20  # finished trials whose durations the rate is taken from
+SUSPENDED = "suspended"  # the note of a running trial whose job does not get on
+LEAST_BAD = 3  # failures of one node before it is called bad
 
 _TRACEBACK = "Traceback (most recent call last):"
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(: .*)?$")
@@ -36,6 +38,7 @@ class Status:
     log: Path
     task: str = ""  # of Slurm's, that was or is to run it
     note: str = ""  # what Slurm says of that
+    node: str = ""  # on which a task ended before its attempt began
 
     @property
     def attempts(self) -> int:
@@ -45,7 +48,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Failure:
-    """Failed trials of one cause: the last line of the traceback, with one example of a log."""
+    """Trials of one cause: the last line of the traceback, or what Slurm says."""
 
     cause: str
     trials: list[Status]
@@ -72,15 +75,59 @@ def counts(statuses: Iterable[Status]) -> dict[str, int]:
 
 def failures(statuses: Iterable[Status]) -> list[Failure]:
     """The failed trials by cause, the most frequent first. Numbers and the trial's own id make no other cause."""
+    return alike((each for each in statuses if each.state == "failed"), cause)
+
+
+def alike(statuses: Iterable[Status], why: Callable[[Status], str]) -> list[Failure]:
+    """Trials by what is said of them, but for numbers and their own ids, the most frequent first."""
     groups: dict[tuple[str, ...], list[Status]] = {}
     varied: dict[tuple[str, ...], dict[tuple[str, ...], None]] = {}
     for each in statuses:
-        if each.state == "failed":
-            key, varying = _parts(cause(each), each.entry.id)
-            varied.setdefault(key, {})[varying] = None
-            groups.setdefault(key, []).append(each)
+        key, varying = _parts(why(each), each.entry.id)
+        varied.setdefault(key, {})[varying] = None
+        groups.setdefault(key, []).append(each)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
     return [Failure(_common(key, list(varied[key])), trials) for key, trials in ordered]
+
+
+@dataclass(frozen=True)
+class BadNode:
+    """A node on which nearly all trials have failed, of those that ended there, while others go well elsewhere."""
+
+    node: str
+    failed: int
+    ended: int
+    failed_elsewhere: int
+    ended_elsewhere: int
+
+
+def node_of(each: Status) -> str:
+    """The node of a trial's last attempt by Slurm's name, which --exclude takes; else the host."""
+    if each.node:
+        return each.node
+    nodes = str((each.record.get("slurm") or {}).get("SLURM_NODELIST", ""))
+    return nodes if re.fullmatch(r"[\w.-]+", nodes) else str(each.record.get("host", ""))
+
+
+def bad_nodes(statuses: Iterable[Status]) -> list[BadNode]:
+    """The nodes of Slurm's that fail what runs there, those with most failures first."""
+    good: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for each in statuses:
+        if each.node or (each.record.get("slurm") or {}).get("SLURM_JOB_ID"):
+            good[node_of(each)] += each.state in ("finished", "pruned")
+            failed[node_of(each)] += each.state == "failed"
+    found = []
+    for node, count in failed.most_common():
+        others, fine = failed.total() - count, good.total() - good[node]
+        # what fails everywhere is not the node's fault
+        if (
+            count >= LEAST_BAD
+            and count > 9 * good[node]
+            and 2 * others * (count + good[node]) <= count * (others + fine)
+        ):
+            found.append(BadNode(node, count, count + good[node], others, others + fine))
+    return [each for each in found if each.ended_elsewhere > each.failed_elsewhere]
 
 
 def _parts(why: str, own: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -189,20 +236,31 @@ def latest_metric(log: Path) -> str:
     return _TIMESTAMP.sub("", line)
 
 
-def rate(paths: SweepPaths, statuses: Iterable[Status]) -> float | None:
-    """Trials finished per second, from the first of the last RECENT until now; None before the second has finished."""
-    times = []
+@dataclass(frozen=True)
+class Pace:
+    """How fast a sweep goes: trials per second with as many at a time as now, and seconds until `left` have ended."""
+
+    rate: float
+    to_go: float
+
+
+def pace(statuses: Iterable[Status], left: int) -> Pace | None:
+    """The pace, from how long the last RECENT trials took and how many run; None before the second has finished.
+
+    Not from when trials finished: of sixteen that began together all finish within a minute.
+    """
+    finished, running = [], []
     for each in statuses:
-        if each.state == "finished":
-            try:
-                times.append(os.stat(os.path.join(paths.place(each.entry.name).attempts, attempt.FINISHED)).st_mtime)
-            except OSError:
-                continue
-    times = sorted(times)[-RECENT:]
-    if len(times) < 2 or times[-1] <= times[0]:
+        if each.state == "finished" and each.record.get("seconds") is not None:
+            finished.append((str(each.record.get("ended")), float(each.record["seconds"])))
+        elif each.state == "running" and each.note != SUSPENDED and each.record.get("started"):
+            running.append((datetime.now(UTC) - datetime.fromisoformat(each.record["started"])).total_seconds())
+    took = [seconds for _, seconds in sorted(finished)[-RECENT:]]
+    if len(took) < 2 or not running or not sum(took):
         return None
-    # until now, and at least until the last: a file server's clock may be ahead of ours
-    return (len(times) - 1) / (max(time.time(), times[-1]) - times[0])
+    mean = sum(took) / len(took)
+    begun = sum(min(max(0.0, seconds), mean) for seconds in running)
+    return Pace(len(running) / mean, max(0.0, left * mean - begun) / len(running))
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from resweep.index import Entry
 from resweep.status import Status
 from resweep.trial import SweepPaths
 
-PATIENCE = attempt.GRACE_SECONDS + 10.0  # seconds that a launcher has to end its training and record it
+PATIENCE = 10.0  # seconds beyond its grace that a launcher has to end its training and record it
 LOOK = 0.1
 
 
@@ -35,7 +35,7 @@ def stop(paths: SweepPaths, entries: Sequence[Entry], with_runners: bool) -> Sto
     for pid in pids:
         _signal(os.kill, pid, signal.SIGTERM)
     # until its group is written down, a trial's record names its runner, which may have others
-    _until(lambda: all(each.record.get("group") or not _here(each) for each in _running(paths, entries)))
+    _until(PATIENCE, lambda: all(each.record.get("group") or not _here(each) for each in _running(paths, entries)))
     running = _running(paths, entries)
     here = [each for each in running if _here(each)]
     for each in here:
@@ -44,11 +44,12 @@ def stop(paths: SweepPaths, entries: Sequence[Entry], with_runners: bool) -> Sto
     def runs(each: Status) -> bool:
         return _runs(paths, each)
 
-    _until(lambda: not any(map(runs, here)) and not any(map(_lives, pids)))
+    patience = PATIENCE + max((_grace(paths, each) for each in here), default=attempt.GRACE_SECONDS)
+    _until(patience, lambda: not any(map(runs, here)) and not any(map(_lives, pids)))
     for each in filter(runs, here):
         _end(each, signal.SIGKILL)
         _signal(os.killpg, each.record["group"], signal.SIGKILL)
-        _until(lambda each=each: not runs(each))  # type: ignore[misc]
+        _until(PATIENCE, lambda each=each: not runs(each))  # type: ignore[misc]
     for each in status.survey(paths, [each.entry for each in here]):
         if each.state == "lost":  # its launcher could not say so itself
             mark(paths, each)
@@ -94,8 +95,13 @@ def _signal(send: Callable[[int, int], None], target: int | None, number: signal
             send(target, number)
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+def _grace(paths: SweepPaths, each: Status) -> float:
+    """The seconds that a launcher leaves its training between TERM and KILL."""
+    return attempt.grace(paths.place(each.entry.name).capsule, on_slurm=bool(each.record.get("slurm"))).usual
+
+
+def _until(seconds: float, condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(LOOK)
 

@@ -14,6 +14,7 @@ into every trial.
     [run]         python = "..."          the interpreter that builds the snapshot and trains
                   gpus = 0.5              cards for each trial; a fraction shares one
                   on_retry = "resume"     a new attempt goes on with the last one's output
+                  grace = 60              seconds between TERM and KILL (default 10; in a Slurm job the site's)
     [snapshot]    include, exclude, from
     [data]        files = ["data/*.json"] shared files whose content is checked before each attempt
     [results]     metric, mode
@@ -106,6 +107,7 @@ class Sweep:
     python: str | None = None
     gpus: float | None = None
     resume: bool = False
+    grace: float | None = None  # seconds between TERM and KILL
     n_trials: int = 1
     seed: int = 0
     threads: int = 1
@@ -159,7 +161,7 @@ def _read(table: Table, text: str, where: str, overrides: tuple[str, ...]) -> Sw
     _check_forms(where, table, hyper)
     results = _results(reader, table)
     data = reader.table(table, "data", ("files",))
-    run = reader.table(table, "run", ("python", "gpus", "on_retry"))
+    run = reader.table(table, "run", ("python", "gpus", "on_retry", "grace"))
     resources.check(where, reader.table(table, "slurm"))
     forms.check_numbers(where, "params", reader.table(table, "params"))
     config = {key: value for key, value in table.items() if key not in (*TOOL_TABLES, *TRIAL_KEYS, "n_trials")}
@@ -177,6 +179,7 @@ def _read(table: Table, text: str, where: str, overrides: tuple[str, ...]) -> Sw
         python=reader.text(run, "run.python"),
         gpus=_cards(reader, run),
         resume=reader.text(run, "run.on_retry", ("clean", "resume")) == "resume",
+        grace=reader.number(run, "run.grace", above=0),
         n_trials=reader.whole(table, "n_trials", least=1) or 1,
         seed=reader.whole(table, "seed", least=0) or 0,
         threads=reader.whole(table, "threads", least=1) or 1,

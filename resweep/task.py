@@ -9,6 +9,9 @@ to the launcher, which knows what the training does with them:
     HUP           this trial is stopped; a worker goes on with its next one
     USR1, USR2    the time limit is near: the training is told, if it listens
 
+Where a training has saved a checkpoint and asks to be run again, Slurm is asked to requeue this very task: not the
+array, whose own number one of its tasks bears, and never a job that a person has cancelled.
+
 The exit status is that of the last trial.
 """
 
@@ -17,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import select
 import signal
 import subprocess
@@ -25,13 +29,15 @@ import time
 from collections.abc import Iterator
 
 if __package__:
-    from resweep import attempt
+    from resweep import attempt, bad_node
 else:
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import attempt  # type: ignore[no-redef, import-not-found, unused-ignore]
+    import bad_node  # type: ignore[no-redef, import-not-found, unused-ignore]
 
 LOOK = 0.1  # seconds between two looks at a launcher that has outlived the script that started it
-REQUEUE_PATIENCE = 60.0  # seconds that Slurm has to end a job that it requeues
+REQUEUE_PATIENCE = 60.0  # seconds that Slurm has to take a requeue, and then to end the job
+REQUEUE_AGAIN = 2.0  # seconds until a Slurm that does not answer is asked again
 
 
 class Task:
@@ -50,24 +56,40 @@ class Task:
         # what failed before this was written is run again
         self.since = os.stat(os.path.join(self.folder, "submission.json")).st_mtime
         self.stopped = False
+        self.node = bad_node.Node(self.sweep, self.folder, int(self.record.get("leave_node_after") or 0))
+        os.environ.update(attempt.site_grace(self.record.get("kill_wait"), self.list.get("grace_time")))
 
     def run(self) -> int:
         """Run this task's trial, or as many as there are for a worker; the exit status of the last one."""
         if self.list["kind"] != "workers":
             if not 1 <= self.line <= len(self.trials):
                 raise attempt.AttemptError("%s: found no line %d" % (self.folder, self.line))
-            return self._tidied(self._launch(self.trials[self.line - 1]))
+            trial = self.trials[self.line - 1]
+            return attempt.BUSY if self._leaves(trial) else self._tidied(self._launch(trial))
         status, started = 0, 0
         for trial in self._turns():
             if self.stopped or 0 < (self.list.get("trials_per_job") or 0) <= started:
                 break
-            if self._open(trial):
+            if self._open(trial) or self._left(trial):
+                if self._leaves(trial):
+                    return attempt.BUSY
                 code = self._launch(trial)
                 if code != attempt.BUSY:  # another one was quicker
                     started += 1
                     status = code
         print("%s: %d trials run by this worker" % (os.path.basename(self.sweep), started))
         return status
+
+    def _leaves(self, trial: str) -> bool:
+        """Whether this task is to be run on another node, since this one fails what it is given."""
+        why = self.node.bad()
+        if not why:
+            return False
+        print("%s: not run here: %s; leave_node_after = %d" % (trial, why, self.node.after), flush=True)
+        refused = self.node.leave()
+        if refused:
+            print("%s: run here all the same: Slurm does not requeue the job (%s)" % (trial, refused), flush=True)
+        return not refused
 
     def _turns(self) -> Iterator[str]:
         """Every trial once, each worker's turn beginning elsewhere, so that they rarely want the same one."""
@@ -82,6 +104,11 @@ class Task:
         now, record = attempt.state(place)
         return now != "running" and wanted(place, now, record, self.since, int(self.record["max_requeues"]))
 
+    def _left(self, trial: str) -> bool:
+        """Whether an earlier life of this job has the trial, or had it: nobody else looks after that."""
+        now, record = attempt.state(attempt.Place(os.path.join(self.sweep, trial)))
+        return now == "running" and not attempt.of_this_boot(record) and _of_this_job(record) and not _mine(record)
+
     def _launch(self, trial: str) -> int:
         """Run one trial through the site's script, and wait for its end; the launcher's exit status."""
         capsule = os.path.join(self.sweep, trial)
@@ -93,6 +120,8 @@ class Task:
             launcher = os.path.join(self.folder, "attempt.py")
             command = [sys.executable, "-ISB", launcher, "run", capsule, "--with", script]
         sys.stdout.flush()
+        before = place.last()
+        self.node.began(trial)
         with attempt.Signals() as signals:
             try:
                 child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
@@ -101,26 +130,36 @@ class Task:
                     raise
                 child = subprocess.Popen(["bash", *command], stdin=subprocess.DEVNULL)  # no #! line, or a noexec disk
             status = self._wait(child, place, signals)
-        if status == attempt.REQUEUE and not self.stopped:
-            self._requeue(place)
+            self.node.ended(trial, before, status)
+            record = attempt.state(place)[1]
+            requeued = status == attempt.REQUEUE and asks_again(record) and self._requeue(place)
+        if requeued and not self.stopped:
+            await_end()
         return status
 
     def _wait(self, child: subprocess.Popen[bytes], place: attempt.Place, signals: attempt.Signals) -> int:
         """Wait for the site's script and the launcher that it started, and pass on what signals say meanwhile."""
         heeded = 0
+        early: list[int] = []  # that came before there was a launcher
         signal.signal(signal.SIGCHLD, lambda *_: None)  # else its end would not wake us
         while True:
             while heeded < len(signals.received):
-                self._heed(signals.received[heeded], child, place)
+                if not self._heed(signals.received[heeded], child, place):
+                    early.append(signals.received[heeded])
                 heeded += 1
+            if early and _launcher(place):
+                for number in early:
+                    self._heed(number, child, place)
+                early = []
             ended = child.poll() is not None
             if ended and not _launcher(place):
                 break
-            if signals.reader in select.select([signals.reader], [], [], LOOK if ended else None)[0]:
+            if signals.reader in select.select([signals.reader], [], [], LOOK if ended or early else None)[0]:
                 os.read(signals.reader, 512)
         return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
-    def _heed(self, number: int, child: subprocess.Popen[bytes], place: attempt.Place) -> None:
+    def _heed(self, number: int, child: subprocess.Popen[bytes], place: attempt.Place) -> bool:
+        """Pass a signal on to the launcher; whether that was possible, or is not worth another try."""
         if number in attempt.Signals.STOP and number != signal.SIGHUP:
             self.stopped = True
         launcher = _launcher(place)
@@ -130,15 +169,27 @@ class Task:
                 os.kill(launcher, passed)
             elif passed == signal.SIGTERM:
                 child.terminate()
+            else:
+                return False
+        return True
 
-    def _requeue(self, place: attempt.Place) -> None:
+    def _requeue(self, place: attempt.Place) -> bool:
         """Let Slurm run this task again, since the training asked for it, unless it has asked too often."""
         times, limit = asked(place), self.record["max_requeues"]
         if times > limit:
-            print("%s: asked to be run again, for the %dth time; max_requeues is %d" % (place.label, times, limit))
-            return
+            self._not_requeued(place, "it is the %dth time, and max_requeues is %d" % (times, limit))
+            return False
+        refused = requeue(self.stopped)
+        if refused:
+            self._not_requeued(place, refused)
+            return False
         print("%s: asked to be run again; the job is requeued" % place.label, flush=True)
-        print("%s: could not be requeued: %s; submit it again" % (place.label, requeue()))
+        return True
+
+    @staticmethod
+    def _not_requeued(place: attempt.Place, why: str) -> None:
+        # no line that begins with the trial's name: the record does not say this
+        print("trial %s asked to be run again, but the job is not requeued: %s" % (place.label, why), flush=True)
 
     def _tidied(self, status: int) -> int:
         """Put what Slurm's own output file of this task holds with the attempt, or away when it says nothing new."""
@@ -165,7 +216,7 @@ def wanted(place: attempt.Place, now: str, record: attempt.Record, since: float,
     """Whether a trial in the state `now`, which does not run, wants another attempt in a job submitted at `since`."""
     if now in ("finished", "pruned"):
         return False
-    if now == "stopped" and record["exit_status"] == attempt.REQUEUE:
+    if asks_again(record):
         return asked(place) <= max_requeues
     if now == "failed" or (now == "stopped" and not record["slurm"].get(attempt.ENDED_BY)):
         # it failed, or a person stopped it: not again in one submission. What ended with its job is taken up again.
@@ -174,18 +225,53 @@ def wanted(place: attempt.Place, now: str, record: attempt.Record, since: float,
     return True
 
 
-def requeue() -> str:
-    """Let Slurm run this job again, which ends this process; where it is still there, what Slurm has against that."""
-    done = subprocess.run(
-        ["scontrol", "requeue", os.environ["SLURM_JOB_ID"]],
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if not done.returncode:
-        time.sleep(REQUEUE_PATIENCE)
-    return done.stderr.strip() or "Slurm did not end it"
+def asks_again(record: attempt.Record) -> bool:
+    """Whether a training has ended with the wish to be run again, which a person who stops a trial does not share."""
+    wish = record.get("state") == "stopped" and record.get("exit_status") == attempt.REQUEUE
+    return wish and not (record.get("told_to_stop") and not record["slurm"].get(attempt.ENDED_BY))
+
+
+def requeue(told_to_end: bool) -> str:
+    """Let Slurm run the job of this process again; "" when it will, else why not.
+
+    Only this task, and only when Slurm has not ended it for good: a cancelled job would be brought back to life.
+    `told_to_end` says that a signal did, which by itself may be a person's.
+    """
+    end = time.monotonic() + REQUEUE_PATIENCE
+    while True:
+        job = attempt.own_job()
+        reason = attempt.ended_by(job)
+        if attempt.started_again(job):
+            return ""  # Slurm has done so itself, or starts it again already
+        if job and (reason == "cancel" or (reason is None and told_to_end)):
+            return "it was told to end"
+        said = "Slurm does not answer"
+        if job:
+            code, said = attempt.slurm("scontrol", "requeue", own_name(job))
+            if not code:
+                return ""
+            said = said.strip() or "Slurm does not answer"
+            if not _PASSING.search(said):
+                return said + "; submit it again"
+        if time.monotonic() > end:
+            return said + "; submit it again"
+        time.sleep(REQUEUE_AGAIN)
+
+
+# What scontrol says when it is worth another try.
+_PASSING = re.compile(r"does not answer|[Uu]nable to contact|timed out|[Cc]onnection|try again|Socket|communication")
+
+
+def own_name(job: dict[str, str]) -> str:
+    """Slurm's name of one job and no other, from what `own_job` says: an array's last task bears the array's number."""
+    array, index = job.get("ArrayJobId"), job.get("ArrayTaskId", "")
+    return "%s_%s" % (array, index) if array and index.isdigit() else job["JobId"]
+
+
+def await_end() -> None:
+    """Wait for the end of a job that is requeued, which ends this process."""
+    time.sleep(REQUEUE_PATIENCE)
+    print("requeued, but Slurm did not end it", flush=True)
 
 
 def asked(place: attempt.Place) -> int:
@@ -197,13 +283,22 @@ def asked(place: attempt.Place) -> int:
 def _launcher(place: attempt.Place) -> int:
     """The process that conducts an attempt of the trial in this very job, 0 when there is none here."""
     now, record = attempt.state(place)
-    if now == "running" and _mine(record) and attempt.same_process(record["pid"], record["pid_start"]):
+    if (
+        now == "running"
+        and _mine(record)
+        and attempt.of_this_boot(record)
+        and attempt.same_process(record["pid"], record["pid_start"])
+    ):
         return int(record["pid"])
     return 0
 
 
 def _mine(record: attempt.Record) -> bool:
-    """Whether an attempt was made by this job."""
+    """Whether an attempt was made by this job, in this life of it."""
+    return _of_this_job(record) and attempt.restarts(record["slurm"]) == attempt.restarts(os.environ)
+
+
+def _of_this_job(record: attempt.Record) -> bool:
     job = os.environ.get("SLURM_JOB_ID")
     return bool(job) and record.get("slurm", {}).get("SLURM_JOB_ID") == job
 

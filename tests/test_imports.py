@@ -82,7 +82,7 @@ READING = (
     "gpus",
 )
 # the launcher, and what it carries: they run under whatever Python the training has
-CARRIED = ("attempt", "data", "surroundings", "witness")
+CARRIED = ("attempt", "data", "delivery", "surroundings", "witness")
 
 
 def imported(path: Path) -> set[str]:
@@ -177,14 +177,14 @@ def test_only_the_command_line_prints_exits_and_knows_click() -> None:
         assert not calls & {"print", "exit", "input"}, room
 
 
-@pytest.mark.parametrize("room", [*CARRIED, "task"])
+@pytest.mark.parametrize("room", [*CARRIED, "task", "bad_node"])
 def test_the_launcher_needs_python_3_8_and_nothing_else(room: str) -> None:
-    """attempt.py, with what it carries, is copied into every capsule, task.py into every submission."""
+    """attempt.py, with what it carries, is copied into every capsule, task.py and bad_node.py into every submission."""
     text = FILES[room].read_text("utf-8")
     ast.parse(text, feature_version=(3, 8))
     modules = {name.partition(".")[0] for name in imported(FILES[room])}
-    assert modules - {"attempt", "resweep"} <= set(sys.stdlib_module_names)
-    assert ROOMS[room] == ({"attempt"} if room == "task" else set())
+    assert modules - {"attempt", "bad_node", "resweep"} <= set(sys.stdlib_module_names)
+    assert ROOMS[room] == {"task": {"attempt", "bad_node"}, "bad_node": {"attempt"}}.get(room, set())
     assert "'''" not in text  # the text of what it carries stands between these in the launcher
     # evaluated when the file is read, unlike what stands in an annotation
     assert not re.search(r"^\w+ = .*\b(dict|list|tuple|set)\[", text, re.MULTILINE)

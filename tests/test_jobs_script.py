@@ -41,7 +41,10 @@ def with_tool(bare: Path) -> Path:
 
 @pytest.fixture
 def sbatch(bare: Path, tmp_path: Path) -> Path:
-    """An sbatch on PATH that records its arguments, and refuses where a file `refuse` lies beside the record."""
+    """An sbatch on PATH that records its arguments, and refuses where a file `refuse` lies beside the record.
+
+    An squeue beside it prints what stands in a file `queued`.
+    """
     record = tmp_path / "sbatch"
     record.mkdir()
     (bare / "sbatch").write_text(
@@ -50,6 +53,9 @@ def sbatch(bare: Path, tmp_path: Path) -> Path:
         f"echo \"$RESWEEP_PYTHON\" > '{record}/python'\n"
     )
     (bare / "sbatch").chmod(0o755)
+    (record / "queued").touch()
+    (bare / "squeue").write_text(f"#!/bin/sh\ncat '{record}/queued'\n")
+    (bare / "squeue").chmod(0o755)
     return record
 
 
@@ -230,8 +236,9 @@ def test_script_decides_for_here_without_sbatch(anywhere: Project, bare: Path) -
 
 def test_script_decides_for_slurm_with_sbatch(anywhere: Project, bare: Path, sbatch: Path) -> None:
     """With sbatch on PATH each trial is one job: options of [slurm], slurm-allennlp.sh CONF_DIR CONF_PATH."""
-    result = call(anywhere, bare, cwd=bare).ok()
-    assert "submits 4 trials to Slurm" in result.out
+    result = call(anywhere, bare, "--one-job-per-trial", cwd=bare).ok()
+    assert "submits trials to Slurm, one job each" in result.out
+    assert "4 submitted" in result.out
     for entry, arguments in zip(anywhere.entries(), calls(sbatch), strict=True):
         capsule = anywhere.paths().capsule(entry.name)
         assert arguments == [
@@ -249,7 +256,7 @@ def test_script_decides_for_slurm_with_sbatch(anywhere: Project, bare: Path, sba
 @pytest.mark.slow
 def test_here_and_slurm_can_be_said(anywhere: Project, bare: Path, sbatch: Path) -> None:
     """--here runs here in spite of sbatch; --slurm passes what follows to sbatch, and needs it."""
-    call(anywhere, bare, "--slurm", "--hold", "--nice=a b").ok()
+    call(anywhere, bare, "--slurm", "--one-job-per-trial", "--hold", "--nice=a b").ok()
     assert {tuple(arguments[-5:-3]) for arguments in calls(sbatch)} == {("--hold", "--nice=a b")}
     call(anywhere, bare, "--here").ok()
     assert len(list((anywhere.root / "model").rglob("metrics.json"))) == 4
@@ -263,7 +270,7 @@ def test_generate_fixes_where_it_runs(project: Project, bare: Path, sbatch: Path
     """--no-slurm-job gives a script that runs here, --slurm-job one that submits, whatever is on PATH."""
     project.write({"slurm-allennlp.sh": ""})
     project.generate("--slurm-job").ok()
-    call(project, bare).ok()
+    call(project, bare, "--one-job-per-trial").ok()
     assert len(calls(sbatch)) == 4
     project.generate("--no-slurm-job").ok()
     call(project, bare).ok()
@@ -274,16 +281,48 @@ def test_generate_fixes_where_it_runs(project: Project, bare: Path, sbatch: Path
 def test_refused_submission_is_named(anywhere: Project, bare: Path, sbatch: Path) -> None:
     """A trial that sbatch refuses is named, the others are submitted all the same, and the status is 1."""
     (sbatch / "refuse").touch()
-    result = call(anywhere, bare)
+    result = call(anywhere, bare, "--one-job-per-trial")
     assert result.status == 1
     assert result.err.count("was not submitted") == 4
     assert "4 trials were not submitted" in result.err.splitlines()[-1]
 
 
+def test_without_the_tool_a_job_for_each_trial_is_asked_for(project: Project, bare: Path, sbatch: Path) -> None:
+    """Without resweep on PATH the script submits nothing by itself: one line says so, and both ways out."""
+    project.write({"slurm-allennlp.sh": "", "config/rnn.toml": SWEEP + "[slurm]\nparallel = 2\n"})
+    project.generate("--slurm-job").ok()
+    refused = call(project, bare)
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert all(word in refused.err for word in ("not on PATH", "2 at a time", "--one-job-per-trial", "--here"))
+    assert not (sbatch / "calls").exists()
+    assert "parallel = 2 has no effect" in call(project, bare, "--one-job-per-trial").ok().err
+    assert len(calls(sbatch)) == 4
+
+
+def test_without_the_tool_what_waits_or_has_finished_is_not_submitted_again(
+    anywhere: Project, bare: Path, sbatch: Path
+) -> None:
+    """Started twice, the script leaves out the trials that squeue names, and those that have finished."""
+    first, second = anywhere.entries()[:2]
+    capsule = anywhere.paths().capsule(first.name)
+    (sbatch / "queued").write_text(f"{anywhere.root}/slurm-allennlp.sh {capsule} {capsule}/{first.id}.toml\n")
+    place = Path(anywhere.paths().place(second.name).attempts)
+    place.mkdir(parents=True)
+    (place / "finished").write_text("{}")
+    result = call(anywhere, bare, "--one-job-per-trial").ok()
+    assert "2 submitted; 1 have finished, 1 run or wait in Slurm" in result.out
+    assert {arguments[0] for arguments in calls(sbatch)} == {
+        f"--job-name=rnn-{each.id}-0" for each in anywhere.entries()[2:]
+    }
+    (bare / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    assert "squeue does not tell" in call(anywhere, bare, "--one-job-per-trial").err
+    assert len(calls(sbatch)) == 2
+
+
 def test_slurm_script_that_is_missing_is_one_line(anywhere: Project, bare: Path, sbatch: Path) -> None:
     """Without slurm-allennlp.sh nothing is submitted, and one line says what is missing."""
     (anywhere.root / "slurm-allennlp.sh").unlink()
-    result = call(anywhere, bare)
+    result = call(anywhere, bare, "--one-job-per-trial")
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert "slurm-allennlp.sh" in result.err
     assert not (sbatch / "calls").exists()
@@ -297,9 +336,9 @@ def test_interpreter_of_the_sweep_reaches_slurm_and_here(project: Project, bare:
     (home / "python").chmod(0o755)
     script = jobs.script("rnn", [], Resources({}), [], "auto", "~/python")
     project.write({"slurm-allennlp.sh": "", "rnn-jobs.sh": script.replace("<<'TRIALS'\n", "<<'TRIALS'\nabc/0 #1\n")})
-    call(project, bare, HOME=str(home)).ok()
+    call(project, bare, "--one-job-per-trial", HOME=str(home)).ok()
     assert (sbatch / "python").read_text() == f"{home}/python\n"
-    call(project, bare, HOME=str(home), RESWEEP_PYTHON="/mine").ok()
+    call(project, bare, "--one-job-per-trial", HOME=str(home), RESWEEP_PYTHON="/mine").ok()
     assert (sbatch / "python").read_text() == "/mine\n"
     assert f"with {home}/python" in call(project, bare, "--here", HOME=str(home)).out
 
@@ -320,7 +359,7 @@ def test_nasty_values_stay_what_they_are(
     """Bash never looks at a swept value or key: one line each, nothing run, nothing replaced."""
     script = jobs.script("rnn", [entry(swept)], Resources({"comment": NASTY.replace("\n", " ")}), [], "slurm", None)
     project.write({"slurm-allennlp.sh": "", "rnn-jobs.sh": script})
-    call(project, bare, LC_ALL=locale).ok()
+    call(project, bare, "--one-job-per-trial", LC_ALL=locale).ok()
     assert not list(project.root.rglob("x"))
     (arguments,) = calls(sbatch)
     assert arguments[1] == "--comment=" + NASTY.replace("\n", " ")

@@ -20,11 +20,22 @@ STARTS = {
     "accounting_cluster": "slurm",
     "forgetful_cluster": "slurm",
     "frail_cluster": "slurm",
+    "kind_cluster": "slurm",
+    "split_cluster": "slurm",
+    "_east": "slurm",
+    "_west": "slurm",
     "patient_cluster": "slurm",
     "chrome": "browser",
 }
 # clusters that are slow to start, or on which one submission serves several tests: one of each in a run
-SHARED = ("accounting_cluster", "forgetful_cluster", "frail_cluster", "patient_cluster")
+SHARED = (
+    "accounting_cluster",
+    "forgetful_cluster",
+    "frail_cluster",
+    "kind_cluster",
+    "split_cluster",
+    "patient_cluster",
+)
 # what takes minutes begins first, so that no worker is left with it at the end
 FIRST = ("slurm", "allennlp", "slow", "browser")
 

@@ -11,12 +11,12 @@ MOST = 6  # parameters that are named
 LEAST = 0.01  # of the importance, below which one is not
 
 
-def lines(found: Belief) -> Iterator[str]:
-    """What `resweep status` says of a search below its first line."""
+def lines(found: Belief, left: bool = False) -> Iterator[str]:
+    """What `resweep status` says of a search below its first line; `left` says that no worker is at work."""
     if found.problem:
         yield f"search   {found.problem}"
         return
-    yield f"search   {_points(found)}"
+    yield f"search   {_points(found, left)}"
     if found.end is not None:
         yield f"         {found.end.said}"
     if found.unheard:
@@ -31,7 +31,7 @@ def lines(found: Belief) -> Iterator[str]:
         yield f"         for getting into the best tenth of {found.finished} points (Optuna's PED-ANOVA)"
 
 
-def _points(found: Belief) -> str:
+def _points(found: Belief, left: bool) -> str:
     if found.wanted is None:
         said = f"trials that do badly are stopped early: {found.finished} finished, {found.pruned} pruned"
     else:
@@ -39,14 +39,14 @@ def _points(found: Belief) -> str:
         said += f"{found.finished} finished, {found.pruned} pruned"
     more = (
         (found.diverged, "diverged"),
-        (found.begun, "under way"),
+        (found.begun, "begun by workers that have ended" if left else "under way"),
         (found.failed, "failed"),
         (found.given, "given by other sweeps"),
     )
     return ", ".join([said, *(f"{count} {what}" for count, what in more if count)])
 
 
-def as_json(found: Belief) -> dict[str, object]:
+def as_json(found: Belief, left: bool = False) -> dict[str, object]:
     """The same as fields."""
     trial = found.trial
     return {
@@ -58,7 +58,8 @@ def as_json(found: Belief) -> dict[str, object]:
         "pruned": found.pruned,
         "diverged": found.diverged,
         "failed": found.failed,
-        "under_way": found.begun,
+        "under_way": 0 if left else found.begun,
+        "left": found.begun if left else 0,
         "given": found.given,
         "unheard": found.unheard,
         "best": None

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
-from resweep import attempt
+from resweep import attempt, status
 from resweep.cli import project, select
 from resweep.errors import TrialError
-from resweep.slurm import ledger
-from resweep.trial import SweepPaths, TrialName
+from resweep.index import Entry
+from resweep.slurm import ledger, states
+from resweep.slurm.states import View
+from resweep.trial import SweepPaths
 
 LOOK = 0.3  # seconds between two looks at a log that grows
 
@@ -22,29 +24,51 @@ LOOK = 0.3  # seconds between two looks at a log that grows
 @click.option("-f", "--follow", is_flag=True, help="Go on as the log grows, until the attempt ends.")
 @click.option("--attempt", "number", type=click.IntRange(1), help="Of an earlier attempt. Default: the last.")
 def logs(name: str, follow: bool, number: int | None) -> None:
-    """Print the log of a trial's last attempt. TRIAL is NAME#NUMBER, an id, ID/TRIAL, or the trial's directory."""
+    """Print the log of a trial's last attempt. TRIAL is NAME#NUMBER, an id, ID/TRIAL, or the trial's directory.
+
+    JOB_TASK, as squeue shows it, is the trial of that task. Where a job of Slurm's ended the attempt, what it printed
+    beside the log follows, with Slurm's own words.
+    """
     paths, entries = select.trials(project.root(), [name])
     if len(entries) != 1:
         raise TrialError(f"{name}: names {len(entries)} trials, expected one, such as {paths.name}#1")
     place = paths.place(entries[0].name)
     last = place.last()
     if not last:
-        output = _before_attempt(paths, entries[0].name)
-        if output is None:
+        outputs = _outputs(paths, entries[0])
+        if not outputs:
             raise TrialError(f"{name}: has no log; the trial has not been started")
-        click.echo(f"{name}: has had no attempt; this is what its job said, {project.short(output)}:", err=True)
-        sys.stdout.write(output.read_text("utf-8", errors="replace"))
+        for output in outputs:
+            click.echo(f"{name}: has had no attempt; this is what its job said, {project.short(output)}:", err=True)
+            sys.stdout.write(output.read_text("utf-8", errors="replace"))
         return
     if number is not None and number > last:
         raise TrialError(f"--attempt: found {number}, expected at most {last}: {name} has so many attempts")
     directory = Path(place.attempt(number or last))
-    _print(place, directory, follow)
+    try:
+        _print(place, directory, follow)
+    finally:
+        if number in (None, last) and attempt.state(place)[0] in ("failed", "stopped", "lost"):
+            _print_said(name, paths, entries[0])
 
 
-def _before_attempt(paths: SweepPaths, trial: TrialName) -> Path | None:
-    """What a job of Slurm's printed that ended before the trial's first attempt began."""
-    given = ledger.assigned(paths, ledger.read(paths)).get(trial)
-    return given.output if given and given.output.is_file() else None
+def _print_said(name: str, paths: SweepPaths, entry: Entry) -> None:
+    """What the job of the last attempt printed beside the log, where there is anything."""
+    for output in _outputs(paths, entry):
+        if any(line.strip() for line in status.last_lines(output)):
+            click.echo(f"{name}: its job said, {project.short(output)}:", err=True)
+            sys.stdout.write(output.read_text("utf-8", errors="replace"))
+            sys.stdout.flush()
+
+
+def _outputs(paths: SweepPaths, entry: Entry) -> list[Path]:
+    """The files with what a job of Slurm's printed that ran the trial's last attempt, or ended before it began one."""
+    each = status.status(paths, entry)
+    if not each.record:  # where a person chose the file's name, it takes a number that only Slurm knows
+        return states.outputs(each, states.look(paths, [each], patience=states.ANSWER))
+    submissions = ledger.read(paths) if paths.submissions.is_dir() else []
+    assigned = {trial: given[-1] for trial, given in ledger.assigned(paths, submissions).items()}
+    return states.outputs(each, View(submissions, assigned, workers=ledger.workers(submissions), paths=paths))
 
 
 def _print(place: attempt.Place, directory: Path, follow: bool) -> None:

@@ -11,6 +11,7 @@ from resweep import index, orphans, runners, status
 from resweep.cli import project
 from resweep.errors import ConfigError, TrialError, counted
 from resweep.index import Entry
+from resweep.slurm import recover
 from resweep.slurm import states as slurm
 from resweep.trial import SweepPaths
 
@@ -56,10 +57,16 @@ def agreed(name: str, dry_run: bool, yes: bool) -> bool:
 def _waiting(paths: SweepPaths, found: Sequence[Entry]) -> dict[Entry, str]:
     """The trials that Slurm has, or may have, in its queue."""
     view = slurm.look(paths, status.survey(paths, found)) if found else slurm.View()
-    if view.working():
+    if view.working() or view.workers_elsewhere:
         raise TrialError(f"{paths.name}: workers on Slurm drain the sweep; `resweep stop {paths.name}` ends them first")
     waiting = {}
+    unsure = view.recovered.trials()
     for entry in found:
+        if entry.name in view.elsewhere:
+            one = view.elsewhere[entry.name]
+            waiting[entry] = f"was submitted as {slurm.shown(one.task)} of the cluster {one.cluster}"
+        elif entry.name in unsure:
+            waiting[entry] = f"may have been submitted: {recover.why(unsure[entry.name], view.cluster)}"
         task = view.given(entry.name)
         if task and (view.error or view.task(task).waits or view.task(task).runs):
             waiting[entry] = f"was submitted as {slurm.shown(task)}, and {view.error or view.task(task).words()}"

@@ -104,7 +104,8 @@ def run(
             click.echo(f"{paths.name}: {said}")
             left = [entry for entry in left if entry not in pruned]
         _check_data(paths, left)
-        click.echo(f"{paths.name}: {_opening(len(left), len(entries) - len(pruned), options)}")
+        opening = _opening(len(left), len(entries) - len(pruned), options, definition)
+        click.echo(f"{paths.name}: {opening}")
         with watcher(paths, left) as watching:
             supply = searching.early_stopping(paths, definition, watching, spared)
             here = runner.Runner(paths, left, options, watching, supply)
@@ -165,10 +166,13 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _opening(left: int, count: int, options: Options) -> str:
+def _opening(left: int, count: int, options: Options, definition: Sweep) -> str:
     cards = f", {options.gpus:g} GPU each" if options.gpus else ""
     at_a_time = "one at a time" if options.jobs == 1 else f"{options.jobs} at a time"
-    return f"{left} of {counted(count, 'trial')} to run, {count - left} finished already; here, {at_a_time}{cards}"
+    grace = f", grace {definition.grace:g} s" if definition.grace else ""
+    return (
+        f"{left} of {counted(count, 'trial')} to run, {count - left} finished already; here, {at_a_time}{cards}{grace}"
+    )
 
 
 def _summary(paths: SweepPaths, here: runner.Runner, outcomes: list[Outcome], chosen: list[Entry], asked: str) -> int:

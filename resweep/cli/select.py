@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from resweep import conditions, index, status
 from resweep.conditions import Condition
 from resweep.errors import TrialError
 from resweep.index import Entry
+from resweep.slurm import named
 from resweep.trial import SweepPaths
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -43,7 +45,7 @@ def trials(
     found: dict[Entry, None] = {}
     sweep: SweepPaths | None = None
     for name in names:
-        paths, entries = index.find(root, name)
+        paths, entries = _find(root, name)
         if sweep is not None and paths.name != sweep.name:
             raise TrialError(f"{name}: belongs to the sweep {paths.name}, expected trials of one sweep, {sweep.name}")
         sweep = paths
@@ -54,6 +56,20 @@ def trials(
     if states:
         chosen = [each.entry for each in status.survey(sweep, chosen) if each.state in states]
     return sweep, chosen
+
+
+def _find(root: Path, name: str) -> tuple[SweepPaths, list[Entry]]:
+    """The trials of a name; one that squeue shows is taken, too, where it names no trial otherwise."""
+    if named.is_task(name) and (found := named.find(root, name)):
+        return found
+    try:
+        return index.find(root, name)
+    except TrialError:
+        if name.isascii() and name.isdigit():
+            with contextlib.suppress(TrialError):
+                if found := named.find(root, name):
+                    return found
+        raise
 
 
 def one(root: Path, name: str) -> tuple[SweepPaths, Entry]:

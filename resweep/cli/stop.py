@@ -32,6 +32,8 @@ def stop(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...]
         click.echo(f"{paths.name}: {cancelled.error}; what Slurm runs is not stopped", err=True)
     elif cancelled.tasks:
         click.echo(f"{paths.name}: {counted(cancelled.tasks, 'task')} of Slurm's cancelled")
+    for line in cancelled.notes:
+        click.echo(f"{paths.name}: note: {line}", err=True)
     done = stopping.stop(paths, entries, whole)
     if done.runners:
         click.echo(f"{paths.name}: {counted(done.runners, 'runner')} ended")
@@ -39,9 +41,13 @@ def stop(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...]
         click.echo(f"stopped  #{each.entry.number} {each.entry.name} {each.entry.described()}".rstrip())
     for each in done.elsewhere:
         host = each.record.get("host", "another machine")
-        click.echo(f"not here #{each.entry.number} {each.entry.name}: runs on {host}; stop it there", err=True)
+        job = cancelled.jobs.get(each.entry.name)
+        place = f"{host} {job}" if job else host
+        click.echo(f"not here #{each.entry.number} {each.entry.name}: runs on {place}; stop it there", err=True)
     for each in done.left:
         click.echo(f"runs on  #{each.entry.number} {each.entry.name}: could not be ended", err=True)
+    for line in cancelled.doubts:
+        click.echo(f"{paths.name}: not stopped: {line}", err=True)
     left = len(done.left) + len(cancelled.left)
     click.echo(f"{paths.name}: {len(cancelled.stopped) + len(done.stopped)} stopped, {left} left")
-    sys.exit(1 if left or done.elsewhere or cancelled.error else 0)
+    sys.exit(1 if left or done.elsewhere or cancelled.error or cancelled.doubts else 0)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TextIO
 
 import click
 
-from resweep import frozen
+from resweep import frozen, resources
 from resweep.cli import project, searching, select
 from resweep.errors import ConfigError, counted
 from resweep.resources import Resources
-from resweep.slurm import commands
+from resweep.slurm import commands, ledger, recover, script
 from resweep.slurm import submit as slurm
 from resweep.slurm.batches import Batch, Wish
 from resweep.slurm.draft import Draft, draft
@@ -35,6 +36,12 @@ WORDS = {"array": "an array of {}", "canary": "the canary"}
 @click.option("--max-trials", type=click.IntRange(1), help="Of each worker, which ends after so many.")
 @click.option("--one-job-per-trial", is_flag=True, help="No array: an sbatch for every trial.")
 @click.option("--canary", is_flag=True, help="The first trial alone; Slurm starts the others when it has succeeded.")
+@click.option(
+    "--ignore-other-clusters",
+    "elsewhere",
+    is_flag=True,
+    help="Also submit trials whose jobs are on a cluster that cannot be seen from here.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be submitted, and submit nothing.")
 @click.pass_context
 def submit(
@@ -48,6 +55,7 @@ def submit(
     max_trials: int | None,
     one_job_per_trial: bool,
     canary: bool,
+    elsewhere: bool,
     dry_run: bool,
 ) -> None:
     """Hand the trials of the sweep NAME to Slurm that have not finished, do not run, and do not wait there already.
@@ -65,7 +73,7 @@ def submit(
     if only is not None:
         entries = select.listed(paths, entries, only)
     definition = frozen.definition(paths)
-    wish = Wish(workers or 0, one_job_per_trial, profile, canary, extra, max_trials or 0)
+    wish = Wish(workers or 0, one_job_per_trial, profile, canary, extra, max_trials or 0, elsewhere=elsewhere)
     if definition.search.learns and name == paths.name and not where and not states and only is None:
         points, over = searching.left(paths, definition)
         wish = replace(wish, points=points, over=over)
@@ -74,8 +82,8 @@ def submit(
     if dry_run:
         _show(draft(paths, definition, entries, wish))
         return
-    with slurm.locked(paths):
-        for line in slurm.recover(paths):
+    with ledger.locked(paths):
+        for line in recover.note(paths):
             click.echo(f"{paths.name}: {line}")
         planned = draft(paths, definition, entries, wish)
         _opening(planned)
@@ -89,6 +97,9 @@ def _extra(words: list[str]) -> tuple[str, ...]:
     """The options for sbatch: a word alone would be taken for its script."""
     if words and not words[0].startswith("-"):
         raise ConfigError(f"{words[0]}: expected options of sbatch, such as --qos=gpu-long, after the sweep's name")
+    for option in script.declared(words):
+        if option in resources.REFUSED:
+            raise ConfigError(f"--{option}: cannot be given to sbatch here: {resources.REFUSED[option]}")
     return tuple(words)
 
 
@@ -112,6 +123,8 @@ def _told(planned: Draft, batch: Batch, job: str, count: int) -> None:
     parallel = batch.resources.parallel
     throttle = f", {parallel} at a time" if parallel and parallel < count and batch.kind != "canary" else ""
     after = ", after the canary" if batch.kind != "canary" and planned.wish.canary else ""
+    if planned.first(batch):
+        after = f", after {_jobs(planned.behind)}" + (after and " and the canary")
     drains = f" for {counted(len(batch.trials), 'trial')}" if batch.kind == "workers" else ""
     if batch.runner == "search":
         drains = f", {counted(planned.wish.points or 0, 'point')} to go"
@@ -120,8 +133,24 @@ def _told(planned: Draft, batch: Batch, job: str, count: int) -> None:
     click.echo(f"{planned.paths.name}: submitted job {job}: {what}{drains}{throttle}{after}  ({shown})")
 
 
+def _jobs(jobs: Sequence[str]) -> str:
+    """Jobs as words, the first and the last where there are many."""
+    if len(jobs) == 1:
+        return f"job {jobs[0]}"
+    return f"jobs {', '.join(jobs)}" if len(jobs) < 5 else f"{counted(len(jobs), 'job')}, {jobs[0]} to {jobs[-1]}"
+
+
 def _summary(done: Submitted) -> int:
     name = done.draft.paths.name
+    if done.unsure:
+        what = f"{counted(done.tasks, 'task')} submitted, and of the next job nobody knows: {done.unsure}"
+        advice = f"nothing is lost: `resweep status {name}` finds it if it comes; start it again later for the rest"
+        click.echo(f"{name}: {what}; {advice}", err=True)
+        return 1
+    if done.interrupted:
+        what = f"{counted(done.tasks, 'task')} submitted and noted, {done.left} not"
+        click.echo(f"{name}: interrupted: {what}; `resweep stop {name}` cancels them", err=True)
+        return 130
     if done.reason is not None or done.left:
         said = str(done.reason) if done.reason else "you may have no more jobs now"
         advice = "start it again when some have ended, or let fewer tasks drain all of it: --workers N"
@@ -143,7 +172,7 @@ def _show(planned: Draft) -> None:
     _opening(planned)
     after = ["afterok:CANARY"] if planned.wish.canary else []
     for batch in planned.batches:
-        later = after if batch.kind != "canary" else []
+        later = [*planned.first(batch), *(after if batch.kind != "canary" else [])]
         if batch.kind == "single":
             shown = planned.command(batch, 1, 1, later)
             more = f"   # and so on: {batch.tasks} jobs" if batch.tasks > 1 else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,10 +10,11 @@ from resweep import resources, status, trial
 from resweep.errors import ConfigError
 from resweep.index import Entry
 from resweep.resources import Resources
-from resweep.slurm.ledger import Kind, Runner
+from resweep.slurm.ledger import Job, Kind, Runner, Submission
 from resweep.slurm.limits import Limits
 from resweep.slurm.states import View
 from resweep.sweep import Sweep
+from resweep.trial import TrialName
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Wish:
     max_trials: int = 0  # that a worker runs; 0: as many as there are, or as `trials_per_job` says
     points: int | None = None  # left to a search, whose trials nobody knows; None for trials that are known
     over: str = ""  # why there is nothing left to a search
+    elsewhere: bool = False  # what was submitted to a cluster that cannot be seen from here, too
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,15 @@ def runner(definition: Sweep, wish: Wish) -> Runner:
 
 def wanted(statuses: Sequence[status.Status], view: View, wish: Wish) -> tuple[list[Entry], dict[str, int]]:
     """The trials that want a task, and how many do not for which reason."""
-    lists = {(submission.folder, job.list): submission for submission, job, _ in view.working()}
-    drained = {name for (_, each), submission in lists.items() for name in submission.trials(each)}
-    wanted, skipped = (
-        [],
-        dict.fromkeys(("have finished", "were stopped early", "run", "wait in Slurm", "are left to workers"), 0),
-    )
+    drained = _drained((submission, job) for submission, job, _ in view.working())
+    there = set() if wish.elsewhere else view.elsewhere.keys() | _drained(view.workers_elsewhere)
+    unsure = {
+        name
+        for name, submission in view.recovered.trials().items()
+        if not (wish.elsewhere and submission.cluster not in (None, view.cluster))
+    }
+    wanted: list[Entry] = []
+    skipped = dict.fromkeys((*_SKIPPED, *_UNSEEN), 0)
     for each in statuses:
         if each.state == "finished":
             skipped["have finished"] += 1
@@ -82,9 +87,23 @@ def wanted(statuses: Sequence[status.Status], view: View, wish: Wish) -> tuple[l
             skipped["wait in Slurm"] += 1
         elif not wish.workers and each.entry.name in drained:
             skipped["are left to workers"] += 1
+        elif each.entry.name in unsure:
+            skipped["may have been submitted just now"] += 1
+        elif each.entry.name in there:
+            skipped["were submitted to another cluster"] += 1
         else:
             wanted.append(each.entry)
     return wanted, {reason: count for reason, count in skipped.items() if count}
+
+
+_SKIPPED = ("have finished", "were stopped early", "run", "wait in Slurm", "are left to workers")
+_UNSEEN = ("may have been submitted just now", "were submitted to another cluster")
+
+
+def _drained(jobs: Iterable[tuple[Submission, Job]]) -> set[TrialName]:
+    """The trials in the lists of workers."""
+    lists = {(submission.folder, job.list): submission for submission, job in jobs if not submission.searches(job)}
+    return {name for (_, each), submission in lists.items() for name in submission.trials(each)}
 
 
 def of_search(
@@ -94,7 +113,7 @@ def of_search(
 
     An array of workers, as many as are missing, perhaps behind one that tries a single trial.
     """
-    working = sum(submission.searches(job) for submission, job, _ in view.working())
+    working = sum(submission.searches(job) for submission, job, _ in view.working()) + view.recovered.searchers()
     points, workers, notes = wish.points or 0, wish.workers or asked.parallel or 1, []
     if not wish.workers and not asked.parallel and points > 1:
         notes.append("one worker; --workers N starts more, and so does parallel = N in [slurm]")

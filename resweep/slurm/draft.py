@@ -13,7 +13,7 @@ from resweep import resources, status
 from resweep.errors import ConfigError, SlurmError
 from resweep.index import Entry
 from resweep.resources import Resources
-from resweep.slurm import batches, ledger, limits, script, site, states
+from resweep.slurm import batches, doubts, identity, ledger, limits, parallel, script, site, states
 from resweep.slurm.batches import Batch, Wish
 from resweep.slurm.limits import Limits
 from resweep.slurm.script import SiteScript
@@ -32,9 +32,12 @@ class Draft:
     task_script: str
     limits: Limits
     wish: Wish
-    declared: dict[str, str]  # in the script or among the extra options
+    declared: dict[str, str]  # in the script, in SBATCH_ variables, or among the extra options
+    cluster: str
+    tag: str  # the comment of its jobs begins with it
     skipped: dict[str, int]  # why trials are not submitted -> how many
     notes: list[str]
+    behind: tuple[str, ...] = ()  # jobs that have to end first, so that `parallel` holds for the sweep
 
     @property
     def trials(self) -> int:
@@ -46,6 +49,7 @@ class Draft:
         array = not line and batch.kind != "canary"
         own = {"parsable": True, "job-name": self._job_name(batch, line), "open-mode": "append"}
         own["output"] = ledger.output_pattern(self.paths, array)
+        own["comment"] = identity.comment(self.tag, batch.name, line)
         if array:
             throttle = batch.resources.parallel
             own["array"] = f"1-{count}" + (f"%{throttle}" if throttle else "")
@@ -58,12 +62,16 @@ class Draft:
         where = [str(self.folder / ledger.TASK_SCRIPT), str(self.folder), batch.name]
         return [*command, *where, *([str(line)] if line else [])]
 
+    def first(self, batch: Batch) -> list[str]:
+        """What the submission's first job has to wait for, as sbatch's --dependency says it."""
+        return [f"afterany:{':'.join(self.behind)}"] if self.behind and parallel.throttled(batch) else []
+
     def options(self, batch: Batch) -> dict[str, Any]:
-        """What sbatch will heed: the site's script's lines, before them [slurm], before that the command line."""
+        """What sbatch heeds: the command line over [slurm] over SBATCH_ variables over the site's script."""
         return _effective(batch.resources, self.site, self.wish)
 
     def _job_name(self, batch: Batch, line: int) -> str:
-        name = self.paths.name
+        name = f"{identity.plain(self.paths.root.name)}-{self.paths.name}"
         if batch.kind == "canary":
             return f"{name}-canary"
         return f"{name}-{batch.trials[line - 1].id}-{batch.trials[line - 1].trial}" if line else name
@@ -82,7 +90,7 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
     runner = batches.runner(definition, wish)
     first, _ = resources.resolve(*own)
     found = script.read(paths.root, first.script, _source(definition))
-    declared = {**found.declared, **script.declared(wish.extra)}
+    declared = {**found.declared, **script.from_environment(), **script.declared(wish.extra)}
     allowed = limits.read()
     if runner == "search":
         asked, notes = resources.resolve(*own, threads=definition.threads, declared=declared)
@@ -94,12 +102,17 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
         jobs, said = list(batches.of_trials(groups, wish, allowed, len(view.working()), runner)), []
         wanted = [asked for asked, _ in groups]
     notes += said + _notes(definition, wish, first, files)
+    notes += _grace(definition, allowed)
     for each in wanted:
         notes += limits.doubts(allowed, _effective(each, found, wish))
+    notes += doubts.strangers(view) + doubts.open_ones(paths, view)
     python = os.environ.get("RESWEEP_PYTHON") or definition.python
+    number = ledger.next_number(paths)
     return Draft(
         paths=paths,
-        folder=paths.submissions / str(max((each.number for each in view.submissions), default=0) + 1),
+        folder=paths.submissions / str(number),
+        cluster=view.cluster or identity.cluster(),
+        tag=identity.new_tag(paths.root.name, paths.name, number),
         batches=jobs,
         site=found,
         task_script=script.task_script(
@@ -110,6 +123,7 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
         declared=declared,
         skipped=skipped,
         notes=list(dict.fromkeys(notes)),
+        behind=tuple(parallel.behind(view.submissions, jobs, view.cluster)),
     )
 
 
@@ -124,8 +138,19 @@ def _notes(definition: Sweep, wish: Wish, asked: Resources, files: Sequence[Path
     return notes
 
 
+def _grace(definition: Sweep, allowed: Limits) -> list[str]:
+    """What Slurm will not heed of `[run] grace`."""
+    if not definition.grace or not allowed.kill_wait or definition.grace <= allowed.kill_wait:
+        return []
+    return [
+        f"[run] grace = {definition.grace:g} is longer than this site's KillWait, {allowed.kill_wait:g} s: where Slurm "
+        "ends the job, at a time limit or when it is cancelled or preempted, a trial has KillWait"
+    ]
+
+
 def _effective(asked: Resources, site_script: SiteScript, wish: Wish) -> dict[str, Any]:
-    return {**site_script.declared, **asked.options, **script.declared(wish.extra)}
+    typed = script.declared(wish.extra)
+    return {**site_script.declared, **script.from_environment(), **asked.options, **typed}
 
 
 def _profile(name: str, tables: Sequence[dict[str, Any]], where: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Limits:
     array: int = DEFAULT_ARRAY - 1  # the highest number of a task
     jobs: int = DEFAULT_JOBS  # of everybody's that the controller holds, those that have just ended too
     enforces_qos: bool = True
+    kill_wait: float | None = None  # seconds between TERM and KILL when Slurm ends a job
     partitions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     qos: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     accounts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # the user's; "" is the default one
@@ -50,6 +51,7 @@ def read() -> Limits:
         array=max(1, int(settings.get("MaxArraySize", DEFAULT_ARRAY)) - 1),
         jobs=int(settings.get("MaxJobCount", DEFAULT_JOBS)),
         enforces_qos="qos" in settings.get("AccountingStorageEnforce", ""),
+        kill_wait=_seconds(settings.get("KillWait", "")),
         partitions={} if isinstance(partitions, SlurmError) else _partitions(partitions),
         qos={} if isinstance(qos, SlurmError) else _table(qos, _QOS),
         accounts={} if isinstance(associations, SlurmError) else _accounts(associations),
@@ -66,6 +68,12 @@ def _accounts(text: str) -> dict[str, dict[str, str]]:
     return {**found, "": default} if default else found
 
 
+def _seconds(text: str) -> float | None:
+    """A time as `scontrol show` prints it, such as `30 sec` or `30`."""
+    word = text.partition(" ")[0]
+    return float(word) if word.isdigit() else None
+
+
 def _table(text: str, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:
     rows = [dict(zip(columns, line.split("|"), strict=False)) for line in text.splitlines()]
     return {row[columns[0]]: row for row in rows}
@@ -74,6 +82,11 @@ def _table(text: str, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:
 def _partitions(text: str) -> dict[str, dict[str, str]]:
     rows = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in text.splitlines()]
     return {row["PartitionName"]: row for row in rows if "PartitionName" in row}
+
+
+def grace_time(limits: Limits, partition: str) -> float:
+    """Seconds between the notice of a preemption and its TERM, in a partition (`GraceTime`)."""
+    return _seconds(limits.partition(partition).get("GraceTime", "")) or 0.0
 
 
 def space(limits: Limits, tasks: int) -> int | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from resweep.errors import SlurmError
 from resweep.slurm import commands
+from resweep.slurm.identity import Seen
 
 # a job has not ended in these, and in ACTIVE it holds its node
 PENDING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
@@ -43,6 +45,8 @@ _NEVER = {
     "JobHeldUser": "it is held; `scontrol release JOB` lets it go",
     "JobHeldAdmin": "an administrator holds it",
     "launch failed requeued held": "its node could not start it; `scontrol release JOB` tries again",
+    "job requeued in held state": "it was requeued and is held; `scontrol release JOB` lets it go",
+    "JobHoldMaxRequeue": "no node could start it, several times; `scontrol release JOB` tries again",
 }
 _WAITS = {
     "None": "has just been submitted",
@@ -70,6 +74,8 @@ class Task:
     state: str
     reason: str = ""
     node: str = ""
+    number: str = ""  # the job id of its own, which each task of an array has, too
+    seen: Seen = field(default_factory=Seen, compare=False)  # whose its job is
 
     @property
     def waits(self) -> bool:
@@ -80,6 +86,11 @@ class Task:
     def runs(self) -> bool:
         """Whether it holds its node."""
         return self.state in ACTIVE
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it holds its node and does not get on."""
+        return self.state in ("SUSPENDED", "STOPPED")
 
     @property
     def never(self) -> bool:
@@ -102,43 +113,94 @@ class Task:
 TaskName = tuple[str, int | None]
 
 
-def look(wanted: Iterable[TaskName]) -> dict[TaskName, Task]:
+SEPARATOR = "\x1f"  # of fields; a comment or a command may hold any other character
+_WHOSE = ("%U", "%V", "%k", "%o")
+# the array's or job's id, the tasks, what they do; then whose job it is
+_FIELDS = SEPARATOR.join(("%F", "%K", "%T", "%N", "%A", "%r", *_WHOSE))
+_ACCOUNTS = ("JobID", "State", "NodeList", "JobIDRaw", "UID", "Submit", "Comment")
+
+
+def look(
+    wanted: Iterable[TaskName], besides: Iterable[TaskName] = (), patience: float = commands.PATIENCE
+) -> dict[TaskName, Task]:
     """What Slurm knows of these tasks; those that it has forgotten are left out.
 
-    Raises SlurmError when it does not answer. One call of squeue, and one of sacct for what squeue has forgotten.
+    Raises SlurmError when it does not answer within `patience` seconds, all calls together. One call of squeue, and one
+    of sacct for what squeue has forgotten, but for those `besides`.
     """
     names = set(wanted)
-    ids = sorted({job for job, _ in names}, key=lambda job: (len(job), job))
+    end = time.monotonic() + patience
+    asked = names | set(besides)
     found: dict[TaskName, Task] = {}
-    for piece in commands.pieces(ids):
-        found |= {name: task for name, task in _squeue(piece) if name in names}
-    missing = sorted({job for job, index in names if (job, index) not in found}, key=lambda job: (len(job), job))
-    for piece in commands.pieces(missing):
-        found = {name: task for name, task in _sacct(piece) if name in names} | found
+    for piece in commands.pieces(_ids(asked)):
+        queued = squeue(f"--jobs={piece}", patience=end - time.monotonic())
+        found |= {name: task for name, task in queued if name in asked}
+    for piece in commands.pieces(_ids(name for name in names if name not in found)):
+        found = {name: task for name, task in _sacct(piece, end - time.monotonic()) if name in names} | found
     return found
 
 
-def _squeue(jobs: str) -> Iterator[tuple[TaskName, Task]]:
+def _ids(names: Iterable[TaskName]) -> list[str]:
+    return sorted({job for job, _ in names}, key=lambda job: (len(job), job))
+
+
+def living(jobs: Iterable[str], ours: Callable[[str, Seen], bool]) -> dict[str, int]:
+    """Those of these jobs that have not ended, each with how many tasks of it may run at the same time.
+
+    `ours` says of a job, by its id and what Slurm says of whose it is, whether it counts.
+    """
+    running: dict[str, int] = {}
+    waiting: dict[str, int] = {}
+    throttle: dict[str, int] = {}
+    form = SEPARATOR.join(("%F", "%K", "%T", *_WHOSE))
+    for piece in commands.pieces(_ids((job, None) for job in jobs)):
+        for line in _lines("-h", f"--jobs={piece}", "-o", form):
+            job, indices, state, *whose = (*line.split(SEPARATOR), *[""] * 7)[:7]
+            if not ours(job, Seen.of(*whose)):
+                continue
+            counts = waiting if state in PENDING else running
+            counts[job] = counts.get(job, 0) + (len(list(numbers(indices))) or 1)
+            if indices.partition("%")[2].isdigit():
+                throttle[job] = int(indices.partition("%")[2])
+    most = {job: running.get(job, 0) + waiting.get(job, 0) for job in {**running, **waiting}}
+    return {job: min(count, max(throttle.get(job, count), running.get(job, 0))) for job, count in most.items()}
+
+
+def _lines(*options: str, patience: float = commands.PATIENCE) -> list[str]:
+    """The lines that squeue prints of jobs; none where it has forgotten all of them."""
     try:
-        text = commands.call("squeue", "-h", "--states=all", f"--jobs={jobs}", "-o", "%F|%K|%T|%N|%r")
+        return commands.call("squeue", *options, patience=patience).splitlines()
     except SlurmError as error:
-        if "Invalid job id" in str(error):  # it has forgotten the only one
-            return
+        if "Invalid job id" in str(error):
+            return []
         raise
-    for line in text.splitlines():
-        job, indices, state, node, reason = (*line.split("|", 4), "", "", "", "")[:5]
-        yield from _expand(job, indices, Task(state, reason, node))
 
 
-def _sacct(jobs: str) -> Iterator[tuple[TaskName, Task]]:
+def squeue(*which: str, patience: float = commands.PATIENCE) -> Iterator[tuple[TaskName, Task]]:
+    """The tasks in the queue that squeue's options choose, those that have just ended too."""
+    for line in _lines("-h", "--states=all", *which, "-o", _FIELDS, patience=patience):
+        job, indices, state, node, number, reason, *whose = (*line.split(SEPARATOR), *[""] * 10)[:10]
+        yield from _expand(job, indices, Task(state, reason, node, number, Seen.of(*whose)))
+
+
+def _sacct(jobs: str, patience: float) -> Iterator[tuple[TaskName, Task]]:
+    end = time.monotonic() + patience
     try:
-        text = commands.call("sacct", "-n", "-P", "-X", f"--jobs={jobs}", "-o", "JobID,State,NodeList")
-    except SlurmError:  # a cluster that keeps no accounts: what squeue says is all there is
-        return
+        text = _accounts(jobs, end, *_ACCOUNTS, "SubmitLine")
+    except SlurmError as error:
+        if "nvalid field" not in str(error):  # a cluster that keeps no accounts: what squeue says is all there is
+            return
+        text = _accounts(jobs, end, *_ACCOUNTS)  # Slurm before 21.08
     for line in text.splitlines():
-        name, state, node = (*line.split("|", 2), "", "")[:3]
+        name, state, node, number, *whose = (*line.split(SEPARATOR), *[""] * 8)[:8]
         job, _, indices = name.partition("_")
-        yield from _expand(job, indices.strip("[]"), Task(state.split(" ")[0].rstrip("+"), "", node))
+        task = Task(state.split(" ")[0].rstrip("+"), "", node, number, Seen.of(*whose))
+        yield from _expand(job, indices.strip("[]"), task)
+
+
+def _accounts(jobs: str, end: float, *fields: str) -> str:
+    options = ("-n", "-P", "-X", f"--delimiter={SEPARATOR}", f"--jobs={jobs}")
+    return commands.call("sacct", *options, "-o", ",".join(fields), patience=end - time.monotonic())
 
 
 def _expand(job: str, indices: str, task: Task) -> Iterator[tuple[TaskName, Task]]:

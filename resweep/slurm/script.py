@@ -23,17 +23,43 @@ _SHORT = {
     "d": "dependency",
     "e": "error",
     "G": "gpus",
+    "H": "hold",
     "J": "job-name",
     "L": "licenses",
+    "M": "clusters",
     "N": "nodes",
     "n": "ntasks",
     "o": "output",
     "p": "partition",
     "q": "qos",
     "t": "time",
+    "W": "wait",
     "w": "nodelist",
     "x": "exclude",
 }
+
+
+_NOT_OURS = ("array", "wait", "parsable", "test-only")  # in the site's script: they would make submitting fail
+# options by the variables of sbatch's that are not named after them, and "" for those that say nothing of a job
+_VARIABLES = {
+    "TIMELIMIT": "time",
+    "MEM_PER_NODE": "mem",
+    "CPU_FREQ_REQ": "cpu-freq",
+    "REQ_SWITCH": "switches",
+    "THREAD_SPEC": "thread-spec",
+    "CORE_SPEC": "core-spec",
+    **dict.fromkeys(("ARRAY_INX", "WAIT", "CLUSTERS", "DEBUG", "IGNORE_PBS", "WAIT4SWITCH", "TEST_ONLY"), ""),
+    **{f"MEM_BIND_{part}": "" for part in ("LIST", "PREFER", "SORT", "TYPE", "VERBOSE")},
+}
+
+
+def from_environment() -> dict[str, str]:
+    """The options in SBATCH_ variables, which go before the script's lines and after its command line."""
+    named = {
+        key.removeprefix("SBATCH_"): value for key, value in sorted(os.environ.items()) if key.startswith("SBATCH_")
+    }
+    options = {_VARIABLES.get(key, key.lower().replace("_", "-")): value for key, value in named.items()}
+    return {key: value for key, value in options.items() if key}
 
 
 @dataclass(frozen=True)
@@ -68,12 +94,19 @@ def read(root: Path, name: str, where: str) -> SiteScript:
     lines = []
     for line in data.decode(errors="surrogateescape").splitlines():
         if line.startswith("#SBATCH"):
-            # the arrays are ours
-            if "array" not in declared(_words(line)):
-                lines.append(line)
+            lines += _without(line, _NOT_OURS)
         elif line.strip() and not line.lstrip().startswith("#"):
             break  # sbatch looks no further, either
     return SiteScript(path, data, tuple(lines))
+
+
+def _without(line: str, options: Sequence[str]) -> list[str]:
+    """An #SBATCH line without some options; no line where nothing is left of it."""
+    words = _words(line)
+    if not any(option in declared(words) for option in options):
+        return [line]
+    kept = [f"--{key}" + (f"={value}" if value else "") for key, value in declared(words).items() if key not in options]
+    return [f"#SBATCH {shlex.join(kept)}"] if kept else []
 
 
 def declared(words: Iterable[str]) -> dict[str, str]:

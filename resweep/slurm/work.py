@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from resweep import attempt
+from resweep import attempt, bad_node
 from resweep.errors import SlurmError
 from resweep.running import Job, Options
 from resweep.slurm import ledger
@@ -30,6 +30,9 @@ def read(path: Path) -> Work:
         script=str(path.parent / record["script"]),
         since=os.stat(path.parent / ledger.SUBMISSION).st_mtime,
         max_requeues=int(record["max_requeues"]),
+        node=bad_node.Node(str(path.parents[2]), str(path.parent), int(record.get("leave_node_after") or 0)),
+        kill_wait=record.get("kill_wait"),
+        grace_time=asked.get("grace_time") or 0.0,
     )
     canary = asked["kind"] == "canary"
     return Work(

@@ -9,7 +9,7 @@
 #   --canary                      the first trial alone; the others when it has succeeded
 #   --profile PROFILE             with the options of [slurm.profiles.PROFILE]
 #   --workers N                   N tasks that drain the sweep together
-#   --one-job-per-trial           no array, an sbatch for each trial; as always where resweep is not on PATH
+#   --one-job-per-trial           no array, an sbatch for each trial: the only way where resweep is not on PATH
 #   --qos=QOS, ...                any option of sbatch
 #
 # With --here, all other arguments go to `resweep run`. To leave a trial out, put a # before its line below.
@@ -22,6 +22,7 @@ python=''
 site=slurm-allennlp.sh
 sbatch_options=(--qos=gpu-medium --gres=gpu:1 '--mem-per-cpu=4 g' --exclusive --cpus-per-task=2)
 needs_resweep=''
+parallel=
 case $python in \~/*) python=$HOME/${python:2} ;; esac
 
 trials() {
@@ -58,22 +59,44 @@ through_slurm() {
     if command -v resweep >/dev/null; then
         exec resweep submit "$name" --only - "$@" < <(trials)
     fi
-    local argument
+    local argument alone='' options=()
     for argument; do
-        case $argument in --dry-run | --canary | --profile* | --workers*) needs_resweep=$argument ;; esac
+        case $argument in
+            --one-job-per-trial) alone=yes ;;
+            --dry-run | --canary | --profile* | --workers*) needs_resweep=$argument ;;
+            *) options+=("$argument") ;;
+        esac
     done
     [ -z "$needs_resweep" ] || { echo "$name: resweep is not on PATH, which $needs_resweep needs" >&2 && exit 2; }
+    local throttled=${parallel:+", $parallel at a time"}
+    [ -n "$alone" ] || {
+        echo "$name: resweep is not on PATH, which submits the trials as one array$throttled;" \
+            "--one-job-per-trial submits a job for each of them, --here runs them here" >&2
+        exit 2
+    }
     [ -f "$site" ] || { echo "$root: no $site, which sbatch starts" >&2 && exit 2; }
-    echo "$name: submits $(trials | wc -l) trials to Slurm, one job each, since resweep is not on PATH" \
+    local queued
+    queued=$(squeue --me --noheader --format='%o') \
+        || { echo "$name: squeue does not tell what waits already; nothing was submitted" >&2; exit 1; }
+    echo "$name: submits trials to Slurm, one job each, since resweep is not on PATH" \
         "${sbatch_options[*]:+(${sbatch_options[*]})}"
+    [ -z "$parallel" ] || echo "$name: note: parallel = $parallel has no effect with one job per trial" >&2
     # the interpreter of [run] python, for slurm-allennlp.sh
     [ -z "$python" ] || export RESWEEP_PYTHON="${RESWEEP_PYTHON:-$python}"
-    local trial rest failed=0
+    local trial rest submitted=0 finished=0 waiting=0 failed=0
     while read -r trial rest; do
-        sbatch --job-name="$name-${trial%/*}-${trial#*/}" "${sbatch_options[@]}" "$@" \
-            "$site" "$sweep/$trial" "$sweep/$trial/${trial%/*}.toml" </dev/null \
-            || { failed=$((failed + 1)) && echo "$name: $trial was not submitted" >&2; }
+        if [ -e "$root/model/generated/$name/$trial.attempts/finished" ]; then
+            finished=$((finished + 1))
+        elif [[ $queued == *" $sweep/$trial "* ]]; then
+            waiting=$((waiting + 1))
+        elif sbatch --job-name="$name-${trial%/*}-${trial#*/}" "${sbatch_options[@]}" "${options[@]}" \
+            "$site" "$sweep/$trial" "$sweep/$trial/${trial%/*}.toml" </dev/null; then
+            submitted=$((submitted + 1))
+        else
+            failed=$((failed + 1)) && echo "$name: $trial was not submitted" >&2
+        fi
     done < <(trials)
+    echo "$name: $submitted submitted; $finished have finished, $waiting run or wait in Slurm"
     [ "$failed" = 0 ] || { echo "$name: $failed trials were not submitted; see above" >&2 && exit 1; }
 }
 

@@ -58,7 +58,8 @@ def test_what_it_has_come_to_is_told(project: Project) -> None:
     assert project.tree() == before
     assert lines == [
         "rnn: 3 trials: 3 queued",
-        "  search   4 of 40 points (qmc): 3 finished, 1 pruned, 1 under way, 1 failed, 1 given by other sweeps",
+        "  search   4 of 40 points (qmc): 3 finished, 1 pruned, 1 begun by workers that have ended, 1 failed, "
+        "1 given by other sweeps",
         f"  best     best_validation_accuracy {best.swept['params.lr']:.4g}  #{best.number} {best.name} "
         + best.described(),
     ]
@@ -71,7 +72,8 @@ def test_what_it_has_come_to_is_told(project: Project) -> None:
         "pruned": 1,
         "diverged": 0,
         "failed": 1,
-        "under_way": 1,
+        "under_way": 0,
+        "left": 1,
         "given": 1,
         "unheard": 0,
         "best": {

@@ -65,6 +65,20 @@ def frail_cluster(_installed: None) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
+def kind_cluster(_installed: None) -> Iterator[Cluster]:
+    """A cluster whose KillWait is twice as long as the launcher's own default grace."""
+    with _running(Cluster(DBD=0, KILLWAIT=20, NODES=2)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def split_cluster(_installed: None) -> Iterator[Cluster]:
+    """A cluster whose nodes have hostnames of their own, and are soon taken for dead."""
+    with _running(Cluster(DBD=0, TIMEOUT=6, NODES=2, UTS=1)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def patient_cluster(_installed: None) -> Iterator[Cluster]:
     """A cluster whose arrays have at most 200 tasks, and which leaves the processor to the other tests."""
     with _running(Cluster(nice=5, DBD=0, MAXARRAY=201, NODES=1, CPUS=6)) as cluster:
@@ -88,6 +102,18 @@ def _given(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluste
 def slurm(plain_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, _own_settings: None) -> Iterator[Cluster]:
     """The cluster without accounting, empty, and found by the commands of Slurm."""
     yield from _given(plain_cluster, monkeypatch)
+
+
+@pytest.fixture
+def kind(kind_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, _own_settings: None) -> Iterator[Cluster]:
+    """The cluster that waits long before it kills, empty, and found by the commands of Slurm."""
+    yield from _given(kind_cluster, monkeypatch)
+
+
+@pytest.fixture
+def split(split_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, _own_settings: None) -> Iterator[Cluster]:
+    """The cluster of nodes with hostnames of their own, empty, and found by the commands of Slurm."""
+    yield from _given(split_cluster, monkeypatch)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ LONG = 'touch "$root/started-$n"; sleep 1000 & wait $!\n'
 class Cluster:
     """A Slurm with virtual nodes on this machine; `settings` are those of the script `cluster`, without TEST_SLURM_."""
 
-    def __init__(self, nice: int = 0, **settings: int) -> None:
+    def __init__(self, nice: int = 0, **settings: int | str) -> None:
         self.nice = nice
         self.state = tempfile.mkdtemp(prefix="slurm-", dir="/tmp")  # short: Slurm's sockets lie below it
         own = {"STATE": self.state, "PORT": _free_ports(), "QUIET": 1, "REQUEUE": 8, **settings}
@@ -82,6 +82,10 @@ class Cluster:
     def drained(self, seconds: float = 150) -> None:
         """Wait until nothing is in the queue."""
         until(lambda: not self.queue(), seconds, self.queue)
+
+    def ready(self) -> None:
+        """Wait until a node takes jobs."""
+        until(lambda: "idle" in self.ask("sinfo", "-h", "-N", "-p", "cpu", "-o", "%T"), told=lambda: self.ask("sinfo"))
 
     def empty(self) -> None:
         """Cancel whatever a test has left, and wait until it is gone."""

@@ -48,7 +48,8 @@ def test_what_the_controller_has_forgotten_the_accounts_still_know(
     on_slurm.until(lambda: job not in forgetful.ask("squeue", "-h", "-t", "all", "-o", "%F").split(), 250)
     said = status(project)
     assert "2 stopped" in said
-    assert said.count("its job was cancelled (CANCELLED)") == 2
+    assert "stopped  2 trials on node" in said
+    assert said.count("its job was cancelled (CANCELLED)") == 1
 
 
 def test_a_trial_whose_launcher_was_killed_is_lost_even_when_its_job_is_forgotten(

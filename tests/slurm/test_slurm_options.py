@@ -99,9 +99,9 @@ def test_a_canary_that_fails_cancels_the_others_and_one_that_succeeds_lets_them_
         assert running.states(project) == ["failed", "queued", "queued", "queued"]
         assert running.attempts(project) == [1, 0, 0, 0]
         said = status(project)
-        assert "1 failed" in said
-        assert "3 stopped" in said
-        assert "CANCELLED" in said
+        assert "1 failed, 3 queued" in said
+        assert "the canary #1 failed, so 3 other trials were not started" in said
+        assert "3 jobs were cancelled before they started" in said
         assert "an array of 4" in start(project).ok().out
         slurm.drained()
         assert running.attempts(project) == [2, 1, 1, 1]
@@ -144,7 +144,7 @@ def test_one_job_per_trial_is_the_form_of_the_card(slurm: Cluster, project: Proj
     assert "submitted 3 jobs" in start(project, "--one-job-per-trial").ok().out
     names = slurm.ask("squeue", "-h", "--states=all", "-o", "%j").split()
     for entry in project.entries():
-        assert f"rnn-{entry.id}-{entry.trial}" in names
+        assert f"{project.root.name.replace(' ', '_')}-rnn-{entry.id}-{entry.trial}" in names
     slurm.drained()
     assert len({running.record(project, n)["slurm"]["SLURM_JOB_ID"] for n in (1, 2, 3)}) == 3
     assert "SLURM_ARRAY_JOB_ID" not in running.record(project, 1)["slurm"]
@@ -247,9 +247,23 @@ def test_without_resweep_on_the_path_every_trial_is_a_job_through_the_sites_scri
     sweep(project, 2, slurm='partition = "gpu"\ngres = "gpu:1"\ncomment = "two words, $(and) \'quotes\'"')
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("bash", "sbatch", "grep", "wc", "dirname", "python3", "sed", "tail", "sort", "basename", "env", "sh"):
+    for name in (
+        "bash",
+        "sbatch",
+        "squeue",
+        "grep",
+        "wc",
+        "dirname",
+        "python3",
+        "sed",
+        "tail",
+        "sort",
+        "basename",
+        "env",
+        "sh",
+    ):
         (folder / name).symlink_to(shutil.which(name, path="/usr/bin:/bin") or "")
-    done = start(project, PATH=str(folder)).ok()
+    done = start(project, "--one-job-per-trial", PATH=str(folder)).ok()
     assert done.out.count("Submitted batch job") == 2
     slurm.drained()
     assert running.states(project) == ["finished", "finished"]

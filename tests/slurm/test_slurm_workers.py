@@ -47,9 +47,10 @@ def test_workers_an_array_and_a_runner_here_finish_each_trial_once_between_them(
     slurm: Cluster, project: Project
 ) -> None:
     """All of them want the same trials at the same time; claims let each run once."""
-    sweep(project, 60, "sleep 0.2\n" + on_slurm.FAST, slurm='hold = true\nparallel = 4\nmem = "50M"')
+    sweep(project, 60, "sleep 0.2\n" + on_slurm.FAST, slurm='hold = true\nmem = "50M"')
     start(project).ok()
     start(project, "--workers", "4").ok()
+    slurm.ask("scontrol", "update", f"jobid={on_slurm.jobs(project)[0].id}", "arraytaskthrottle=4")
     held = [job.id for job in on_slurm.jobs(project)]
     assert len(held) == 2
     runners = running.Runners(project)

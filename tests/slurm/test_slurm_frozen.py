@@ -59,7 +59,7 @@ def test_an_attempt_that_still_runs_on_a_frozen_node_is_waited_for(
     node, _ = frozen(split, project, *options)
     try:
         said = project.root / "model/generated/rnn/.slurm"
-        on_slurm.until(lambda: any("may still run; waits" in path.read_text() for path in said.iterdir()), 60)
+        on_slurm.until(lambda: any("may still run; waits" in path.read_text() for path in said.glob("*.txt")), 60)
         assert running.attempts(project) == [1]
         go(project)
         on_slurm.until(lambda: running.states(project) == ["finished"], 60, lambda: status(project))

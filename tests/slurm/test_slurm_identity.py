@@ -262,8 +262,9 @@ def test_jobs_are_named_after_project_and_sweep_and_their_comment_names_the_subm
 
 
 @pytest.mark.parametrize("changed", ["by a person", "afterwards"])
-def test_a_job_with_another_comment_is_known_by_what_it_runs(slurm: Cluster, project: Project, changed: str) -> None:
+def test_a_job_with_another_comment_is_known_by_what_it_runs(slurm: Cluster, tmp_path: Path, changed: str) -> None:
     """A person's comment stays as it is, and one that a site has put in its place does no harm."""
+    project = Project(tmp_path / changed)  # a path that no job of an earlier test has run in
     sweep(project, 3, slurm="hold = true" + ('\ncomment = "account 7"' if changed == "by a person" else ""))
     start(project).ok()
     (job,) = jobs(project)
@@ -304,7 +305,7 @@ def test_accounting_tells_a_strangers_job_from_the_sweeps(accounting: Cluster, p
     accounting.drained()
 
     def seen() -> dict[str, identity.Seen]:
-        tasks = [one for id_ in (job.id, theirs) for one in queue._sacct(id_)]
+        tasks = [one for id_ in (job.id, theirs) for one in queue._sacct(id_, 20.0)]
         return {id_: task.seen for (id_, _), task in tasks if task.seen.command}
 
     on_slurm.until(lambda: len(seen()) == 2, told=seen)  # it comes late

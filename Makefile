@@ -2,6 +2,7 @@
 # make test   sets everything up and passes the tests
 # make check  while you work: lint, types, and the tests that need no Slurm, browser, AllenNLP or long wait
 # make bench  the benchmarks, side by side in one run
+# make soak   faults at random on a real Slurm, for half an hour: tasks, nodes and the controller die, sbatch fails
 #
 # PYTHON names the Python (3.11 or newer) that .venv is made with. Both targets work on a fresh machine, each by itself.
 
@@ -12,12 +13,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CORES := $(shell nproc)
 # Workers of `make test`: more than cores, since tests on Slurm and of early stopping mostly wait.
 WORKERS ?= $(shell echo $$(($(CORES) + 4)))
+# Of make soak: how long, and which faults.
+MINUTES ?= 30
+SEED ?=
 # More words for pytest, for example: make test OPTIONS='-k requeue --maxfail=1'
 OPTIONS ?=
 # Compiled tests and modules are kept, whatever the shell says: every worker reads them again.
 PYTEST = env -u PYTHONDONTWRITEBYTECODE PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 
-.PHONY: demo test check suite quick bench lint types clean
+.PHONY: demo test check suite quick bench soak lint types clean
 
 demo: $(VENV)/.demo-ready
 	@echo "--- generate: one directory per trial, each with its configuration and a copy of the source"
@@ -67,6 +71,9 @@ bench: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/search.py
 	if command -v chromedriver >/dev/null; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/report.py; \
 	else echo "bench/report.py needs Chromium with its driver, and was left out"; fi
+
+soak: $(VENV)/.test-ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/slurm/soak.py $(MINUTES) $(SEED)
 
 # The example's packages first, exactly pinned and without their declared dependencies (requirements.lock says why); then
 # the tool, which finds most of its own there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -16,11 +16,12 @@ from resweep.errors import ConfigError, counted, disk_errors
 from resweep.index import Entry
 from resweep.proof import reproduce as proof
 from resweep.proof.causes import Change
-from resweep.proof.compare import Comparison, Kind, Metric
+from resweep.proof.compare import Comparison, Kind, Metric, Value
 from resweep.proof.verdict import DEVIATIONS, Spread, Verdict
 from resweep.trial import SweepPaths
 
 STATUS = {"identical": 0, "different": 1, "not compared": 2, "within the spread": 3}
+LONGEST_VALUE = 60  # characters of a value of a saved file; its end tells most of a path
 MOST = 20  # metrics, and other changes, that are shown; the file has them all
 
 
@@ -93,7 +94,9 @@ def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
         yield f"            and {len(metrics) - MOST} more"
     for file in compared.of("changed", "missing", "new"):
         if file.kind != "metrics" or file.what != "changed":
-            yield f"  {file.kind:<9} {file.path}: {file.what}"
+            yield f"  {file.kind:<9} {file.path}: {file.what}{_differing(compared.values.get(file.path, ()))}"
+    if compared.skipped:
+        yield f"  skipped   what tells when and where a file was saved: {_passed_over(compared.skipped)}"
     for difference in found.unverified:
         yield f"  trial     {difference}, since it was written"
     if found.changes:
@@ -155,6 +158,24 @@ def _metric(metric: Metric, name: str, spread: Spread | None = None) -> str:
 def change_line(change: Change) -> str:
     """One thing that differs between what surrounded two runs."""
     return f"{change.section:<9} {change.what}: {_value(change.before)} -> {_value(change.after)}"
+
+
+def _differing(values: Sequence[Value]) -> str:
+    """Which values of a saved file differ: numbers and words first, then tensors by name."""
+    shown = [f"{each.key}: {_short(each.before)} -> {_short(each.after)}" for each in values if not each.bulk]
+    bulk = [each.key or "its content" for each in values if each.bulk]
+    parts = shown[:3] + ([f"and {len(shown) - 3} more"] if len(shown) > 3 else [])
+    return f" ({'; '.join([*parts, *([_few(bulk)] if bulk else [])])})" if values else ""
+
+
+def _short(value: str | None) -> str:
+    text = _value(value)
+    return text if len(text) <= LONGEST_VALUE else f"...{text[3 - LONGEST_VALUE :]}"
+
+
+def _passed_over(skipped: set[str]) -> str:
+    """What was passed over, each once, whatever files have it."""
+    return _few(sorted({each.partition(": ")[2] for each in skipped}))
 
 
 def _value(value: object) -> str:

@@ -1,24 +1,23 @@
 """Two outputs of a trial, file by file and metric by metric: to the bit, but for what no two runs have in common.
 
-Logs, durations, memory and the paths of the two directories are left out. Archives (zip, tar, what torch saves) are
-compared by what they hold, since their headers tell the time.
+Logs, durations, memory and the paths of the two directories are left out. What was saved (archives, pickles, what torch
+and numpy save) is compared value by value, since its bytes tell the time and the place.
 """
 
 from __future__ import annotations
 
-import gzip
+import functools
 import hashlib
 import json
 import os
 import stat
-import tarfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
+from resweep.proof import saved
 from resweep.sweep import ResultsOptions
 
 # files that tell when and where a run was
@@ -29,9 +28,6 @@ PASSING = (
     *("*per_second*", "*_per_sec", "*memory*", "*_mb", "*_mib", "*_gb", "*_gib"),
 )
 METRICS = ("metrics*.json", "metrics*.jsonl")
-LARGEST_TEXT = 1 << 26  # bytes of a file that is looked through for the paths of the two runs
-_CHUNK = 1 << 20
-_GZIP = b"\x1f\x8b"
 
 Kind = Literal["weights", "metrics", "file"]
 What = Literal["same", "changed", "missing", "new", "not there to compare"]
@@ -105,12 +101,27 @@ class Metric:
         return float(self.after - self.before)
 
 
+@dataclass(frozen=True)
+class Value:
+    """A value in a saved file that differs; None where one has none. A tensor is `bulk`, told by its digest."""
+
+    key: str
+    before: str | None
+    after: str | None
+    bulk: bool
+
+
 @dataclass
 class Comparison:
-    """How two outputs differ: every file that was compared, the metrics that differ, and what was left out."""
+    """How two outputs differ: every file that was compared, what differs in them, and what was left out.
+
+    `values` are by file. `skipped` names what tells only when and where a file was saved: "FILE: WHAT".
+    """
 
     files: list[File] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
+    values: dict[str, list[Value]] = field(default_factory=dict)
+    skipped: set[str] = field(default_factory=set)
     same_metrics: int = 0
     ignored_files: list[str] = field(default_factory=list)
     ignored_keys: set[str] = field(default_factory=set)
@@ -184,9 +195,9 @@ def _same(found: Comparison, path: str, outputs: tuple[Output, Output], rules: R
         return _same_table(found, path, (tables[0], tables[1]), outputs, rules, kind)
     if _digest(first) == _digest(second):
         return True
-    contents = [archived(each) for each in (first, second)]
-    if contents[0] is not None:
-        return contents[0] == contents[1]
+    contents = [saved.read(each.directory / path, functools.partial(_own, output=each)) for each in outputs]
+    if contents[0] is not None and contents[1] is not None:
+        return _same_values(found, path, (contents[0], contents[1]), rules)
     texts = [_without_paths(each, path) for each in outputs]
     return texts[0] is not None and texts[0] == texts[1]
 
@@ -214,9 +225,27 @@ def _same_table(
     return same
 
 
+def _same_values(found: Comparison, path: str, contents: tuple[saved.Content, saved.Content], rules: Rules) -> bool:
+    """Whether two saved files mean the same; notes the values that differ, and what was passed over."""
+    old, new = (each.values for each in contents)
+    found.skipped |= {f"{path}: {what}" for each in contents for what in each.skipped}
+    differing = []
+    for key in sorted(old.keys() | new.keys()):
+        bulk = any(key in each.weights for each in contents)
+        if old.get(key) == new.get(key):
+            continue
+        if not bulk and key in old and key in new and rules.ignores(key):
+            found.skipped.add(f"{path}: {key}")
+        else:
+            differing.append(Value(key, old.get(key), new.get(key), bulk))
+    if differing:
+        found.values[path] = differing
+    return not differing
+
+
 def read_table(path: Path) -> dict[str, Any] | None:
     """The values of a JSON file by dotted key, of each line where it has lines; None where it holds no such."""
-    if path.suffix not in (".json", ".jsonl") or path.stat().st_size > LARGEST_TEXT:
+    if path.suffix not in (".json", ".jsonl") or path.stat().st_size > saved.LARGEST_TEXT:
         return None
     try:
         text = path.read_text("utf-8")
@@ -253,7 +282,7 @@ def _link(output: Output, path: str) -> str:
 def _without_paths(output: Output, path: str) -> bytes | None:
     """The bytes of a file without the paths of its run; None of a big one."""
     file = output.directory / path
-    if file.stat().st_size > LARGEST_TEXT:
+    if file.stat().st_size > saved.LARGEST_TEXT:
         return None
     data = file.read_bytes()
     for each in output.own:
@@ -263,45 +292,4 @@ def _without_paths(output: Output, path: str) -> bytes | None:
 
 def _digest(path: Path) -> str:
     with open(path, "rb", buffering=0) as file:
-        return _hash(file)
-
-
-def _hash(file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def archived(path: Path) -> dict[str, str] | None:
-    """What an archive holds, by name: sha256 or what else a member is; None for what is none, or is damaged."""
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as zipped:
-                return {name: _member(zipped.open(name)) for name in sorted(zipped.namelist())}
-        if tarfile.is_tarfile(path):
-            with tarfile.open(path) as tar:
-                members = {member.name: _in_tar(tar, member) for member in tar}
-            with open(path, "rb") as file:
-                if file.read(2) == _GZIP:  # reading members stops before the checksum at its end
-                    with gzip.open(path) as unzipped:
-                        _hash(unzipped)  # type: ignore[arg-type]
-            return members
-        with gzip.open(path) as unzipped:
-            return {"": _hash(unzipped)}  # type: ignore[arg-type]
-    except (OSError, EOFError, ValueError, KeyError, RuntimeError, tarfile.TarError, zipfile.BadZipFile):
-        return None
-    except Exception as error:  # zlib.error, lzma.LZMAError: each library has its own
-        if type(error).__module__ in ("zlib", "lzma", "_lzma", "_bz2"):
-            return None
-        raise
-
-
-def _in_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    file = tar.extractfile(member) if member.isreg() else None
-    return _member(file) if file else f"{member.type!r} {member.linkname}"
-
-
-def _member(file: IO[bytes]) -> str:
-    with file:
-        return _hash(file)
+        return hashlib.file_digest(file, "sha256").hexdigest()

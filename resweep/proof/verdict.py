@@ -132,10 +132,15 @@ def as_table(paths: SweepPaths, entry: Entry, found: Verdict) -> dict[str, Any]:
         "tool": {"name": "resweep", "version": __version__},
         "unverified": list(found.unverified),
         "files": {file.path: {"kind": file.kind, "is": file.what} for file in compared.files},
+        "values": {path: [vars(value) for value in values] for path, values in compared.values.items()},
         "metrics": [_metric(each, found.judged.spreads) for each in compared.metrics],
         "results": [_result(each, found.judged.spreads) for each in found.judged.metrics],
         "same_metrics": compared.same_metrics,
-        "ignored": {"files": compared.ignored_files, "metrics": sorted(compared.ignored_keys)},
+        "ignored": {
+            "files": compared.ignored_files,
+            "metrics": sorted(compared.ignored_keys),
+            "values": sorted(compared.skipped),
+        },
         "changes": [vars(each) for each in found.changes],
         "leaked": list(found.leaked),
     }

@@ -31,9 +31,8 @@ def trained(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Project
 def _train(project: Project) -> None:
     """Two epochs of 64 questions for each trial, through the jobs script."""
     template = (project.root / "rnn_model.jsonnet").read_text()
-    epochs = "if debug then 1 else num_epochs"
-    assert template.count(epochs) == 1
-    project.write({"rnn_model.jsonnet": template.replace(epochs, "num_epochs")})
+    assert template.count(example.EPOCHS) == 1
+    project.write({"rnn_model.jsonnet": template.replace(example.EPOCHS, "num_epochs")})
     sets = example.changes(
         "n_trials=2",
         "params.debug=true",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from small_project import REPOSITORY, Project
 
+EPOCHS = "if debug then 1 else num_epochs"  # of the templates: tests take several on few questions
 # of metrics.json: what no two runs share
 TIMES_AND_MEMORY = ("duration", "memory")
 

@@ -35,18 +35,21 @@ END
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
-    """One short trial of the example, which reads its data from beside the project's source; and its interpreters."""
+    """A trial of three short epochs of the example, with its data beside the project's source; and its interpreters."""
     home = tmp_path_factory.mktemp("reproduce")
     project = example.clone(home / "a clone")
     (project.root / "data").mkdir()
     shutil.copy(project.root / "qb/data/quiz.json", project.root / "data/quiz.json")
     (project.root / "train.sh").write_text(TRAIN)
+    template = (project.root / "rnn_model.jsonnet").read_text()
+    assert template.count(example.EPOCHS) == 1
+    project.write({"rnn_model.jsonnet": template.replace(example.EPOCHS, "num_epochs")})
     one = interpreter(home / "1.0", "1.0")
     interpreter(home / "2.0", "2.0")
     (project.root / "config" / "one.toml").write_text(
         f"[run]\npython = {json.dumps(one)}\n"
         '[data]\nfiles = ["data/*.json"]\n[results]\nmetric = "best_validation_accuracy"\n'
-        f"[params]\nlr = 0.003\ndropout = 0.25\nhidden_dim = 128\nn_hidden_layers = 1\ndebug = true\n"
+        f"[params]\nlr = 0.003\ndropout = 0.25\nhidden_dim = 128\nn_hidden_layers = 1\ndebug = true\nnum_epochs = 3\n"
         f"data = {json.dumps(str(project.root / 'data/quiz.json'))}\n"
     )
     project.resweep("config/one.toml", "rnn_model.jsonnet", "demo").ok()
@@ -63,18 +66,20 @@ def again(project: Project, *arguments: str, **environment: str) -> Result:
 
 
 def test_a_real_trial_is_identical(trained: tuple[Project, Path]) -> None:
-    """Weights and metrics, bit for bit; model.tar.gz by what it holds."""
+    """Weights, states and metrics, to the bit; what was saved by what it holds, but for the run's own paths."""
     result = again(trained[0], "--best", "demo").ok()
     assert result.out.startswith("identical: demo#1 ")
-    assert "4 files of weights" in result.out
+    assert " files of weights" in result.out
     assert "what was not the same" not in result.out
+    # a state names the best weights by their path, which is another one
+    assert "  skipped   what tells when and where a file was saved: .data/serialization_id, time stamps" in result.out
 
 
 def test_the_thread_count_and_the_package_are_named(trained: tuple[Project, Path]) -> None:
     """Two threads give other weights, and torch says how many there were; another version of a package, its metric."""
     result = again(trained[0], MY_THREADS="2", RESWEEP_PYTHON=str(trained[1] / "2.0/bin/python"))
     assert result.status == 1
-    assert "  weights   best.th: changed\n" in result.out
+    assert "  weights   best.th: changed (_" in result.out
     assert "    threads   torch.threads: 1 -> 2\n" in result.out
     assert "  metric    tiny: 1.0 -> 2.0\n" in result.out
     assert "    packages  tiny-pack: 1.0 -> 2.0\n" in result.out

@@ -369,3 +369,52 @@ def test_a_cards_trial_gets_as_many_cards(lucky: Project, tmp_path: Path) -> Non
     result = again(lucky, PATH=path)
     assert "    machine   GPU: A100 -> H200\n" in result.ok().out
     assert os.environ.get("CUDA_VISIBLE_DEVICES") is None
+
+
+# three epochs of plain torch, whose state says where the best weights lie and how long it took
+PLAIN_TORCH = """\
+import json, os, sys, time, tomllib
+import torch
+
+with open(sys.argv[2], "rb") as file:
+    conf = tomllib.load(file)
+with open(conf["allennlp_conf"]) as file:
+    filled = json.load(file)
+out = conf["serialization_dir"]
+os.makedirs(out)
+torch.manual_seed(filled["seed"])
+model = torch.nn.Linear(4, 1)
+optimizer = torch.optim.Adam(model.parameters(), lr=filled["lr"] * float(os.environ.get("FASTER", 1)))
+x = torch.randn(64, 4)
+y = x.sum(dim=1, keepdim=True)
+best = float("inf")
+for epoch in range(3):
+    loss = torch.nn.functional.mse_loss(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    if loss.item() < best:
+        best = loss.item()
+        torch.save(model.state_dict(), os.path.join(out, "best.pt"))
+    trainer = {"best_model_filename": os.path.join(out, "best.pt"), "epoch": epoch, "train_time": time.time()}
+    state = {"trainer": trainer, "optimizer": optimizer.state_dict(), "model": model.state_dict()}
+    torch.save(state, os.path.join(out, f"state_{epoch}.pt"))
+with open(os.path.join(out, "metrics.json"), "w") as file:
+    json.dump({"loss": best}, file)
+"""
+
+
+@pytest.mark.slow
+def test_states_of_plain_torch_are_identical_wherever_they_lie(project: Project) -> None:
+    """What differs is named by its value: a learning rate, the optimizer's state and the weights."""
+    project.write({"qb/main.py": PLAIN_TORCH, "config/rnn.toml": '[params]\nlr = 0.1\n[results]\nmetric = "loss"\n'})
+    project.generate("--no-slurm-job").ok()
+    project.resweep("run", "rnn").ok()
+    said = again(project).ok().out
+    assert said.startswith("identical: rnn#1 ")
+    assert "  skipped   what tells when and where a file was saved: .data/serialization_id, trainer.train_time" in said
+    other = again(project, FASTER="2")
+    assert other.status == 1
+    assert "state_0.pt: changed (optimizer.param_groups.0.lr: 0.1 -> 0.2; model.bias, model.weight)" in other.out
+    (lr,) = [value for value in verdict(project, 2)["values"]["state_2.pt"] if value["key"].endswith(".lr")]
+    assert lr == {"key": "optimizer.param_groups.0.lr", "before": "0.1", "after": "0.2", "bulk": False}

@@ -47,7 +47,9 @@ MANIFEST = "manifest.json"
 FINGERPRINTS = "fingerprints.json"
 ENVIRONMENT = "environment.json"
 DATA_CACHE = ".data-cache.json"
+INTACT = ".intact.json"
 ALLOW_CHANGED_DATA = "RESWEEP_ALLOW_CHANGED_DATA"
+ALLOW_CHANGED_TRIALS = "RESWEEP_ALLOW_CHANGED_TRIALS"
 CONFIG_ROOT = ("config", "generated")
 MODEL_ROOT = ("model", "generated")
 
@@ -204,7 +206,8 @@ def begin(
             "%s: exists, but no attempt of this trial has finished; move it away, and run again" % place.output
         )
     check(place.capsule, manifest, place.attempts)
-    record = {**new_record(manifest, number), "gpus": list(gpus), **check_data(place, sweep_data(place))}
+    record = {**new_record(manifest, number), "gpus": list(gpus), **check_trial(place, manifest)}
+    record.update(check_data(place, sweep_data(place)))
     if not _claim(place, record):
         return "running", read_json(os.path.join(place.attempt(number), RECORD))
     return "claimed", record
@@ -300,7 +303,8 @@ def rerun(capsule: str, directory: str | None = None) -> int:
     manifest = read_manifest(capsule)
     check(capsule, manifest, directory or os.getcwd())
     place = Place(capsule)
-    record = {**new_record(manifest, 1), **check_data(place, os.path.join(capsule, FINGERPRINTS))}
+    record = {**new_record(manifest, 1), **check_trial(place, manifest)}
+    record.update(check_data(place, os.path.join(capsule, FINGERPRINTS)))
     directory = fresh(capsule, "rerun-%s-%s" % (manifest["id"], manifest["trial"]), directory)
     print("runs %s again; output, log and record go to %s" % (capsule, directory), flush=True)
     record = execute(capsule, manifest, directory, record, data_root(place))
@@ -329,6 +333,7 @@ def new_record(manifest: Record, number: int) -> Record:
         "gpus": [],
         "data": None,
         "data_changed": [],
+        "trial_changed": [],
         "leaked": None,
         "slurm": {key: os.environ[key] for key in sorted(os.environ) if _SLURM_ID.match(key)},
     }
@@ -482,6 +487,29 @@ def check(capsule: str, manifest: Record, directory: str) -> None:
         raise AttemptError("%s: has a %r in it, which no PYTHONPATH can hold; move it" % (capsule, os.pathsep))
     _python()
     attempt_toml(capsule, manifest["id"], directory, directory)
+
+
+def check_trial(place: Place, manifest: Record) -> Record:
+    """What the record says of the capsule; an AttemptError where it is not what was written, unless a person allows."""
+    changed = _room("intact").changes(place.capsule, manifest, _memo(place))
+    if changed and not os.environ.get(ALLOW_CHANGED_TRIALS):
+        more = " and %d more" % (len(changed) - 3) if len(changed) > 3 else ""
+        raise AttemptError(
+            "%s: is not what was written: %s%s; nothing was started. `resweep verify` says more; allow it: resweep run "
+            "--allow-changed-trials, or %s=1" % (place.label, ", ".join(changed[:3]), more, ALLOW_CHANGED_TRIALS)
+        )
+    return {"trial_changed": changed}
+
+
+def _memo(place: Place) -> Any:
+    """How the files that trials share looked when they were read last; one for a project, and for this process."""
+    path = os.path.join(place.root, *CONFIG_ROOT, INTACT) if place.in_project else ""
+    if path not in _MEMOS:
+        _MEMOS[path] = _room("intact").Memo(path or None)
+    return _MEMOS[path]
+
+
+_MEMOS: Dict[str, Any] = {}
 
 
 def sweep_data(place: Place) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from resweep.root import PYPROJECT, SETUP
 from resweep.snapshot import Snapshot, SourceFile
 from resweep.sweep import SnapshotOptions
 
+# 1980-01-01 in UTC, the first day that a zip can tell: what __DATE__ and archives hold, unless a person says otherwise
+EPOCH = "315532800"
 NO_BACKEND = 3  # exit status of the build when the backend cannot be imported
 
 _NEVER = ("__pycache__", "*.pyc", "*.pyo")
@@ -66,16 +69,23 @@ class Build:
         self._backend = ""
         if options.source == "build":
             command = self._command()
-            environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
             self._process = subprocess.Popen(
                 command,
                 cwd=root,
-                env=environment,
+                env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
                 process_group=0,  # Ctrl-C is for us alone; whatever the build has started ends with it
             )
+
+    def _environment(self) -> dict[str, str]:
+        """Of the build: what is compiled does not say where and when that was, so that its id is the same elsewhere."""
+        environment = {"SOURCE_DATE_EPOCH": EPOCH, **os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        maps = [shlex.quote(f"-ffile-prefix-map={path}=.") for path in (self._temporary.name, str(self._root))]
+        for flags in ("CFLAGS", "CXXFLAGS"):
+            environment[flags] = " ".join([*filter(None, [os.environ.get(flags)]), *maps])
+        return environment
 
     def __enter__(self) -> Build:
         """Nothing more: the build has started."""

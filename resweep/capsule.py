@@ -91,13 +91,23 @@ _RERUN = f"""\
 #
 # DIR gets output/ (what training writes), log.txt and record.json. Nothing here, and no earlier output, is touched.
 # RESWEEP_PYTHON names another interpreter; RESWEEP_DATA the directory that relative data paths start from.
-# RESWEEP_ALLOW_CHANGED_DATA=1 runs it although the data is not what it was.
+# RESWEEP_ALLOW_CHANGED_DATA=1 runs it although the data is not what it was, RESWEEP_ALLOW_CHANGED_TRIALS=1 although a
+# file of this directory is not.
 set -u
 here=$(CDPATH='' cd -- "$(dirname -- "${{BASH_SOURCE[0]}}")" && pwd) || exit
 python=${{RESWEEP_PYTHON:-$(command -v python || command -v python3)}}
 command -v "$python" >/dev/null || {{ echo "found no ${{python:-python}}; RESWEEP_PYTHON names a Python" >&2; exit 2; }}
 export RESWEEP_PYTHON=$python
-exec "$python" -ISB -c "$(sed '1,/^{_MARK}$/d' "$here/{trial.RERUN}")" rerun "$here" "$@"
+# the launcher is read from below, since it would fill most of what Linux lets one argument be
+exec "$python" -ISB -c '
+import sys
+if sys.version_info < (3, 8):
+    found = "%s is Python %d.%d" % (sys.executable, sys.version_info[0], sys.version_info[1])
+    sys.exit("rerun.sh: " + found + ", expected 3.8 or newer; RESWEEP_PYTHON names another")
+with open(sys.argv.pop(1), encoding="utf-8") as file:
+    text = file.read().partition("\\n{_MARK}\\n")[2]
+exec(compile(text, "the launcher in rerun.sh", "exec"))
+' "$here/{trial.RERUN}" rerun "$here" "$@"
 {_MARK}
 """
 

@@ -60,6 +60,7 @@ def run(
     try:
         manifest = attempt.read_manifest(place.capsule)
         attempt.check(place.capsule, manifest, place.attempts)
+        attempt.check_trial(place, manifest)
         number, directory = _claim(place, label)
         # the attempt whose output this is: a script that resumes from the second on must not do so here
         env = attempt.environment(

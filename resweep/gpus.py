@@ -133,18 +133,25 @@ class Pool:
             return [card for card, _ in free[:wanted]]
 
     def hand_over(self, taken: Sequence[Card], pid: int) -> None:
-        """Note the cards that this process has taken as used by process `pid`, its child, instead."""
-        self._replace(taken, _holder(pid, min(self.each, 1.0)))
+        """Note the cards that this process has taken as used by process `pid`, its child.
+
+        When the child dies they are ours again: what it has started may still use them, and only we can tell.
+        """
+        self._replace(taken, {**_holder(pid, min(self.each, 1.0)), "else": _holder(os.getpid(), 0.0)}, os.getpid())
+
+    def leave(self, taken: Sequence[Card], pid: int, group: int) -> None:
+        """Note the cards of process `pid`, which has died, as used by the process group that it has left running."""
+        self._replace(taken, _holder(group, min(self.each, 1.0)), pid)
 
     def give_back(self, taken: Sequence[Card], pid: int) -> None:
         """Forget that process `pid` uses the cards."""
         self._replace(taken, None, pid)
 
-    def _replace(self, taken: Sequence[Card], by: dict[str, Any] | None, pid: int | None = None) -> None:
+    def _replace(self, taken: Sequence[Card], by: dict[str, Any] | None, pid: int) -> None:
         with _locked(self._home):
             for card in taken:
                 holders = _holders(self._home, card)
-                gone = next((h for h in holders if h["pid"] == (os.getpid() if pid is None else pid)), None)
+                gone = next((h for h in holders if h["pid"] == pid), None)
                 if gone is not None:
                     holders.remove(gone)
                 _note(self._home, card, holders + ([by] if by else []))
@@ -203,7 +210,11 @@ def _holders(home: Path, card: Card) -> list[dict[str, Any]]:
         noted = json.loads((home / card.uuid).read_text("utf-8"))
     except (OSError, ValueError):
         return []
-    return [holder for holder in noted if attempt.same_process(holder["pid"], holder["start"])]
+    return [holder for holder in noted if _lives(holder) or ("else" in holder and _lives(holder["else"]))]
+
+
+def _lives(holder: dict[str, Any]) -> bool:
+    return attempt.same_process(holder["pid"], holder["start"])
 
 
 def _note(home: Path, card: Card, holders: list[dict[str, Any]]) -> None:

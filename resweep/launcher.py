@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resweep import attempt
 
-ROOMS = ("data", "delivery", "surroundings", "witness")
+ROOMS = ("data", "delivery", "intact", "surroundings", "witness")
 _EMPTY = "PARTS: Dict[str, str] = {}"
 
 

@@ -19,7 +19,9 @@ SHORT = "what ran was not the frozen code"
 
 
 def imported(frozen: str, file: str) -> str:
-    """Which file stood for which of the trial's."""
+    """Which file stood for which of the trial's; where none did, what had been changed in the trial."""
+    if not file:
+        return f"the trial had been changed when it ran: {frozen}"
     return f"{frozen} was imported from {file}, not from the trial"
 
 
@@ -62,7 +64,7 @@ def _note(paths: SweepPaths, some: Sequence[Status]) -> list[str]:
     found = status.leaks(paths, some)
     if not found:
         return []
-    every = [each for each in some if each.record.get("leaked")]
+    every = [each for each in some if each.record.get("leaked") or each.record.get("trial_changed")]
     more = f" (and {counted(len(found) - 1, 'other file')})" if len(found) > 1 else ""
     example = imported(found[0].frozen, found[0].file)
     return [f"{paths.name}: {SHORT} in {trials(every)}: {example}{more}"]

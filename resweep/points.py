@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 from resweep.index import Entry
 from resweep.metrics import number
@@ -110,13 +111,18 @@ def _double(value: float) -> float:
     return value if abs(value) <= sys.float_info.max else math.inf if value > 0 else -math.inf
 
 
+By = Literal["point", "trial"]
+
+
 @dataclass(frozen=True)
 class Best:
-    """The best trial of a sweep, its point, and the best of the other points.
+    """The best point of a sweep with the best of its trials, or the point of the best single trial; and the next one.
 
-    `runner_up` is the other point with the best mean; `ahead` by how much the best trial's point has the better mean,
-    less than 0 where it has not; `spread` the standard deviation that the two have within them together, None where
-    neither has repeats. Where a repeat of the best trial's point diverged, its mean says nothing, and `ahead` is NaN.
+    `finished` is how many trials could be the best, `points` how many points. `runner_up` is the other point with the
+    best mean; `ahead` by how much the first has the better mean, less than 0 where it has not, as the best single
+    trial's may; `spread` the standard deviation that the two have within them together, None where neither has repeats.
+    Where a repeat of the best trial's point diverged, its mean says nothing, and `ahead` is NaN. `lucky` is the best
+    single trial where that is one of another point.
     """
 
     row: Row
@@ -127,31 +133,50 @@ class Best:
     other: Statistic | None = None
     ahead: float = 0.0
     spread: float | None = None
+    points: int = 1
+    lucky: Row | None = None
 
 
-def best(rows: Sequence[Row], ranked: Sequence[Row], options: ResultsOptions) -> Best:
-    """How the first of the `ranked` finished trials stands among all `rows`, by the metric that `options` name."""
+def ranked(rows: Iterable[Row], options: ResultsOptions) -> list[tuple[Point, Statistic]]:
+    """The points that have a mean of the metric of `options`, the best first.
+
+    Those of which a repeat has not finished come last: the luckiest of some seeds is no mean of all.
+    """
     name = str(options.metric)
     sign = 1 if options.mode == "max" else -1
-    first = ranked[0]
-    own: tuple[Point, Statistic] | None = None
-    others: list[tuple[Point, Statistic]] = []
-    for point in points(rows):
-        found = point.statistic(name)
-        if found is None:
-            continue
-        if any(row is first for row in point.rows):
-            own = (point, found)
-        elif math.isfinite(found.mean):
-            others.append((point, found))
-    assert own, "the best trial is one of the rows"
+    found = [(point, known) for point in points(rows) if (known := point.statistic(name)) and math.isfinite(known.mean)]
+    return sorted(found, key=lambda each: (each[1].n < len(each[0].rows), -sign * each[1].mean))
+
+
+def best(rows: Sequence[Row], finished: Sequence[Row], options: ResultsOptions, by: By = "point") -> Best:
+    """Which of all `rows` is the best, by the metric that `options` name; `finished` are those that may be, in order.
+
+    By `point` it is the best of the point with the best mean; by `trial`, or where each mean has a diverged repeat in
+    it, the first of the `finished`.
+    """
+    name = str(options.metric)
+    sign = 1 if options.mode == "max" else -1
+    order = ranked(rows, options)
+    taken = first(order[0][0], finished) if by == "point" and order else finished[0]
+    own = next(point for point in points(rows) if any(row is taken for row in point.rows))
+    known = own.statistic(name)
+    assert known, "the best trial has a number"
+    lucky = finished[0] if all(row is not finished[0] for row in own.rows) else None
+    found = Best(taken, own, len(finished), known, points=len(order), lucky=lucky)
+    others = [each for each in order if all(row is not taken for row in each[0].rows)]
     if not others:
-        return Best(first, own[0], len(ranked), own[1])
-    runner_up, other = max(others, key=lambda each: sign * each[1].mean)
-    if not math.isfinite(own[1].mean):
-        return Best(first, own[0], len(ranked), own[1], runner_up, other, math.nan)
-    ahead = sign * (own[1].mean - other.mean)
-    return Best(first, own[0], len(ranked), own[1], runner_up, other, ahead, _within(own[1], other))
+        return found
+    runner_up, other = others[0]
+    if not math.isfinite(known.mean):
+        return replace(found, runner_up=runner_up, other=other, ahead=math.nan)
+    ahead = sign * (known.mean - other.mean)
+    return replace(found, runner_up=runner_up, other=other, ahead=ahead, spread=_within(known, other))
+
+
+def first(point: Point, finished: Sequence[Row]) -> Row:
+    """The best of a point's trials, of the `finished` ones in order."""
+    own = set(map(id, point.rows))
+    return next(row for row in finished if id(row) in own)
 
 
 def _within(one: Statistic, other: Statistic) -> float | None:

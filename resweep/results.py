@@ -16,7 +16,7 @@ from resweep.trial import SweepPaths
 # what a row keeps of a record, where it says something
 RECORDED = ("attempt", "host", "started", "ended", "exit_status", "signal", "peak_memory_bytes", "gpus")
 # what is said of a trial beside its row, where it has any
-MARKS = ("leaked", "data_changed")
+MARKS = ("leaked", "data_changed", "trial_changed")
 # what a trial in one of these states came to is in its files alone; the others depend on processes and clocks
 ENDED = ("finished", "pruned", "failed", "stopped")
 

@@ -295,7 +295,7 @@ class Runner:
                 self.options.job.node.ended(str(running.entry.name), running.number - 1, 0)
             if self._pool is not None and running.cards:
                 if said is None and now.state == "running":  # its training uses them
-                    self._pool.hand_over(running.cards, now.record["group"])
+                    self._pool.leave(running.cards, running.worker.pid, now.record["group"])
                 else:
                     self._pool.give_back(running.cards, running.worker.pid)
             if said is not None and now.state == "running":

@@ -176,7 +176,10 @@ def _exception(lines: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True)
 class Leak:
-    """Trials whose training loaded a file from elsewhere: `frozen` in the trial is what it should have been."""
+    """Trials that ran what was not frozen: `file`, from elsewhere, stood for `frozen` in the trial.
+
+    Where `file` is empty, it is the trial that had been changed, and `frozen` says how: `qb/model.py (changed)`.
+    """
 
     file: str
     frozen: str
@@ -184,13 +187,17 @@ class Leak:
 
 
 def leaks(paths: SweepPaths, statuses: Iterable[Status]) -> list[Leak]:
-    """The files that trainings loaded from elsewhere than their trial, those of most trials first."""
+    """What trainings ran that was not frozen: from elsewhere, or changed in the trial; those of most trials first."""
     found: dict[str, list[Status]] = {}
+    changed: dict[str, list[Status]] = {}
     for each in statuses:
         for file in each.record.get("leaked") or ():
             found.setdefault(file, []).append(each)
+        for change in each.record.get("trial_changed") or ():
+            changed.setdefault(change, []).append(each)
     leaks = [Leak(file, frozen(paths, trials[0].entry, file), trials) for file, trials in found.items()]
-    return sorted(leaks, key=lambda leak: (-len(leak.trials), leak.file))
+    leaks += [Leak("", change, trials) for change, trials in changed.items()]
+    return sorted(leaks, key=lambda leak: (-len(leak.trials), leak.file, leak.frozen))
 
 
 def frozen(paths: SweepPaths, entry: Entry, file: str) -> str:

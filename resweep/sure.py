@@ -8,16 +8,16 @@ from typing import Literal
 from resweep import points, results
 from resweep.errors import ConfigError, TrialError, counted
 from resweep.formats import rounded, with_spread
-from resweep.points import Best
+from resweep.points import Best, By
 from resweep.results import Row
 from resweep.sweep import ResultsOptions
 
 Verdict = Literal["alone", "no repeats", "diverged", "less than the spread", "more than the spread"]
 
 
-def best(name: str, rows: Sequence[Row], options: ResultsOptions) -> Best:
+def best(name: str, rows: Sequence[Row], options: ResultsOptions, by: By = "point") -> Best:
     """The best of the rows, by the metric of `options`; an error, about `name`, where none can be it."""
-    return points.best(rows, ranked(name, rows, options), options)
+    return points.best(rows, ranked(name, rows, options), options, by)
 
 
 def check(name: str, options: ResultsOptions, by_hand: str = "") -> None:
@@ -55,10 +55,32 @@ def verdict(best: Best) -> Verdict:
 
 
 def metric(best: Best, options: ResultsOptions, name: str) -> str:
-    """The best value, and of how many it is the best: `accuracy 0.5, the highest of 9 finished trials of rnn`."""
+    """The best value, and of how many it is the best: `accuracy 0.5, the highest of 9 finished trials of rnn`.
+
+    Where its point has repeats, their mean: `accuracy 0.45 on average of 5 repeats, the highest of 3 points of rnn`.
+    """
     value = best.row.metrics[options.metric or ""]
     word = "highest" if options.mode == "max" else "lowest"
+    if (mean := average(best)) and best.ahead >= 0:
+        return f"{options.metric} {mean}, the {word} of {counted(best.points, 'point')} of {name}"
     return f"{options.metric} {rounded(value)}, the {word} of {counted(best.finished, 'finished trial')} of {name}"
+
+
+def average(best: Best) -> str:
+    """The best point's mean, as in `0.45 on average of 5 repeats`; empty without repeats, or where one diverged."""
+    found = best.statistic
+    return f"{rounded(found.mean)} on average of {found.n} repeats" if found.n > 1 and found.mean == found.mean else ""
+
+
+def lucky(best: Best, options: ResultsOptions) -> str:
+    """Which single trial has a better value than any of the best point; empty where none has."""
+    if best.lucky is None:
+        return ""
+    row = best.lucky
+    value = rounded(row.metrics[options.metric or ""])
+    return (
+        f"{row.sweep}#{row.entry.number} {row.entry.described()}: {value}, one seed of its point; --by trial takes it"
+    )
 
 
 def repeats(best: Best) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,38 @@ def test_building_leaves_nothing_in_the_source_tree(project: Project) -> None:
     before = {str(path) for path in project.root.parent.rglob("*")}
     built(project)
     assert {str(path) for path in project.root.parent.rglob("*")} == before
+
+
+EXTENSION = """\
+#include <Python.h>
+static PyObject *where(PyObject *self, PyObject *none) {
+    return PyUnicode_FromString(__FILE__ " " __DATE__ " " __TIME__);
+}
+static PyMethodDef methods[] = {{"where", where, METH_NOARGS, ""}, {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "fast", "", -1, methods};
+PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&module); }
+"""
+
+
+@pytest.mark.slow
+def test_an_extension_is_the_same_wherever_and_whenever_it_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what a debugger is told, too; a path with a space is as good."""
+    monkeypatch.setenv("CFLAGS", "-g")
+    made = {}
+    for place in ("one", "another place/deeper"):
+        project = Project(tmp_path / place).with_setup_py()
+        setup = "from setuptools import Extension, setup\n"
+        project.write({"setup.py": setup + 'setup(packages=["qb"], ext_modules=[Extension("qb.fast", ["qb/fast.c"])])'})
+        project.write({"qb/fast.c": EXTENSION})
+        made[place] = built(project)
+        time.sleep(1.1)  # a second that __TIME__ would tell
+    (one, first), (another, second) = made.values()
+    (library,) = (name for name in one if name.endswith(".so"))
+    assert one == another
+    assert first.digest == second.digest
+    assert str(tmp_path).encode() not in one[library]
 
 
 @pytest.mark.slow

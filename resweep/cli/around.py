@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from resweep import frozen, index, narrow, results, sweep, trial
+from resweep import frozen, index, narrow, points, results, sweep, trial
 from resweep.cli import project
 from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.results import Row
@@ -21,7 +21,7 @@ def narrow_around(config: Path, base: Path, name: str, around: str, top: int) ->
         raise ConfigError(f"{target}: is there already, expected a NAME whose TOML is not; nothing was overwritten")
     asked = sweep.load(config)
     best, options, count = _best(asked, around, top)
-    which = f"the best {len(best)} of {counted(count, 'finished trial')} of {around}"
+    which = f"the best {len(best)} of {count} of {around}"
     lines = [
         f"{which}, by {options.metric} ({options.mode})",
         *(
@@ -40,8 +40,8 @@ def narrow_around(config: Path, base: Path, name: str, around: str, top: int) ->
     click.echo(f"  look at it, and then: resweep {shlex.join([str(target), str(base), name])}")
 
 
-def _best(asked: sweep.Sweep, around: str, top: int) -> tuple[list[Row], ResultsOptions, int]:
-    """The best trials, what they are ranked by, and how many have finished."""
+def _best(asked: sweep.Sweep, around: str, top: int) -> tuple[list[Row], ResultsOptions, str]:
+    """The best trials, one of each of the best points; what they are ranked by, and of how many."""
     paths, entries = index.find(project.root(), around)
     own = frozen.definition(paths).results
     options = own if own.metric else asked.results
@@ -53,4 +53,8 @@ def _best(asked: sweep.Sweep, around: str, top: int) -> tuple[list[Row], Results
     found = results.best(rows, options)
     if not found:
         raise TrialError(f"--around: no finished trial of {paths.name} has a finite number for {options.metric}")
-    return found[:top], options, len([row for row in rows if row.state == "finished"])
+    order = points.ranked(rows, options)
+    if all(len(point.rows) == 1 for point, _ in order):
+        return found[:top], options, counted(len([row for row in rows if row.state == "finished"]), "finished trial")
+    firsts = [points.first(point, found) for point, _ in order[:top]]
+    return firsts, options, f"{counted(len(order), 'point')}, by the mean of their repeats,"

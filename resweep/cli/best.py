@@ -15,7 +15,7 @@ from resweep.cli import project, select
 from resweep.errors import ConfigError
 from resweep.gather import Gathered
 from resweep.index import Entry
-from resweep.points import Best, Point, Statistic
+from resweep.points import Best, By, Point, Statistic
 from resweep.results import Row
 from resweep.trial import SweepPaths, jsonnable
 
@@ -25,7 +25,13 @@ FORMAT = 1  # of the object that --format json gives
 
 
 def options(command: F) -> F:
-    """`--best NAME` and `--metric KEY` of a command that takes the best trial of a sweep in place of a trial."""
+    """`--best NAME`, `--by` and `--metric` of a command that takes the best trial of a sweep in place of a trial."""
+    command = click.option(
+        "--by",
+        type=click.Choice(["point", "trial"]),
+        default="point",
+        help="With --best: of the point with the best mean of its repeats (the default), or the best single trial.",
+    )(command)
     command = click.option(
         "--metric", metavar="KEY[:max|min]", help="With --best: the metric, in place of the sweep's."
     )(command)
@@ -33,8 +39,8 @@ def options(command: F) -> F:
     return click.option("--best", metavar="NAME", help=said)(command)
 
 
-def named(root: Path, name: str | None, metric: str | None) -> tuple[SweepPaths, Entry] | None:
-    """The sweep and the one trial that `--best NAME` and `--metric KEY` name, told to people; None without a NAME.
+def named(root: Path, name: str | None, metric: str | None, by: By) -> tuple[SweepPaths, Entry] | None:
+    """The sweep and the one trial that `--best`, `--by` and `--metric` name, told to people; None without a NAME.
 
     A ConfigError or TrialError where none can be the best.
     """
@@ -47,13 +53,17 @@ def named(root: Path, name: str | None, metric: str | None) -> tuple[SweepPaths,
     gather.check_metric(found, metric)
     label = f"--best {paths.name}"
     sure.check(label, found.options, "--metric KEY")
-    row = sure.ranked(label, found.rows, found.options)[0]
-    value = row.metrics[found.options.metric or ""]
-    click.echo(f"{paths.name}: best by {found.options.metric} ({value:.4g}): {select.shown(row.entry)}", err=True)
-    return paths, row.entry
+    best = sure.best(label, found.rows, found.options, by)
+    value = f"{best.row.metrics[found.options.metric or '']:.4g}"
+    if by == "point" and (mean := sure.average(best)):
+        value = f"{mean}, {value} here"
+    click.echo(f"{paths.name}: best by {found.options.metric} ({value}): {select.shown(best.row.entry)}", err=True)
+    if lucky := sure.lucky(best, found.options):
+        click.echo(f"  better alone: {lucky}", err=True)
+    return paths, best.row.entry
 
 
-def show(found: Gathered, form: str, others: Sequence[str]) -> None:
+def show(found: Gathered, form: str, by: By, others: Sequence[str]) -> None:
     """Print the best trial, how sure one can be of it, where it is, and what can be done with it."""
     if others:
         raise ConfigError(
@@ -63,7 +73,7 @@ def show(found: Gathered, form: str, others: Sequence[str]) -> None:
         raise ConfigError(f"--best: found --format {form}, expected table or json")
     name = f"--best {found.sweeps[0].name}"
     sure.check(name, found.options, "--metric KEY")
-    best = sure.best(name, found.rows, found.options)
+    best = sure.best(name, found.rows, found.options, by)
     paths = found.paths(best.row)
     if form == "json":
         project.say(formats.one(_object(found, paths, best)))
@@ -78,6 +88,8 @@ def _lines(found: Gathered, paths: SweepPaths, best: Best) -> None:
     for number, (key, swept) in enumerate(row.entry.swept.items()):
         _line("values" if number == 0 else "", f"{key} = {jsonnable(swept)}")
     _line("repeats", sure.repeats(best))
+    if lucky := sure.lucky(best, found.options):
+        _line("alone", lucky)
     for number, line in enumerate(sure.runner_up(best)):
         _line("next" if number == 0 else "", line)
     if row.problem:
@@ -122,6 +134,8 @@ def _object(found: Gathered, paths: SweepPaths, best: Best) -> dict[str, Any]:
         "metric": options.metric,
         "mode": options.mode,
         "value": row.metrics[options.metric or ""],
+        "points": best.points,
+        "lucky": {"sweep": best.lucky.sweep, "number": best.lucky.entry.number} if best.lucky else None,
         "finished": best.finished,
         **_point(row, best.point, best.statistic),
         "seconds": row.seconds,

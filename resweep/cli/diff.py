@@ -71,6 +71,8 @@ def _heads(sides: tuple[Side, Side]) -> Iterator[str]:
         if elsewhere:
             more = f" and {counted(len(elsewhere) - 1, 'other file')}" if len(elsewhere) > 1 else ""
             yield f"   {leaked.SHORT}: {_safe(str(elsewhere[0]))}{more} from elsewhere"
+        if altered := list(each.run.record.get("trial_changed") or ()):
+            yield f"   {leaked.SHORT}: {_safe(leaked.imported(str(altered[0]), ''))}"
 
 
 def _lines(name: str, section: Section) -> Iterator[str]:

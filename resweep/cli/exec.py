@@ -14,6 +14,7 @@ from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.index import Entry
+from resweep.points import By
 from resweep.trial import SweepPaths, check_label
 
 
@@ -46,6 +47,7 @@ def exec_(
     names: tuple[str, ...],
     best: str | None,
     metric: str | None,
+    by: By,
     finished: str | None,
     label: str,
 ) -> None:
@@ -66,7 +68,7 @@ def exec_(
         raise ConfigError("exec: expected trials, or --best NAME, or --finished NAME, and only one of these")
     if not command or not command[0]:
         raise ConfigError("exec: found no command, expected one after --, as in resweep exec rnn#1 -- python ...")
-    paths, entries = _chosen(names, best, metric, finished)
+    paths, entries = _chosen(names, best, metric, by, finished)
     definition = frozen.definition(paths)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     changes = {gpus.VISIBLE: ""} if definition.gpus == 0 else {}
@@ -79,10 +81,10 @@ exec = exec_  # noqa: A001  # the command line finds a command by its name
 
 
 def _chosen(
-    names: Sequence[str], best: str | None, metric: str | None, finished: str | None
+    names: Sequence[str], best: str | None, metric: str | None, by: By, finished: str | None
 ) -> tuple[SweepPaths, list[Entry]]:
     root = project.root()
-    if found := best_of.named(root, best, metric):
+    if found := best_of.named(root, best, metric, by):
         return found[0], [found[1]]
     paths, entries = select.trials(root, names or [finished or ""])
     states = {entry: attempt.state(paths.place(entry.name))[0] for entry in entries}

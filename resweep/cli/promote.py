@@ -13,6 +13,7 @@ from resweep.cli import best as best_of
 from resweep.cli import generate, marks, project
 from resweep.errors import ConfigError
 from resweep.index import Entry
+from resweep.points import By
 from resweep.trial import SweepPaths
 
 MOST = 6  # changed files that are named
@@ -30,6 +31,7 @@ def promote(
     trial: str | None,
     best: str | None,
     metric: str | None,
+    by: By,
     name: str,
     overrides: tuple[str, ...],
     frozen_source: bool,
@@ -40,7 +42,7 @@ def promote(
 
     The definition is written to config/NEW.toml, to be read and edited, and generated at once.
     """
-    paths, entry = _chosen(trial, best, metric)
+    paths, entry = _chosen(trial, best, metric, by)
     done = promotion.promote(paths, entry, name, overrides, frozen_source)
     click.echo(f"{name}: promoted from {paths.name}#{entry.number} {entry.described()}".rstrip())
     click.echo(f"  config   {_shown(done.config)}")
@@ -50,10 +52,10 @@ def promote(
     _say_notes(paths, entry, done)
 
 
-def _chosen(trial: str | None, best: str | None, metric: str | None) -> tuple[SweepPaths, Entry]:
+def _chosen(trial: str | None, best: str | None, metric: str | None, by: By) -> tuple[SweepPaths, Entry]:
     if (trial is None) == (best is None):
         raise ConfigError("promote: expected a trial, or --best NAME, and only one of these")
-    if found := best_of.named(project.root(), best, metric):
+    if found := best_of.named(project.root(), best, metric, by):
         return found
     paths, entries = index.find(project.root(), trial or "")
     if len({entry.id for entry in entries}) > 1:

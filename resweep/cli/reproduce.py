@@ -14,13 +14,14 @@ from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, counted, disk_errors
 from resweep.index import Entry
+from resweep.points import By
 from resweep.proof import reproduce as proof
 from resweep.proof.causes import Change
 from resweep.proof.compare import Comparison, Kind, Metric, Value
-from resweep.proof.verdict import DEVIATIONS, Spread, Verdict
+from resweep.proof.verdict import DEVIATIONS, Spread, Verdict, Word
 from resweep.trial import SweepPaths
 
-STATUS = {"identical": 0, "different": 1, "not compared": 2, "within the spread": 3}
+STATUS = {"identical": 0, "different": 1, "not compared": 2, "within the spread": 3, "not proven": 4}
 LONGEST_VALUE = 60  # characters of a value of a saved file; its end tells most of a path
 MOST = 20  # metrics, and other changes, that are shown; the file has them all
 
@@ -41,6 +42,7 @@ def reproduce(
     name: str | None,
     best: str | None,
     metric: str | None,
+    by: By,
     into: Path | None,
     unverified: bool,
     allow_changed_data: bool,
@@ -51,12 +53,13 @@ def reproduce(
     It is verified first, and runs in a fresh directory: nothing that is there is touched. Compared is every file of the
     output but logs; of metrics everything but durations and memory. [results] compare and ignore say otherwise.
 
-    Exit status 0: identical, to the bit; 3: different, but within the spread of the point's own repeats; 1: different;
-    2: a mistake, or nothing could be compared. The verdict is also a file, verdict.json, in the run's directory.
+    Exit status 0: identical, to the bit; 3: different, but within the spread of the point's own repeats; 4: one of
+    these, but what ran was not what was frozen, so that it proves nothing; 1: different; 2: a mistake, or nothing could
+    be compared. The verdict is also a file, verdict.json, in the run's directory.
     """
     if (name is None) == (best is None):
         raise ConfigError("reproduce: expected a trial, or --best NAME, and only one of these")
-    paths, entry = _chosen(name, best, metric)
+    paths, entry = _chosen(name, best, metric, by)
     asked = frozen.definition(paths)
     options = proof.Options(into, unverified, allow_changed_data)
     with disk_errors(paths.root):
@@ -73,14 +76,18 @@ def reproduce(
     sys.exit(STATUS[found.word])
 
 
-def _chosen(name: str | None, best: str | None, metric: str | None) -> tuple[SweepPaths, Entry]:
-    return best_of.named(project.root(), best, metric) or select.one(project.root(), name or "")
+def _chosen(name: str | None, best: str | None, metric: str | None, by: By) -> tuple[SweepPaths, Entry]:
+    return best_of.named(project.root(), best, metric, by) or select.one(project.root(), name or "")
 
 
 def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
     word, says = _verdict(found)
-    yield f"{word}{f', but {leaked.SHORT}' * bool(found.leaked)}: {paths.name}#{entry.number} {entry.name}: {says}"
+    astray = bool(found.leaked or found.altered)
+    also = f", and {leaked.SHORT}" if astray and word == "different" else ""
+    yield f"{word}{also}: {paths.name}#{entry.number} {entry.name}: {says}"
     compared = found.comparison
+    for altered in found.altered[:MOST]:
+        yield f"  changed   {leaked.imported(altered, '')}"
     for elsewhere in found.leaked[:MOST]:
         yield f"  leaked    {leaked.imported(status.frozen(paths, entry, elsewhere), _value(elsewhere))}"
     if found.lacking:
@@ -100,7 +107,7 @@ def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
     for difference in found.unverified:
         yield f"  trial     {difference}, since it was written"
     if found.changes:
-        yield "  what was not the same:" if found.word == "identical" else "  what may explain it:"
+        yield "  what was not the same:" if compared.same else "  what may explain it:"
     for change in found.changes[:MOST]:
         yield f"    {change_line(change)}"
     if len(found.changes) > MOST:
@@ -115,17 +122,24 @@ def _verdict(found: Verdict) -> tuple[str, str]:
     compared = found.comparison
     if found.word == "not compared":
         return found.word, found.reason
-    if found.word == "identical":
+    if found.word == "not proven":
+        said = _came_out(found, "identical" if compared.same else "within the spread")
+        return found.word, f"{said}, but {leaked.SHORT}"
+    return found.word, _came_out(found, found.word)
+
+
+def _came_out(found: Verdict, word: Word) -> str:
+    compared = found.comparison
+    if word == "identical":
         parts = [_same(compared, kind) for kind in ("weights", "metrics", "file")]
-        return found.word, f"{', '.join(part for part in parts if part)}, bit for bit"
-    if found.word == "within the spread":
+        return f"{', '.join(part for part in parts if part)}, bit for bit"
+    if word == "within the spread":
         count = next((each.count for each in found.judged.spreads.values()), 0)
         rule = f"mean ± {DEVIATIONS:g} sd of {count} repeats"
-        metrics = f"each metric that differs is within {rule}" if count else "every metric is the same, not every file"
-        return found.word, metrics
+        return f"each metric that differs is within {rule}" if count else "every metric is the same, not every file"
     changed = len(compared.of("changed", "missing", "new"))
     reason = f" ({found.reason})" if found.reason else ""
-    return found.word, f"{counted(len(compared.metrics), 'metric')}, {counted(changed, 'file')}{reason}"
+    return f"{counted(len(compared.metrics), 'metric')}, {counted(changed, 'file')}{reason}"
 
 
 def _same(compared: Comparison, kind: Kind) -> str:

@@ -24,7 +24,11 @@ MOST = 10  # columns that are named as left out
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option("--by", type=click.Choice(["trial", "point"]), default="trial", help="A row per trial, or per point.")
+@click.option(
+    "--by",
+    type=click.Choice(["trial", "point"]),
+    help="A row per trial (the default), or per point. With --best: the best point (the default), or single trial.",
+)
 @click.option("--best", is_flag=True, help="The best trial: how sure one can be, where it is, what to do with it.")
 @click.option("--metric", metavar="KEY[:max|min]", help="The metric that says what is best, in place of the sweep's.")
 @click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only rows with this, as in 'accuracy>0.5'.")
@@ -35,7 +39,7 @@ MOST = 10  # columns that are named as left out
 @click.option("--format", "form", type=click.Choice(list(formats.FORMATS)), default="table", help="Default: table.")
 def results(
     names: tuple[str, ...],
-    by: Literal["trial", "point"],
+    by: Literal["trial", "point"] | None,
     best: bool,
     metric: str | None,
     where: tuple[str, ...],
@@ -57,7 +61,7 @@ def results(
         every = len(found.rows)
         found.rows = rows = [row for row in found.rows if not states or row.state in states]
         if best:
-            best_of.show(found, form, [*where, *filter(None, (sort, columns))])
+            best_of.show(found, form, by or "point", [*where, *filter(None, (sort, columns))])
             return
         shown = _table(found, rows, by, where, sort, top)
         if columns is not None:
@@ -87,7 +91,9 @@ def results(
         _say_problems(rows)
 
 
-def _table(found: Gathered, rows: list[Row], by: str, where: Sequence[str], sort: str | None, top: int | None) -> Table:
+def _table(
+    found: Gathered, rows: list[Row], by: str | None, where: Sequence[str], sort: str | None, top: int | None
+) -> Table:
     fixed = found.fixed if len(found.sweeps) > 1 else {}
     shown = table.of_points(rows, fixed) if by == "point" else table.of_rows(rows, fixed)
     shown = table.where(shown, where)

@@ -56,6 +56,9 @@ from resweep.trial import SweepPaths
 @click.option(
     "--allow-changed-data", is_flag=True, help="Run although files that [data] names have changed; records say which."
 )
+@click.option(
+    "--allow-changed-trials", is_flag=True, help="Run trials although their files were changed; everything says so."
+)
 def run(
     names: tuple[str, ...],
     jobs: int | None,
@@ -68,6 +71,7 @@ def run(
     canary: bool,
     task: Path | None,
     allow_changed_data: bool,
+    allow_changed_trials: bool,
 ) -> None:
     """Run the trials of the sweep NAME here that have not finished, several at a time; one that fails stops no other.
 
@@ -91,6 +95,8 @@ def run(
     options = replace(options, pruned="pruned" in states)
     if allow_changed_data:
         os.environ[attempt.ALLOW_CHANGED_DATA] = "1"  # for the launchers, which check before each attempt
+    if allow_changed_trials:
+        os.environ[attempt.ALLOW_CHANGED_TRIALS] = "1"
     if job and not job.trials and not definition.search.learns:
         raise TrialError(f"{paths.name}: is no search any more, since it was generated again; submit it again")
     if definition.search.learns and whole:

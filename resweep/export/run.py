@@ -214,7 +214,7 @@ def _facts(paths: SweepPaths, row: Row, output: Output) -> dict[str, str]:
         "output": output.directory,
         "capsule": str(paths.capsule(row.entry.name)) if row.entry.digest else "",
         "problem": row.problem,
-        "leaked": ", ".join(row.record.get("leaked", ())),
+        "leaked": ", ".join([*(row.record.get("leaked") or ()), *(row.record.get("trial_changed") or ())]),
         **{key: row.record.get(key) for key in ("attempt", "host", "started", "ended", "exit_status", "signal")},
     }
     return {key: text(value) for key, value in facts.items() if value not in (None, "")}

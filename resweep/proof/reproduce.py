@@ -93,7 +93,8 @@ def reproduce(
         with _surroundings(asked, options):
             manifest = attempt.read_manifest(place.capsule)
             attempt.check(place.capsule, manifest, str(directory))
-            fed = attempt.check_data(place, _fingerprints(paths, place, before))
+            fed = attempt.check_trial(place, manifest)
+            fed |= attempt.check_data(place, _fingerprints(paths, place, before))
             with _cards(asked, before) as cards:
                 record = {**attempt.new_record(manifest, 1), **fed, "gpus": cards}
                 record = attempt.execute(place.capsule, manifest, str(directory), record, attempt.data_root(place))
@@ -101,8 +102,14 @@ def reproduce(
         _remove(directory)
         raise TrialError(str(error)) from None
     attempts = (Path(place.attempt(before.get("attempt", 1))), directory)
-    elsewhere = sorted({*(before.get("leaked") or ()), *(record.get("leaked") or ())})
-    found = replace(_judged(paths, entry, asked, attempts, (before, record), list(unverified)), leaked=elsewhere)
+    runs = before, record
+    elsewhere, altered = (
+        sorted({each for run in runs for each in run.get(key) or ()}) for key in ("leaked", "trial_changed")
+    )
+    found = _judged(paths, entry, asked, attempts, runs, list(unverified))
+    found = replace(found, leaked=elsewhere, altered=altered)
+    if (elsewhere or altered) and found.word in ("identical", "within the spread"):
+        found = replace(found, word="not proven")
     part = directory / f".{trial.VERDICT}.part"
     part.write_text(trial.pretty(verdict.as_table(paths, entry, found)) + "\n", "utf-8")
     part.replace(directory / trial.VERDICT)
@@ -122,6 +129,8 @@ def _remove(directory: Path) -> None:
 def _surroundings(asked: Sweep, options: Options) -> Iterator[None]:
     """While it is open, the launcher finds in the environment what was asked for."""
     changes = {attempt.ALLOW_CHANGED_DATA: "1"} if options.allow_changed_data else {}
+    if options.unverified:
+        changes[attempt.ALLOW_CHANGED_TRIALS] = "1"
     if asked.gpus == 0:
         changes[gpus.VISIBLE] = ""
     old = {name: os.environ.get(name) for name in (*changes, gpus.VISIBLE, "CUDA_DEVICE_ORDER")}

@@ -22,7 +22,7 @@ KIND = "resweep verdict"
 REPEATS = 3  # finished trials of a point that a spread needs
 DEVIATIONS = 2.0  # from the mean of the repeats that are within their spread
 
-Word = Literal["identical", "within the spread", "different", "not compared"]
+Word = Literal["identical", "within the spread", "different", "not compared", "not proven"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of running a trial again, in `directory`: one word, what it rests on, and what may explain it."""
+    """What came of running a trial again, in `directory`: one word, what it rests on, and what may explain it.
+
+    It is "not proven" where the same came out, or within the spread, of what was not frozen in one of the two runs.
+    """
 
     word: Word
     directory: Path
@@ -63,6 +66,7 @@ class Verdict:
     unverified: Sequence[str] = ()
     reason: str = ""  # why nothing could be compared, or no spread be judged
     leaked: Sequence[str] = ()  # what one of the runs, or both, loaded in place of what was frozen
+    altered: Sequence[str] = ()  # what was not as it was written when one of them ran, but was allowed
 
     @property
     def lacking(self) -> list[str]:
@@ -143,6 +147,7 @@ def as_table(paths: SweepPaths, entry: Entry, found: Verdict) -> dict[str, Any]:
         },
         "changes": [vars(each) for each in found.changes],
         "leaked": list(found.leaked),
+        "trial_changed": list(found.altered),
     }
     return trial.sealed(_plain(table))
 

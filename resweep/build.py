@@ -40,7 +40,12 @@ import importlib, sys
 backend, attributes, out, *path = sys.argv[1:]
 sys.path[:0] = path
 try:
-    build = importlib.import_module(backend)
+    try:
+        build = importlib.import_module(backend)
+    except ModuleNotFoundError:
+        if backend != "poetry.masonry.api":  # its name until poetry-core came, in 2020
+            raise
+        build = importlib.import_module("poetry.core.masonry.api")
 except ModuleNotFoundError as error:
     print(error)
     sys.exit(3)
@@ -139,9 +144,12 @@ class Build:
         self._output.seek(0)
         output = self._output.read().decode(errors="replace").strip()
         if status == NO_BACKEND and self._backend:
+            name = self._backend.partition(".")[0]
+            package = {"poetry": "poetry-core", "flit": "flit-core"}.get(name, name.replace("_", "-"))
             raise ProjectError(
                 f"{self._root / PYPROJECT}: the build backend {self._backend} is not installed in {self._python} "
-                f"({output}); install it there"
+                f"({output}); install it (pip install {package}), add a {SETUP}, or freeze what git tracks: "
+                'from = "git" in [snapshot]'
             )
         if status and "No module named 'setuptools'" in output:
             raise ProjectError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import direction, frozen, index, legacy, results, table
+from resweep import direction, frozen, index, legacy, of_2020, results, table
 from resweep.errors import ConfigError
 from resweep.index import Entry
 from resweep.results import Row
@@ -45,14 +45,14 @@ def gather(root: Path, names: Sequence[str], metric: str | None = None) -> Gathe
     for name in names:
         paths = SweepPaths(root, name)
         chosen: list[Entry] = []
-        if not legacy.is_sweep(paths):
+        if not of_2020.is_sweep(paths):
             paths, chosen = index.find(root, name)
         places[paths.name] = paths
         entries.setdefault(paths.name, {}).update(dict.fromkeys(chosen))
     found = Gathered(list(places.values()))
     asked: list[ResultsOptions] = []
     for paths in found.sweeps:
-        if legacy.is_sweep(paths):
+        if of_2020.is_sweep(paths):
             asked.append(_options(ResultsOptions(), metric))
             found.rows += legacy.rows(paths, asked[-1])
             continue

@@ -25,6 +25,7 @@ from resweep import (
     index,
     jobs,
     launcher,
+    of_2020,
     resources,
     snapshot,
     space,
@@ -70,6 +71,11 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     """
     trial.check_name(request.name)
     paths = SweepPaths(find_root(Path.cwd()), request.name)
+    if of_2020.is_sweep(paths):
+        raise ConfigError(
+            f"NAME: found {request.name!r}, whose trials in {paths.directory.relative_to(paths.root)} the script of 2020 "
+            "has made, expected another name: a new sweep would hide those"
+        )
     given = request.config
     asked = given if isinstance(given, Sweep) else sweep.load(given, request.overrides)
     python = find_python(asked.python, asked.where, paths.root)
@@ -85,6 +91,8 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
         template = Template(request.base)
         space.check_keys(asked)
         every = list(points.points())
+        if not (dry_run or request.many):
+            _check_count(asked, len(every))
         progress("filling", 0, len(every))
         filled = definition.fill(asked, template, every)
         if asked.search.learns:
@@ -97,15 +105,19 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
         if dry_run:
             points.confirm()
             return plan(paths, request.source_change, frozen, wanted, points.doubts())
-        count = asked.search.n * asked.n_trials if asked.search.learns else len(wanted)
-        if count > space.MANY and not request.many:
-            raise ConfigError(
-                f"{asked.where}: found {count:,} trials, expected at most {space.MANY:,}; --yes, if that is meant"
-            )
         with disk.locked(paths):
             planned = plan(paths, request.source_change, frozen, wanted, points.doubts())
             cache.save()
             return _write(planned, request, frozen, capture, points.confirm, progress)
+
+
+def _check_count(asked: Sweep, points: int) -> None:
+    """Refuse more trials than anybody may have meant, before the work for them begins."""
+    count = (asked.search.n if asked.search.learns else points) * asked.n_trials
+    if count > space.MANY:
+        raise ConfigError(
+            f"{asked.where}: found {count:,} trials, expected at most {space.MANY:,}; --yes, if that is meant"
+        )
 
 
 def _try(asked: Sweep, template: Template) -> None:

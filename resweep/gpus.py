@@ -45,17 +45,22 @@ class Card:
         """Whether nobody seems to use it."""
         return self.memory_used < IDLE_MEMORY * self.memory_total and self.utilisation < IDLE_UTILISATION
 
+    @property
+    def called(self) -> str:
+        """What people see: the number, or what CUDA_VISIBLE_DEVICES called it."""
+        return f"GPU {self.index}" if self.index >= 0 else self.token
+
     def described(self) -> str:
         """What a person needs to know of a card that is left alone."""
         used = f"{self.memory_used:.0f} of {self.memory_total:.0f} MiB in use"
-        return f"GPU {self.index} ({used}, {self.utilisation:.0f} % busy)"
+        return f"{self.called} ({used}, {self.utilisation:.0f} % busy)"
 
 
 def cards() -> list[Card]:
     """The cards that this process may use: all of nvidia-smi's, or those that CUDA_VISIBLE_DEVICES names.
 
     Empty where there is no nvidia-smi, no driver, or where CUDA_VISIBLE_DEVICES is empty. Raises ConfigError when it
-    names a card that is not there.
+    has a word that can name no card. What nvidia-smi does not list is taken as it is given, as idle.
     """
     found = _query()
     visible = os.environ.get(VISIBLE)
@@ -65,13 +70,20 @@ def cards() -> list[Card]:
     for token in filter(None, (part.strip() for part in visible.split(","))):
         if token == "-1":  # CUDA's own way to say: no more
             break
-        card = next((c for c in found if token == str(c.index) or c.uuid.startswith(token)), None)
+        card = next((c for c in found if token == str(c.index) or c.uuid.startswith(token)), None) or _given(token)
         if card is None:
             names = ", ".join(str(c.index) for c in found)
-            raise ConfigError(f"{VISIBLE}: found {token!r}, expected cards of this machine ({names})")
+            raise ConfigError(f"{VISIBLE}: found {token!r}, expected numbers or UUIDs of cards, as here {names}")
         if card.uuid not in {each.uuid for each in chosen}:
             chosen.append(Card(**{**vars(card), "token": token}))
     return chosen
+
+
+def _given(token: str) -> Card | None:
+    """A card, or a part of one, that nvidia-smi does not list: an instance of MIG, or a number of a container's own."""
+    if not (token.isdigit() or token.startswith(("MIG-", "GPU-"))):
+        return None
+    return Card(token, int(token) if token.isdigit() else -1, token, token, 0.0, 1.0, 0.0)
 
 
 def _query() -> list[Card]:
@@ -171,7 +183,7 @@ def environment(taken: Sequence[Card]) -> dict[str, str]:
 
 def described(taken: Sequence[Card]) -> list[dict[str, Any]]:
     """The cards as a record holds them."""
-    return [{"index": card.index, "uuid": card.uuid, "name": card.name} for card in taken]
+    return [{"index": card.index if card.index >= 0 else None, "uuid": card.uuid, "name": card.name} for card in taken]
 
 
 def _home() -> Path:
@@ -204,10 +216,14 @@ def _holder(pid: int, share: float) -> dict[str, Any]:
     return {"pid": pid, "start": attempt.start_time(pid), "share": share}
 
 
+def _noted(home: Path, card: Card) -> Path:
+    return home / card.uuid.replace("/", "_")  # MIG-GPU-UUID/1/0, as older drivers have it
+
+
 def _holders(home: Path, card: Card) -> list[dict[str, Any]]:
     """Who of us uses the card; whoever has died does not."""
     try:
-        noted = json.loads((home / card.uuid).read_text("utf-8"))
+        noted = json.loads(_noted(home, card).read_text("utf-8"))
     except (OSError, ValueError):
         return []
     return [holder for holder in noted if _lives(holder) or ("else" in holder and _lives(holder["else"]))]
@@ -218,7 +234,7 @@ def _lives(holder: dict[str, Any]) -> bool:
 
 
 def _note(home: Path, card: Card, holders: list[dict[str, Any]]) -> None:
-    path = home / card.uuid
+    path = _noted(home, card)
     with open(path, "r+" if path.exists() else "w", encoding="utf-8") as file:
         with contextlib.suppress(PermissionError):
             os.fchmod(file.fileno(), 0o666)

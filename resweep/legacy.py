@@ -10,28 +10,16 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from resweep import metrics, trial
+from resweep import metrics, of_2020, trial
 from resweep.index import Entry
 from resweep.results import Row, ranked
 from resweep.sweep import TRIAL_KEYS, ResultsOptions
 from resweep.trial import SweepPaths
 
 COMPLETE = "COMPLETE"
-
-
-def is_sweep(paths: SweepPaths) -> bool:
-    """Whether the script of 2020 has generated a sweep of this name here, and this tool none."""
-    return (
-        bool(paths.name)
-        and "/" not in paths.name
-        and paths.name[0] != "."
-        and not paths.index.exists()
-        and any(_files(paths))
-    )
 
 
 def is_row(row: Row) -> bool:
@@ -41,7 +29,7 @@ def is_row(row: Row) -> bool:
 
 def rows(paths: SweepPaths, options: ResultsOptions) -> list[Row]:
     """A row per trial, in the order of their numbers; the best first where `options` name a metric."""
-    read = [(path, *_read(path)) for path in sorted(_files(paths), key=_order)]
+    read = [(path, *_read(path)) for path in sorted(of_2020.files(paths), key=_order)]
     configs = [metrics.flat({k: v for k, v in table.items() if k not in TRIAL_KEYS}) for _, table, _ in read]
     varying = _varying([config for config, (_, _, wrong) in zip(configs, read, strict=True) if not wrong])
     table = []
@@ -89,14 +77,6 @@ def where(paths: SweepPaths, entry: Entry) -> metrics.Output:
 def output_of(paths: SweepPaths, path: Path) -> str:
     """The output of the trial whose TOML is at `path`."""
     return directory(paths, path, _read(path)[0])
-
-
-def _files(paths: SweepPaths) -> Iterator[Path]:
-    for pattern in ("*/*/*.toml", "*/*.toml"):
-        for path in paths.directory.glob(pattern):
-            # the id is the directory's name, and that of no file of ours: a generation's TOML is sweep.toml
-            if path.stem in (path.parent.name, path.parent.parent.name):
-                yield path
 
 
 def _order(path: Path) -> list[tuple[int, int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Any
 
 from small_project import Project, Result
 
-from resweep import attempt
+from resweep import attempt, trial
 
 
 class Trial:
@@ -31,8 +32,16 @@ class Trial:
         self.output = Path(self.place.output)
 
     def change(self, name: str, text: str) -> None:
-        """Put another text in place of a file of the capsule, which is read-only and shared with other capsules."""
-        (self.capsule / name).unlink()
+        """Put another text in place of a file of the capsule, as if it had been frozen so: its manifest lists it."""
+        if name != trial.MANIFEST:
+            manifest = json.loads((self.capsule / trial.MANIFEST).read_text("utf-8"))
+            source = manifest["snapshot"]["files"]
+            (source if name in source else manifest["files"])[name] = hashlib.sha256(text.encode()).hexdigest()
+            self.change(trial.MANIFEST, json.dumps(manifest))
+        else:
+            content = {key: value for key, value in json.loads(text).items() if key != "checksum"}
+            text = trial.pretty(trial.sealed(content)) + "\n"
+        (self.capsule / name).unlink()  # read-only, and shared with other capsules
         (self.capsule / name).write_text(text, "utf-8")
 
     def train(self, script: str) -> None:

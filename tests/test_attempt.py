@@ -5,6 +5,7 @@ Code: attempt, launcher
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from launched import Trial, until
 from small_project import TRAIN_2020, Project
 
 from resweep import attempt, launcher
+from resweep import trial as trial_
 
 SHOW_ENVIRONMENT = 'env -0 > "$root/environment"'
 
@@ -400,7 +402,17 @@ def test_launcher_needs_no_site_packages_and_no_new_python(trial: Trial) -> None
 
 # --- places, records and states, looked at from outside --------------------------------------------------------------
 
-MANIFEST = {"format": 1, "id": "abc", "trial": 4, "threads": 1}
+TOML = "".join(f'{key} = "x"\n' for key in ("conf_dir", "conf_path", "allennlp_conf", "serialization_dir")) + "\n"
+MANIFEST = trial_.sealed(
+    {
+        "format": 1,
+        "id": "abc",
+        "trial": 4,
+        "threads": 1,
+        "files": {"abc.toml": hashlib.sha256(TOML.encode()).hexdigest()},
+        "snapshot": {"digest": "0" * 64, "files": {}, "executable": []},
+    }
+)
 
 
 @pytest.fixture
@@ -409,8 +421,7 @@ def place(tmp_path: Path) -> attempt.Place:
     capsule = tmp_path / "config/generated/rnn/abc/4"
     capsule.mkdir(parents=True)
     (capsule / "manifest.json").write_text(json.dumps(MANIFEST))
-    keys = ("conf_dir", "conf_path", "allennlp_conf", "serialization_dir")
-    (capsule / "abc.toml").write_text("".join(f'{key} = "x"\n' for key in keys) + "\n")
+    (capsule / "abc.toml").write_text(TOML)
     return attempt.Place(str(capsule))
 
 
@@ -478,7 +489,7 @@ def test_staleness_is_told_by_the_file_servers_clock(place: attempt.Place) -> No
     """300 seconds without a sign of life is lost, less is running; the record counts where no heartbeat is."""
     noted(place, 1, host="elsewhere")
     directory = place.attempt(1)
-    now = attempt._server_time(directory)
+    now = attempt.server_time(directory)
     assert sorted(os.listdir(directory)) == ["record.json"]
     for name in ("record.json", "heartbeat"):
         for age, state in ((290, "running"), (310, "lost")):

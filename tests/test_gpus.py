@@ -138,12 +138,22 @@ def test_half_a_card_each(project: Project, smi: Smi) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("visible", "pinned"),
-    [("2", {"2"}), ("3,1", {"3", "1"}), ("GPU-20aa", {"GPU-20aa"}), ("1,-1,2", {"1"}), ("1,1", {"1"})],
+    [
+        ("2", {"2"}),
+        ("3,1", {"3", "1"}),
+        ("GPU-20aa", {"GPU-20aa"}),
+        ("1,-1,2", {"1"}),
+        ("1,1", {"1"}),
+        ("MIG-12ab,7", {"MIG-12ab", "7"}),
+    ],
 )
 def test_existing_choice_is_respected(
     project: Project, smi: Smi, monkeypatch: pytest.MonkeyPatch, visible: str, pinned: set[str]
 ) -> None:
-    """CUDA_VISIBLE_DEVICES of the runner, by numbers or names, bounds the cards that its trials are pinned to."""
+    """CUDA_VISIBLE_DEVICES of the runner, by numbers or names, bounds the cards that its trials are pinned to.
+
+    What nvidia-smi does not list, such as an instance of MIG, is taken as it is given.
+    """
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     repeated(project, 3, SEEN + EXCLUSIVE.replace(": hold\n", TOGETHER.format(len(pinned))))
     run(project).ok()
@@ -162,7 +172,7 @@ def test_hidden_cards_stay_hidden(project: Project, smi: Smi, monkeypatch: pytes
 
 def test_unknown_card_is_one_line(project: Project, smi: Smi, monkeypatch: pytest.MonkeyPatch) -> None:
     """A CUDA_VISIBLE_DEVICES that names no card of this machine is one line, and nothing runs."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,seven")
     repeated(project, 1, SEEN)
     result = run(project)
     assert (result.status, result.err.count("\n")) == (2, 1)

@@ -152,7 +152,7 @@ def test_ctrl_c_on_the_terminal(project: Project, runners: Runners) -> None:
     assert terminal.status == 130
     assert "Traceback" not in terminal.text
     assert states(project) == ["stopped", "queued"]
-    assert any(line.endswith("rnn: stops 1 trial") for line in shown)
+    assert any(line.endswith("rnn: stops 1 trial, within 10 s") for line in shown)
     assert shown[-1] == "rnn: interrupted; 1 trial was not started; run this again to go on"
     assert terminal.text.rindex("\x1b[?25h") > terminal.text.rindex("\x1b[?25l")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from resweep.index import Entry
 from resweep.trial import SweepPaths
 
 WIDTH = 100  # of the lines that list packages
+TOOL = "resweep"
+_IMPORTS_TOOL = re.compile(rb"^[ \t]*(?:import|from)[ \t]+resweep\b", re.MULTILINE)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,7 +41,7 @@ def env(name: str, as_json: bool, directory: Path | None) -> None:
     recorded = environment.of_capsule(capsule)
     ran = environment.of_attempt(last) if last else {}
     if directory is not None:
-        sys.exit(_recreate(recorded, directory, label))
+        sys.exit(_recreate(_without_the_tool(recorded, capsule, label), directory, label))
     if as_json:
         origin = attempt.read_json(str(capsule / trial.PROVENANCE))
         click.echo(json.dumps({"format": 1, "environment": recorded, "provenance": origin, "attempt": ran}, indent=2))
@@ -123,6 +126,15 @@ def _fill(words: Any) -> None:
         line += f" {word}"
     if line.strip():
         click.echo(line)
+
+
+def _without_the_tool(recorded: dict[str, Any], capsule: Path, label: str) -> dict[str, Any]:
+    """What is recorded, without the package that ran the trial and that no file of the trial imports."""
+    packages = recorded["packages"]
+    if TOOL not in packages or any(_IMPORTS_TOOL.search(path.read_bytes()) for path in capsule.rglob("*.py")):
+        return recorded
+    click.echo(f"{label}: leaves out {TOOL}, which runs trials and which this one does not import")
+    return {**recorded, "packages": {key: each for key, each in packages.items() if key != TOOL}}
 
 
 def _recreate(recorded: dict[str, Any], directory: Path, label: str) -> int:

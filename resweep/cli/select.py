@@ -10,7 +10,7 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from resweep import conditions, index, status
+from resweep import conditions, index, of_2020, status
 from resweep.conditions import Condition
 from resweep.errors import TrialError
 from resweep.index import Entry
@@ -69,6 +69,11 @@ def _find(root: Path, name: str) -> tuple[SweepPaths, list[Entry]]:
             with contextlib.suppress(TrialError):
                 if found := named.find(root, name):
                     return found
+        if of_2020.is_sweep(SweepPaths(root, name.partition("#")[0])):
+            raise TrialError(
+                f"{name}: the script of 2020 has made this sweep, expected one of this tool's; `resweep results` and "
+                "`report` show it"
+            ) from None
         raise
 
 

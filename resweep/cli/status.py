@@ -173,7 +173,9 @@ def _where(each: Status) -> str:
     record = each.record
     parts = [f"on {record.get('host', 'an unknown host')}"]
     if record.get("gpus"):
-        parts.append("GPU " + ",".join(str(card["index"]) for card in record["gpus"]))
+        parts.append(
+            "GPU " + ",".join(str(card["uuid"] if card["index"] is None else card["index"]) for card in record["gpus"])
+        )
     if started := record.get("started"):
         since = (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds()
         parts.append(f"for {survey.duration(max(0.0, since))}")

@@ -118,7 +118,7 @@ class Live(Lines):
             table.add_column(ratio=ratio, max_width=most, no_wrap=True, overflow="ellipsis")
         running = list(runner.running.values())
         for each in running[:rows]:
-            cards = " ".join(f"GPU {card.index}" for card in each.cards)
+            cards = " ".join(card.called for card in each.cards)
             table.add_row(
                 Text(f"#{each.entry.number} {self._described(each.entry)}".rstrip()),
                 Text(status.duration(time.monotonic() - each.since)),

@@ -10,7 +10,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from resweep import legacy, results, status
+from resweep import of_2020, results, status
 from resweep.gather import Gathered
 from resweep.results import Row
 from resweep.status import Failure
@@ -39,7 +39,7 @@ def details(found: Gathered, failures: Sequence[Failure]) -> Table:
         if room < 0:
             break
         runs[str(place)] = {name: texts.setdefault(text, len(texts)) for name, text in own.items()}
-    return {"texts": list(texts), "runs": runs, "old": [legacy.is_sweep(paths) for paths in found.sweeps]}
+    return {"texts": list(texts), "runs": runs, "old": [of_2020.is_sweep(paths) for paths in found.sweeps]}
 
 
 def _chosen(rows: Sequence[Row], failures: Sequence[Failure]) -> list[int]:

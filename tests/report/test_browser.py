@@ -41,7 +41,7 @@ def test_a_drag_along_an_axis_filters_everything(page: Page) -> None:
     page.show("#parallel")
     everything = len(page.selected())
     x, top, bottom = axis(page, "params.hidden_dim")
-    page.drag("#parallel", (x, top + 2), (x, top + (bottom - top) * 0.75))
+    page.drag("#parallel", (x, top + 2), (x, top + (bottom - top) * 0.25))
     chosen = page.selected()
     data = page.data()
     dims = next(each["values"] for each in data["swept"] if each["name"] == "params.hidden_dim")

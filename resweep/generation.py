@@ -73,8 +73,8 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     paths = SweepPaths(find_root(Path.cwd()), request.name)
     if of_2020.is_sweep(paths):
         raise ConfigError(
-            f"NAME: found {request.name!r}, whose trials in {paths.directory.relative_to(paths.root)} the script of 2020 "
-            "has made, expected another name: a new sweep would hide those"
+            f"NAME: found {request.name!r}, whose trials in {paths.directory.relative_to(paths.root)} the script of "
+            "2020 has made, expected another name: a new sweep would hide those"
         )
     given = request.config
     asked = given if isinstance(given, Sweep) else sweep.load(given, request.overrides)

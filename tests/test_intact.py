@@ -72,9 +72,7 @@ def test_a_capsule_as_it_was_written_has_no_changes(swept: Project) -> None:
             "qb/deep/er.py (changed)",
         ),
         (
-            lambda c: replace(
-                c / "manifest.json", (c / "manifest.json").read_text().replace('"trial": 0', '"trial": 1')
-            ),
+            lambda c: replace(c / "manifest.json", (c / "manifest.json").read_text().replace('"threads"', '"thread"')),
             "manifest.json (changed)",
         ),
     ],

@@ -93,3 +93,22 @@ def test_a_broken_toml_is_named_and_old_and_new_merge(old: Project) -> None:
     found = [json.loads(line) for line in table.splitlines()]
     assert [row["sweep"] for row in found] == ["rnn"] * 4 + ["old"] * 4
     assert "1999999.toml cannot be read" in str(found[-1]["problem"])
+
+
+def test_a_new_sweep_does_not_hide_an_old_one(old: Project) -> None:
+    """The name is refused in one line, and nothing is written."""
+    before = old.tree()
+    result = old.generate(name="old")
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "the script of 2020 has made, expected another name" in result.err
+    assert old.tree() == before
+    old.generate("--no-slurm-job", name="new").ok()
+
+
+@pytest.mark.parametrize("words", [("status", "old"), ("run", "old#1"), ("stop", "old"), ("verify", "old")])
+def test_commands_that_need_a_record_say_what_such_a_sweep_is(old: Project, words: tuple[str, ...]) -> None:
+    """One line that names the commands which show it, not that there is no such sweep."""
+    result = old.resweep(*words)
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "the script of 2020 has made this sweep" in result.err
+    assert "`resweep results`" in result.err

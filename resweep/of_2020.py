@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from resweep.trial import SweepPaths
+from resweep.trial import MANIFEST, SweepPaths
 
 
 def is_sweep(paths: SweepPaths) -> bool:
@@ -15,7 +15,7 @@ def is_sweep(paths: SweepPaths) -> bool:
         and "/" not in paths.name
         and paths.name[0] != "."
         and not paths.index.exists()
-        and any(files(paths))
+        and any(not (path.parent / MANIFEST).exists() for path in files(paths))
     )
 
 

@@ -140,12 +140,12 @@ class Best:
 def ranked(rows: Iterable[Row], options: ResultsOptions) -> list[tuple[Point, Statistic]]:
     """The points that have a mean of the metric of `options`, the best first.
 
-    Those of which a repeat has not finished come last: the luckiest of some seeds is no mean of all.
+    Those of which less than half of the repeats have finished come last: the luckiest of some seeds is no mean of all.
     """
     name = str(options.metric)
     sign = 1 if options.mode == "max" else -1
     found = [(point, known) for point in points(rows) if (known := point.statistic(name)) and math.isfinite(known.mean)]
-    return sorted(found, key=lambda each: (each[1].n < len(each[0].rows), -sign * each[1].mean))
+    return sorted(found, key=lambda each: (2 * each[1].n < len(each[0].rows), -sign * each[1].mean))
 
 
 def best(rows: Sequence[Row], finished: Sequence[Row], options: ResultsOptions, by: By = "point") -> Best:

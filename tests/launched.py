@@ -19,6 +19,21 @@ from small_project import Project, Result
 from resweep import attempt, trial
 
 
+def list_anew(capsule: Path) -> None:
+    """Let the manifest list what lies in a capsule now; the id stays, though it does not follow from that any more."""
+    manifest = json.loads((capsule / trial.MANIFEST).read_text("utf-8"))
+    own, source = manifest["files"], manifest["snapshot"]["files"]
+    there = {str(p.relative_to(capsule)): p for p in capsule.rglob("*") if p.is_file()}
+    for name in there.keys() - {trial.MANIFEST, *trial.PROVENANCES}:
+        (own if name in own else source)[name] = hashlib.sha256(there[name].read_bytes()).hexdigest()
+    for name in source.keys() - there.keys():
+        del source[name]
+    manifest["snapshot"]["executable"] = [name for name in sorted(source) if os.access(there[name], os.X_OK)]
+    content = {key: value for key, value in manifest.items() if key != "checksum"}
+    (capsule / trial.MANIFEST).unlink()
+    (capsule / trial.MANIFEST).write_text(trial.pretty(trial.sealed(content)) + "\n", "utf-8")
+
+
 class Trial:
     """A trial of a generated sweep, as its launcher runs it: a process of its own."""
 
@@ -31,18 +46,15 @@ class Trial:
         self.launcher = project.paths().launcher
         self.output = Path(self.place.output)
 
-    def change(self, name: str, text: str) -> None:
-        """Put another text in place of a file of the capsule, as if it had been frozen so: its manifest lists it."""
-        if name != trial.MANIFEST:
-            manifest = json.loads((self.capsule / trial.MANIFEST).read_text("utf-8"))
-            source = manifest["snapshot"]["files"]
-            (source if name in source else manifest["files"])[name] = hashlib.sha256(text.encode()).hexdigest()
-            self.change(trial.MANIFEST, json.dumps(manifest))
-        else:
-            content = {key: value for key, value in json.loads(text).items() if key != "checksum"}
-            text = trial.pretty(trial.sealed(content)) + "\n"
-        (self.capsule / name).unlink()  # read-only, and shared with other capsules
+    def damage(self, name: str, text: str) -> None:
+        """Put another text in place of a file of the capsule, which is read-only and shared with other capsules."""
+        (self.capsule / name).unlink()
         (self.capsule / name).write_text(text, "utf-8")
+
+    def change(self, name: str, text: str) -> None:
+        """The same, as if it had been frozen so."""
+        self.damage(name, text)
+        list_anew(self.capsule)
 
     def train(self, script: str) -> None:
         """Let train.sh be `script`, which finds its output directory in $out and the project's root in $root."""

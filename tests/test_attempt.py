@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launched import Trial, until
+from launched import Trial, list_anew, until
 from small_project import TRAIN_2020, Project
 
 from resweep import attempt, launcher
@@ -144,7 +144,8 @@ def test_environment_keeps_data_and_takes_threads_from_the_manifest(trial: Trial
     """RESWEEP_DATA stays what a person set; every thread variable is what the trial was frozen with."""
     trial.train(SHOW_ENVIRONMENT)
     manifest = json.loads((trial.capsule / "manifest.json").read_text())
-    trial.change("manifest.json", json.dumps(manifest | {"threads": 3}))
+    trial.damage("manifest.json", json.dumps(manifest | {"threads": 3}))
+    list_anew(trial.capsule)
     trial.launch(RESWEEP_DATA="/data", OMP_NUM_THREADS="64").ok()
     env = shown(trial)
     assert env["RESWEEP_DATA"] == "/data"
@@ -202,6 +203,7 @@ def test_frozen_source_runs_whatever_became_of_the_live_one(swept: Project, tmp_
         (capsule / "qb/main.py").unlink()
         (capsule / "qb/main.py").write_text("import qb, sys; print(qb.__file__); import qb.part")
         (capsule / "qb/part.py").write_text("")
+        list_anew(capsule)
     shutil.rmtree(swept.root / "qb")
     before = swept.tree("config")
     capsule = swept.capsules()[0]

@@ -176,7 +176,7 @@ def test_unknown_card_is_one_line(project: Project, smi: Smi, monkeypatch: pytes
     repeated(project, 1, SEEN)
     result = run(project)
     assert (result.status, result.err.count("\n")) == (2, 1)
-    assert "'7'" in result.err
+    assert "'seven'" in result.err
     assert cards(project) == []
 
 

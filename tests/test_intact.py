@@ -63,7 +63,7 @@ def test_a_capsule_as_it_was_written_has_no_changes(swept: Project) -> None:
         (lambda c: replace(c / "qb/deep/er.py", MODULE + "#"), "qb/deep/er.py (changed)"),
         (lambda c: replace(c / "qb/deep/er.py", MODULE, 0o555), "qb/deep/er.py (changed)"),
         (lambda c: replace(c / "train.sh", "true\n", 0o555), "train.sh (changed)"),
-        (lambda c: replace(next(c.glob("*.json")), "{}"), None),
+        (lambda c: replace(c / f"{c.parent.name}.json", "{}"), None),
         (lambda c: (c / "qb/deep/er.py").unlink(), "qb/deep/er.py (missing)"),
         (lambda c: (c / "qb/sitecustomize.py").write_text(""), "qb/sitecustomize.py (added)"),
         (lambda c: (c / "qb/link.py").symlink_to("main.py"), "qb/link.py (added)"),

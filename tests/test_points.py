@@ -121,24 +121,25 @@ def test_a_best_whose_repeat_diverged_compares_with_nothing() -> None:
 
 def test_the_best_is_of_the_point_with_the_best_mean() -> None:
     """Not the luckiest seed of another one, which is named and can be asked for."""
-    rows = [row("a", 0, 1.0), row("a", 1, 9.0), row("b", 0, 6.0), row("b", 1, 6.5)]
+    rows = [row("a", 1, 9.0), row("b", 1, 6.5), row("b", 0, 6.0), row("a", 0, 1.0)]
     found = sure.best("rnn", rows, ResultsOptions("a"))
-    assert (found.row, found.points, found.lucky) == (rows[3], 2, rows[1])
+    assert (found.row, found.points, found.lucky) == (rows[1], 2, rows[0])
     said = sure.metric(found, ResultsOptions("a"), "rnn")
     assert said.endswith(" on average of 2 repeats, the highest of 2 points of rnn")
     assert "9" in sure.lucky(found, ResultsOptions("a"))
     alone = sure.best("rnn", rows, ResultsOptions("a"), "trial")
-    assert (alone.row, alone.lucky, alone.ahead) == (rows[1], None, -1.25)
+    assert (alone.row, alone.lucky, alone.ahead) == (rows[0], None, -1.25)
     assert sure.metric(alone, ResultsOptions("a"), "rnn").endswith("a 9, the highest of 4 finished trials of rnn")
 
 
-def test_a_point_that_is_not_whole_comes_behind() -> None:
-    """A repeat that has not finished could have been the bad one; where no point is whole, all are compared."""
-    rows = [row("a", 0, 9.0), row("a", 1, 0.0, "running"), row("b", 0, 6.0), row("b", 1, 6.5)]
-    assert sure.best("rnn", rows, ResultsOptions("a")).row == rows[3]
-    assert sure.best("rnn", rows[:3], ResultsOptions("a")).row == rows[2]
-    partly = [*rows[:2], row("b", 0, 6.0), row("b", 1, 6.5, "failed")]
-    assert sure.best("rnn", partly, ResultsOptions("a")).row == rows[0]
+def test_a_point_of_which_most_repeats_are_missing_comes_behind() -> None:
+    """The others could have been the bad ones; where no point has half of them, all are compared."""
+    waiting = [row("a", n, None, "running") for n in (1, 2)]
+    rows = [row("a", 0, 9.0), row("b", 1, 6.5), row("b", 0, 6.0), *waiting]
+    options = ResultsOptions("a")
+    assert sure.best("rnn", rows, options).row == rows[1]
+    assert sure.best("rnn", [rows[0], *rows[1:3], waiting[0]], options).row == rows[0]
+    assert sure.best("rnn", [rows[0], *waiting], options).row == rows[0]
 
 
 def test_without_repeats_there_is_no_spread() -> None:

@@ -323,7 +323,8 @@ def test_the_best_as_an_object_keeps_its_fields(two: Project) -> None:
     found = json.loads(text)
     assert list(found) == [
         "format", "metric", "mode", "value", "points", "lucky", "finished", "sweep", "number", "trial", "values",
-        "n_trials", "repeats", "seconds", "problem", "leaked", "runner_up", "ahead", "spread", "verdict", "paths", "commands",
+        "n_trials", "repeats", "seconds", "problem", "leaked", "runner_up", "ahead", "spread", "verdict",
+        "paths", "commands",
     ]  # fmt: skip
     assert (found["format"], found["metric"], found["value"], found["number"]) == (1, "a", 5.0, 3)
     assert found["repeats"] == {"mean": 4.0, "sd": 2**0.5, "n": 2, "min": 3.0, "max": 5.0}

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from launched import Trial
+from launched import Trial, list_anew
 
 from resweep import surroundings, witness
 
@@ -42,6 +42,7 @@ def library(trial: Trial) -> Trial:
     """A trial whose package qb can be imported, with a module beside main, and so the live qb/."""
     for root in (trial.capsule, trial.project.root):
         (root / "qb" / "model.py").write_text("import sys\n")
+    list_anew(trial.capsule)
     return trial
 
 
@@ -133,6 +134,7 @@ def test_what_merely_has_the_same_name_is_no_leak(library: Trial, tmp_path: Path
         (other / name).write_text("")
     (library.capsule / "shared").mkdir()
     (library.capsule / "shared" / "ours.py").write_text("")
+    list_anew(library.capsule)
     text = "import model, main, other.qb.model, shared.theirs, shared.ours"
     assert leaked(library, program(text), PYTHONPATH=str(other)) == []
     (library.project.root / "shared").mkdir()
@@ -144,6 +146,7 @@ def test_a_namespace_s_own_part_is_watched(library: Trial) -> None:
     for root in (library.capsule, library.project.root):
         (root / "shared").mkdir()
         (root / "shared" / "ours.py").write_text("")
+    list_anew(library.capsule)
     (library.project.root / "shared" / "theirs.py").write_text("")
     train = f'cd "$root"; {PYTHON} -c "import shared.ours, shared.theirs"'
     assert leaked(library, train) == ["shared/ours.py"]

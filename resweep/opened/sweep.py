@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from resweep import fit, gather, results
+from resweep import fit, gather, results, sure
 from resweep.errors import ConfigError, ProjectError, counted, shown
 from resweep.gather import Gathered
 from resweep.opened import display
@@ -140,9 +140,9 @@ class Opened:
         counts = ", ".join(f"{count:,} {state}" for state, count in self._trials.states.items())
         said = f"{self.name}: {counted(len(self._trials), 'trial')}" + (f", {counts}" if counts else "")
         options = self._found.options
-        best = results.best(self._found.rows, options)
-        if not best:
+        if not results.best(self._found.rows, options):
             return said
-        name = f"{best[0].sweep}#{best[0].entry.number}"
-        value = display.value(best[0].metrics[options.metric or ""])
+        best = sure.best(self.name, self._found.rows, options)
+        name = f"{best.row.sweep}#{best.row.entry.number}"
+        value = sure.average(best) or display.value(best.row.metrics[options.metric or ""])
         return f"{said}; best by {options.metric} ({options.mode}): {name}, {value}"

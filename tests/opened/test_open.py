@@ -133,7 +133,7 @@ def test_it_stays_as_it_was_until_it_is_refreshed(seen: Project) -> None:
     assert len(sweep.trials) == 8
     assert sweep.refresh() is sweep
     assert len(sweep.trials) == 12
-    assert sweep.best.trial.number == number
+    assert sweep.trials[0].number == number
     assert sweep.trials["rnn#4"].values == held.values
     assert held.metrics["accuracy"] == 0.86
 

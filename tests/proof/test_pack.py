@@ -373,7 +373,7 @@ def test_a_lost_trial_is_lost_where_it_is_unpacked(trial: Trial) -> None:
 
 def test_a_capsule_that_changed_is_not_packed(swept: Project) -> None:
     """Only what is as it was written goes into an archive."""
-    Trial(swept).change("train.sh", "exit 1\n")
+    Trial(swept).damage("train.sh", "exit 1\n")
     result = swept.resweep("pack", "rnn", "-o", "a.tar.gz")
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert "train.sh changed" in result.err

@@ -190,7 +190,7 @@ def test_a_trial_that_is_not_what_was_written_is_refused(lucky: Project) -> None
     """What differs is named, and --unverified goes on; the thread count that its manifest says now is the cause."""
     mine = Trial(lucky)
     text = (mine.capsule / "manifest.json").read_text()
-    mine.change("manifest.json", text.replace('"threads": 1', '"threads": 2'))
+    mine.damage("manifest.json", text.replace('"threads": 1', '"threads": 2'))
     result = again(lucky)
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
     assert "is not what was written: manifest.json changed" in result.err

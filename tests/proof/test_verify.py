@@ -204,9 +204,9 @@ def test_a_missing_directory_is_each_of_its_files(swept: Project) -> None:
 def test_files_are_named_also_beside_a_broken_manifest(swept: Project) -> None:
     """When the manifest has changed too, other changed files are named by what it says."""
     trial_ = Trial(swept)
-    trial_.change("train.sh", "exit 1\n")
+    trial_.damage("train.sh", "exit 1\n")
     text = (trial_.capsule / "manifest.json").read_text()
-    trial_.change("manifest.json", text.replace('"threads": 1', '"threads": 2'))
+    trial_.damage("manifest.json", text.replace('"threads": 1', '"threads": 2'))
     found = {each.path: each.detail for each in verify.capsule(trial_.capsule, Cache())}
     assert found.keys() == {"manifest.json", "train.sh"}
     assert found["train.sh"] == "by a manifest.json that changed"
@@ -224,7 +224,7 @@ def test_a_capsule_that_was_forged_with_its_manifest_does_not_give_its_digest(
     name = mine.name.id + name if name.startswith(".") else name
     text = (mine.capsule / name).read_text()
     assert old in text
-    mine.change(name, text.replace(old, new))
+    mine.damage(name, text.replace(old, new))
 
     def fit(manifest: dict[str, Any]) -> None:
         files = manifest["files"] if name in manifest["files"] else manifest["snapshot"]["files"]
@@ -443,7 +443,7 @@ def test_a_configuration_that_was_forged_with_its_manifest_is_named(
     path = mine.capsule / (mine.name.id + name)
     text = path.read_text()
     assert change(text) != text
-    mine.change(path.name, change(text))
+    mine.damage(path.name, change(text))
     reseal(mine.capsule, lambda manifest: manifest["files"].update({path.name: verify.hash_file(str(path))}))
     found = verify.capsule(mine.capsule, Cache())
     assert {each.path for each in found} == {"manifest.json"}

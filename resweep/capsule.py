@@ -98,9 +98,11 @@ here=$(CDPATH='' cd -- "$(dirname -- "${{BASH_SOURCE[0]}}")" && pwd) || exit
 python=${{RESWEEP_PYTHON:-$(command -v python || command -v python3)}}
 command -v "$python" >/dev/null || {{ echo "found no ${{python:-python}}; RESWEEP_PYTHON names a Python" >&2; exit 2; }}
 export RESWEEP_PYTHON=$python
-# the launcher is read from below, since it would fill most of what Linux lets one argument be
-exec "$python" -ISB -c '
+# the launcher is read from below, since it would fill most of what Linux lets one argument be; -I is -Es without the
+# current directory, and unknown to Python 2
+exec "$python" -EsSB -c '
 import sys
+sys.path = [path for path in sys.path if path]
 if sys.version_info < (3, 8):
     found = "%s is Python %d.%d" % (sys.executable, sys.version_info[0], sys.version_info[1])
     sys.exit("rerun.sh: " + found + ", expected 3.8 or newer; RESWEEP_PYTHON names another")

@@ -185,6 +185,31 @@ def test_interpreter_that_is_missing_is_named(trial: Trial, tmp_path: Path, bare
     assert not list(tmp_path.glob("rerun-*"))
 
 
+def test_interpreter_that_is_too_old_is_named(trial: Trial, tmp_path: Path, bare: str) -> None:
+    """One that says it is 2.7, which knows no -I either, gives one line; the launcher is not even read."""
+    old = tmp_path / "old"
+    pretend = "import sys; sys.version_info = (2, 7, 18); exec(sys.argv.pop(1))"
+    old.write_text(
+        f"""#!/bin/bash
+[[ $1 == -EsSB && $2 == -c ]] || {{ echo "Unknown option: -I" >&2; exit 2; }}
+exec '{bare}/python3' -EsSB -c '{pretend}' "${{@:3}}"
+"""
+    )
+    old.chmod(0o755)
+    result = rerun(trial.capsule, cwd=tmp_path, PATH=bare, RESWEEP_PYTHON=str(old))
+    assert result.status == 1
+    assert result.err.startswith("rerun.sh: ")
+    assert result.err.endswith(" is Python 2.7, expected 3.8 or newer; RESWEEP_PYTHON names another\n")
+    assert result.err.count("\n") == 1
+    assert not list(tmp_path.glob("rerun-*"))
+
+
+def test_no_argument_holds_the_launcher() -> None:
+    """Linux lets one argument have 128 KiB, most of which it would fill."""
+    shell = capsule.rerun_bytes().decode().partition(capsule._MARK + "\n")[0]
+    assert len(shell) < 4096 < len(launcher.text())
+
+
 def test_exit_status_and_log_of_a_failure(trial: Trial, tmp_path: Path) -> None:
     """A training that fails again passes its status on, and the last line names the log."""
     trial.train("echo sorry; exit 5")

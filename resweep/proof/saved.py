@@ -156,15 +156,15 @@ class _Reader:
                 digest = _digest(member)
             if inner.startswith("data/"):
                 tensors[inner.removeprefix("data/")] = digest
-            else:  # version, byteorder, code
-                self._note(_below(name, inner), digest)
+            else:  # version, byteorder, code: no name that a value has
+                self._note(_below(name, f"({inner})"), digest)
         if zipped.getinfo(pickled).file_size > LARGEST_PICKLE:
             raise UnknownError
         used: set[str] = set()
         value = _Symbols(io.BytesIO(zipped.read(pickled)), tensors, used).load()
         self._value(value, name)
         for key in tensors.keys() - used:
-            self._note(_below(name, f"data/{key}"), tensors[key])
+            self._note(_below(name, f"(data/{key})"), tensors[key])
 
     def _compressed(self, file: IO[bytes], name: str, depth: int, *, zipped: bool) -> None:
         if zipped and not tarfile.is_tarfile(file):

@@ -242,7 +242,8 @@ def test_what_torch_saves_is_compared_tensor_by_tensor(tmp_path: Path) -> None:
     def write(top: Path, number: int) -> None:
         torch.manual_seed(1)
         model = torch.nn.Linear(3, 2)
-        state = {"trainer": {"best_model_filename": f"{top}/best.th", "lr": 0.1}, "model": model.state_dict()}
+        trainer = {"best_model_filename": f"{top}/best.th", "lr": 0.1, "version": 1}
+        state = {"trainer": trainer, "model": model.state_dict(), "version": 1, "byteorder": "little"}
         torch.save(state, top / "same.th")
         torch.save(model, top / "whole.pt")
         with torch.no_grad():

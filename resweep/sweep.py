@@ -126,7 +126,7 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Sweep:
     Raises ConfigError for every mistake: unreadable file, TOML syntax, unknown keys of the tool's tables, wrong types.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # an editor may put a byte order mark in front
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file, expected the TOML file of a sweep") from None
     except OSError as error:

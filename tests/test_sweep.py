@@ -5,6 +5,8 @@ Code: sweep, reader, frozen
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -141,3 +143,10 @@ def test_any_type_in_any_place_is_a_sweep_or_a_mistake_that_is_named(table: dict
     assert read.n_trials >= 1
     assert read.threads >= 1
     assert all(isinstance(table, dict) for table in (read.params, read.slurm, read.hyper.raw))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    """As some editors of Windows write it."""
+    path = tmp_path / "x.toml"
+    path.write_bytes(b"\xef\xbb\xbf[params]\nlr = 0.1\n")
+    assert sweep.load(path).params == {"lr": 0.1}

@@ -12,13 +12,16 @@ import click
 
 from resweep import frozen, resources
 from resweep.cli import project, searching, select
-from resweep.errors import ConfigError, counted
+from resweep.errors import ConfigError, SlurmError, counted
+from resweep.index import Entry
 from resweep.resources import Resources
 from resweep.slurm import commands, ledger, recover, script
 from resweep.slurm import submit as slurm
 from resweep.slurm.batches import Batch, Wish
 from resweep.slurm.draft import Draft, draft
 from resweep.slurm.submit import Submitted
+from resweep.sweep import Sweep
+from resweep.trial import SweepPaths
 
 WORDS = {"array": "an array of {}", "canary": "the canary"}
 
@@ -80,17 +83,27 @@ def submit(
     elif definition.search.stop:
         searching.check(definition)
     if dry_run:
-        _show(draft(paths, definition, entries, wish))
+        _show(_drafted(paths, definition, entries, wish))
         return
     with ledger.locked(paths):
         for line in recover.note(paths):
             click.echo(f"{paths.name}: {line}")
-        planned = draft(paths, definition, entries, wish)
+        planned = _drafted(paths, definition, entries, wish)
         _opening(planned)
         if not planned.batches:
             return
         done = slurm.submit(planned, lambda batch, job, count: _told(planned, batch, job, count))
     sys.exit(_summary(done))
+
+
+def _drafted(paths: SweepPaths, definition: Sweep, entries: list[Entry], wish: Wish) -> Draft:
+    """What would be submitted; where Slurm cannot be asked, the line that runs the trials without it is named."""
+    try:
+        return draft(paths, definition, entries, wish)
+    except SlurmError as error:
+        if "--here" in str(error):
+            raise
+        raise SlurmError(f"{error}; `bash {paths.jobs.name} --here` runs the trials on this machine") from None
 
 
 def _extra(words: list[str]) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ the template up to where it needs its arguments, and waits there: an import that
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,14 @@ while True:
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+def _end(process: subprocess.Popen[str], owner: int) -> None:
+    """End the process that waits for `owner`, unless this is a process that was forked from that."""
+    if os.getpid() == owner and process.poll() is None:
+        # its input need not end with ours: launchers that were forked meanwhile have it open, too
+        process.kill()
+        process.communicate()
+
+
 class Prepared(Template):
     """A template for arguments whose names are known: what it cannot do at once, `template` does."""
 
@@ -70,6 +80,8 @@ class Prepared(Template):
             self._names = list(dict.fromkeys(frozenset(set(each) - unwanted) for each in examples))
             if all(_NAME.fullmatch(name) for names in self._names for name in names):
                 self._process = self._started()
+                # where nobody closes it, as after an error: with the object, or with this process at the latest
+                weakref.finalize(self, _end, self._process, os.getpid())
 
     def fill(self, arguments: Sequence[Arguments], optional: Sequence[str] = ()) -> tuple[list[Any], list[str]]:
         """As Template.fill; the template itself says what is wrong with arguments that it refuses."""
@@ -86,9 +98,7 @@ class Prepared(Template):
     def close(self) -> None:
         """End the process that waits."""
         if self._process is not None:
-            # its input need not end with ours: launchers that were forked meanwhile have it open, too
-            self._process.kill()
-            self._process.communicate()
+            _end(self._process, os.getpid())
             self._process = None
 
     def _answer(self, question: dict[str, Any]) -> list[Any] | None:

@@ -6,6 +6,8 @@ Code: search/prepared
 from __future__ import annotations
 
 import contextlib
+import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,3 +94,23 @@ def test_the_one_who_waits_ends_when_the_template_is_gone(tmp_path: Path) -> Non
         prepared.fill([{"x": 5, "text": "", "seed": 1}], ["seed", "other"])
     assert process.wait(120) == 1
     prepared.close()
+
+
+def test_the_one_who_waits_ends_where_nobody_closes_it(tmp_path: Path) -> None:
+    """With the object, as after an error; not because a process that was forked meanwhile has let go of its copy."""
+    path = tmp_path / "base.jsonnet"
+    path.write_text(TEXT, "utf-8")
+    prepared = Prepared(Template(path), [{"x": 0, "text": "", "seed": 0}], ["seed", "other"])
+    process = prepared._process
+    assert process is not None
+    child = os.fork()
+    if not child:
+        del prepared
+        gc.collect()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert prepared.fill([{"x": 5, "text": "", "seed": 1}], ["seed", "other"])[0][0]["x"] == 5
+    assert process.poll() is None
+    del prepared
+    gc.collect()
+    assert process.poll() is not None

@@ -126,11 +126,13 @@ def _free_ports() -> int:
 
 
 def until(condition: Callable[[], object], seconds: float = 150, told: Callable[[], object] = lambda: "") -> None:
-    """Wait until `condition` holds, asking five times a second; `told` says in the failure what is the case."""
+    """Wait until `condition` holds, asking less and less often; `told` says in the failure what is the case."""
     end = time.monotonic() + seconds
+    pause = 0.1
     while not condition():
         assert time.monotonic() < end, f"waited in vain: {told()}"
-        time.sleep(0.2)
+        time.sleep(pause)
+        pause = min(1.0, 1.25 * pause)
 
 
 def sweep(project: Project, count: int, train: str = FAST, slurm: str = "", settings: str = "") -> Project:

@@ -15,6 +15,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -119,7 +120,8 @@ class Soak:
         fault = self.random.choice(self.faults())
         try:
             what = fault()
-        except AssertionError as error:  # Slurm said no: the job ended meanwhile, or the controller is away
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            # Slurm said no, or nothing: the job ended meanwhile, its node does not answer, or the controller is away
             what = f"{fault.__name__}: {' '.join(str(error).split())[:100]}"
         self.counts[fault.__name__] += 1
         if what:
@@ -308,7 +310,7 @@ class Soak:
     def _tolerated(self, *command: str) -> None:
         try:
             self.cluster.ask(*command)
-        except AssertionError:
+        except (AssertionError, subprocess.TimeoutExpired):
             self.counts["refused at the end"] += 1
 
     def finish(self) -> None:

@@ -22,6 +22,7 @@ _REST_OF_MANIFEST = 700
 _INDEX_LINE = 500
 _PROVENANCE = 3000
 _ENVIRONMENT = 20_000
+BLOCK = 4096  # bytes that most file systems give a file at least, and a directory
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Plan:
     why: list[str]
     notes: list[str]
     files: int  # that the disk's quota counts: files and directories
-    bytes: int
+    bytes: int  # of their blocks
     entries: list[Entry] = field(repr=False)  # new and kept, in the order of the grid
     search: Search = field(repr=False)
     study: int = 0  # the generation in which began what Optuna's study compares, and that goes on; 0: this one
@@ -272,42 +273,62 @@ def content(paths: SweepPaths, wanted: Wanted) -> capsule.Content:
     )
 
 
+class _Room:
+    """What files and directories take on a disk, in whole blocks: what a quota counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.bytes = 0
+
+    def files(self, *sizes: int) -> None:
+        """Files of so many bytes each."""
+        self.count += len(sizes)
+        self.bytes += sum(-(-size // BLOCK) * BLOCK for size in sizes)
+
+    def folders(self, count: int) -> None:
+        """So many directories, of a block each."""
+        self.count += count
+        self.bytes += count * BLOCK
+
+
 def _cost(paths: SweepPaths, frozen: Definition, contents: list[capsule.Content]) -> tuple[int, int]:
-    """How many files and directories this generation takes, and about how many bytes; links cost neither."""
+    """How many files and directories this generation takes, and about how many bytes on the disk; links cost neither.
+
+    Files that it writes anew count with what they grow by.
+    """
+    room = _Room()
     if not contents:
         return 0, 0
     source = frozen.snapshot
     folders = _folders(file.path for file in source.files)
     manifest = len(trial.pretty({"snapshot": source.listing()})) + _REST_OF_MANIFEST
-    own_files = 3 + 1 + folders  # TOML, JSON, manifest; the capsule; the source's folders
-    files = own_files * len(contents)
+    for content in contents:
+        room.files(len(content.toml), len(content.json), manifest)
+    room.folders((1 + folders) * len(contents))
     home = str(paths.directory)
-    files += sum(not os.path.isdir(os.path.join(home, id_)) for id_ in {content.name.id for content in contents})
-    size = sum(len(content.toml) + len(content.json) + manifest + _INDEX_LINE for content in contents)
+    room.folders(sum(not os.path.isdir(os.path.join(home, id_)) for id_ in {content.name.id for content in contents}))
     if not (paths.snapshots / source.digest).is_dir():
-        files += len(source.files) + folders + 3
-        size += sum(file.size for file in source.files) + manifest
+        room.files(*(file.size for file in source.files), manifest)
+        room.folders(folders + 2)
     frozen_files = definition.sources(frozen.template)
-    files += 5 + 1 + len(frozen_files) + _folders(f"{definition.BASE}/{name}" for name in frozen_files)
-    size += (
-        len(json.dumps(frozen.record, indent=2))
-        + len(frozen.sweep.text)
-        + len(frozen.train)
-        + len(capsule.rerun_bytes())
-    )
-    size += sum(map(len, frozen_files.values())) + _PROVENANCE
-    beside = {*paths.replaced, paths.lock, paths.snapshots, paths.environments, paths.generations}
+    rerun = len(capsule.rerun_bytes())
+    record = len(json.dumps(frozen.record, indent=2))
+    room.files(record, len(frozen.sweep.text), len(frozen.train), rerun, _PROVENANCE)
+    room.files(*map(len, frozen_files.values()))
+    room.folders(1 + _folders(f"{definition.BASE}/{name}" for name in frozen_files))
+    beside = {paths.lock, paths.snapshots, paths.environments, paths.generations}
     if not paths.environments.is_dir():  # whether the same is stored already is known when it has been captured
-        files += 1
-        size += _ENVIRONMENT
+        room.files(_ENVIRONMENT)
     if frozen.fingerprints is not None:
         beside.add(paths.data_cache)
-        files += 1
-        size += len(frozen.fingerprints)
-    beside |= {folder for path in beside for folder in path.parents}
-    files += sum(not path.exists() for path in beside)
-    size += 0 if paths.launcher.exists() else len(capsule.rerun_bytes())
-    return files, size
+        room.files(len(frozen.fingerprints))
+    beside |= {folder for path in {*beside, *paths.replaced} for folder in path.parents}
+    room.folders(sum(not path.exists() for path in beside))
+    lines = len(contents) * _INDEX_LINE
+    for path in paths.replaced:
+        if not path.exists():
+            room.files(rerun if path == paths.launcher else lines)
+    return room.count, room.bytes
 
 
 def _folders(paths: Iterable[str]) -> int:

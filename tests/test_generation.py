@@ -397,14 +397,9 @@ def test_everything_that_changes_a_trial_changes_its_id(home: Path, tmp_path: Pa
 
 
 def inodes(project: Project) -> dict[int, int]:
-    """What the disk's quota counts: every inode of the project, with the bytes of those that are files."""
+    """What the disk's quota counts: every inode of the project, with the bytes of its blocks, as du tells them."""
     status = [path.lstat() for path in project.root.rglob("*")]
-    return {each.st_ino: 0 if path_is_folder(each) else each.st_size for each in status}
-
-
-def path_is_folder(status: os.stat_result) -> bool:
-    """Whether a status is that of a directory."""
-    return status.st_mode & 0o170000 == 0o040000
+    return {each.st_ino: each.st_blocks * 512 for each in status}
 
 
 @pytest.mark.slow

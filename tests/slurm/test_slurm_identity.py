@@ -352,7 +352,9 @@ def test_an_id_that_an_older_version_took_a_warning_for_is_read(slurm: Cluster, 
     noted = project.paths().submissions / "1" / "jobs.jsonl"
     text = noted.read_text()
     for wrong in (f"WARNING: soon\\n{job.id}", "WARNING: soon"):
-        noted.write_text(text.replace(f'"{job.id}"', f'"{wrong}"'))
+        changed = text.replace(f'"id": "{job.id}"', f'"id": "{wrong}"')
+        assert changed != text
+        noted.write_text(changed)
         assert f"2 queued in job {job.id}" in status(project)
         assert "nothing to submit: 2 wait in Slurm" in start(project).ok().out
         assert jobs(project) == [job]

@@ -64,7 +64,9 @@ def _said(hyper: Hyper) -> dict[str, list[str]]:
             said = [values.described()] if isinstance(values, Distribution) else map(trial.jsonnable, values)
             found.setdefault(axis.name, []).extend(said)
         if branch.exclude:
-            found.setdefault("exclude", []).extend(map(trial.jsonnable, branch.exclude))
+            # a table, whose keys mean the same in any order
+            excluded = (trial.jsonnable(dict(sorted(each.items()))) for each in branch.exclude)
+            found.setdefault("exclude", []).extend(excluded)
     return found
 
 

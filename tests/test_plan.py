@@ -472,6 +472,16 @@ def explained(before: str, after: str) -> list[str]:
         ("[hyper]\na.x = [1]", "[hyper]\na.x = [1, 1.0, true]", ["a.x: 1.0, true added"]),
         ("[hyper]\na.x = [1, 2]", "[hyper]\na.x = [3, 2]", ["a.x: 3 added", "a.x: 1 taken out"]),
         ("[hyper]\na.x = [1]", "[hyper]\na.y = [2]", ["a.x: 1 taken out", "a.y: 2 added"]),
+        (
+            '[hyper]\na.x = { uniform = [0, 1] }\n[search]\nmethod = "random"\nn = 3',
+            '[hyper]\na.x = { uniform = [0, 2] }\n[search]\nmethod = "random"\nn = 3',
+            ["a.x: uniform [0, 2] added", "a.x: uniform [0, 1] taken out"],
+        ),
+        (
+            "[hyper]\na.x = [1, 2]\na.y = [1, 2]\nexclude = [{ a.x = 1, a.y = 2 }]",
+            "[hyper]\na.x = [1, 2]\na.y = [1, 2]\nexclude = [{ a.y = 2, a.x = 1 }]",
+            [],
+        ),
         ("[hyper]\na.x = [1]", "[hyper]\na.x = [1]\ninclude_default = true", ["include_default: added"]),
         ("[hyper]\na.x = [1]\ninclude_default = true", "[hyper]\na.x = [1]", ["include_default: taken out"]),
         ("[hyper]\na.x = [1]", "[[hyper]]\na.x = [1]\n[[hyper]]\na.x = [1]", ["hyper: one table is now 2 tables"]),
@@ -496,6 +506,13 @@ def test_a_grid_that_this_version_cannot_read_has_changed(rnn: Sweep) -> None:
     """What an earlier version allowed is no reason to fail."""
     now = {"hyper": sweep.parse("[hyper]\na.x = [1]", "").hyper.raw, "settings": {}, "sources": {}}
     assert why.changes({**now, "hyper": [{"a.x": 3}]}, now, []) == ["hyper: changed"]
+
+
+def test_an_argument_of_early_stopping_is_called_as_a_person_wrote_it() -> None:
+    """`search.stop.patience`, wherever it is kept."""
+    stops = [{"stop": {"arguments": {"patience": n}}} for n in (3, 5)]
+    last, now = ({"hyper": None, "settings": {}, "search": each, "sources": {}} for each in stops)
+    assert why.changes(last, now, []) == ["search.stop.patience: 3 is now 5"]
 
 
 def test_settings_template_and_source_are_named() -> None:

@@ -60,7 +60,8 @@ def ours(root: Path, jobs: int = 2, runners: int = 1) -> float:
     running = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(runners)]
     said = [process.communicate()[0] for process in running]
     seconds = time.perf_counter() - start
-    assert all("all trials have finished" in each for each in said)
+    # one that comes late finds nothing left
+    assert all("all trials have finished" in each or "nothing to run" in each for each in said), said
     return seconds
 
 

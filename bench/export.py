@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -42,13 +41,10 @@ for number, path in enumerate(open(sys.argv[1]).read().splitlines()):
 
 def main() -> None:
     """Measure both sides in turn, and print the best of each."""
-    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
-    if trials < 100 or trials % 100:
-        sys.exit("TRIALS: expected a multiple of 100")
+    trials = results.asked(2_000)
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         root = Path(home)
-        files = results.generate(root, trials)
-        (root / "list").write_text("".join(f"{path}\n" for path in files))
+        files = results.listed(root, trials)
         for path in files:
             for epoch in range(EPOCHS):
                 values = {"loss": 1 / (epoch + 1), "accuracy": epoch}

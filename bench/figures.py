@@ -8,7 +8,6 @@ draws one number of each as a point: what a script of one's own does at least. B
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -35,13 +34,10 @@ CURVE = "".join(f'{{"step": {step}, "accuracy": {step / 100}}}\n' for step in ra
 
 def main() -> None:
     """Measure all of them in turn, and print the best of each."""
-    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    if trials < 100 or trials % 100:
-        sys.exit("TRIALS: expected a multiple of 100")
+    trials = results.asked(10_000)
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         root = Path(home)
-        files = results.generate(root, trials)
-        (root / "list").write_text("".join(f"{path}\n" for path in files))
+        files = results.listed(root, trials)
         for path in files:
             path.with_name("metrics.jsonl").write_text(CURVE)
         time.sleep(4)  # what is a moment old is not kept

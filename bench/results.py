@@ -85,15 +85,27 @@ def seconds(root: Path, *command: str) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    """Measure all of them in turn, and print the best of each."""
-    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+def asked(default: int) -> int:
+    """The number of trials that the command line names."""
+    trials = int(sys.argv[1]) if len(sys.argv) > 1 else default
     if trials < 100 or trials % 100:
         sys.exit("TRIALS: expected a multiple of 100")
+    return trials
+
+
+def listed(root: Path, trials: int) -> list[Path]:
+    """A sweep of so many trials: their metrics.json, which the file `list` names, too."""
+    files = generate(root, trials)
+    (root / "list").write_text("".join(f"{path}\n" for path in files))
+    return files
+
+
+def main() -> None:
+    """Measure all of them in turn, and print the best of each."""
+    trials = asked(10_000)
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         root = Path(home)
-        files = generate(root, trials)
-        (root / "list").write_text("".join(f"{path}\n" for path in files))
+        listed(root, trials)
         time.sleep(4)  # what is a moment old is not kept
         best: dict[str, float] = {}
         for _ in range(ROUNDS):

@@ -496,8 +496,9 @@ def check_trial(place: Place, manifest: Record, remember: bool = True) -> Record
     if changed and not os.environ.get(ALLOW_CHANGED_TRIALS):
         more = " and %d more" % (len(changed) - 3) if len(changed) > 3 else ""
         raise AttemptError(
-            "%s: is not what was written: %s%s; nothing was started. `resweep verify` says more; allow it: resweep run "
-            "--allow-changed-trials, or %s=1" % (place.label, ", ".join(changed[:3]), more, ALLOW_CHANGED_TRIALS)
+            "%s: modified since it was generated: %s%s; not started. `resweep verify` lists every change; to run it "
+            "anyway: resweep run --allow-changed-trials, or %s=1"
+            % (place.label, ", ".join(changed[:3]), more, ALLOW_CHANGED_TRIALS)
         )
     return {"trial_changed": changed}
 

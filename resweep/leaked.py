@@ -21,7 +21,7 @@ SHORT = "what ran was not the frozen code"
 def imported(frozen: str, file: str) -> str:
     """Which file stood for which of the trial's; where none did, what had been changed in the trial."""
     if not file:
-        return f"the trial had been changed when it ran: {frozen}"
+        return f"trial files were modified before the run: {frozen}"
     return f"{frozen} was imported from {file}, not from the trial"
 
 

@@ -57,7 +57,7 @@ def verdict(best: Best) -> Verdict:
 def metric(best: Best, options: ResultsOptions, name: str) -> str:
     """The best value, and of how many it is the best: `accuracy 0.5, the highest of 9 finished trials of rnn`.
 
-    Where its point has repeats, their mean: `accuracy 0.45 on average of 5 repeats, the highest of 3 points of rnn`.
+    Where its point has repeats, their mean: `accuracy 0.45, mean of 5 repeats, the highest of 3 points of rnn`.
     """
     value = best.row.metrics[options.metric or ""]
     word = "highest" if options.mode == "max" else "lowest"
@@ -67,9 +67,9 @@ def metric(best: Best, options: ResultsOptions, name: str) -> str:
 
 
 def average(best: Best) -> str:
-    """The best point's mean, as in `0.45 on average of 5 repeats`; empty without repeats, or where one diverged."""
+    """The best point's mean, as in `0.45, mean of 5 repeats`; empty without repeats, or where one diverged."""
     found = best.statistic
-    return f"{rounded(found.mean)} on average of {found.n} repeats" if found.n > 1 and found.mean == found.mean else ""
+    return f"{rounded(found.mean)}, mean of {found.n} repeats" if found.n > 1 and found.mean == found.mean else ""
 
 
 def lucky(best: Best, options: ResultsOptions) -> str:
@@ -78,9 +78,7 @@ def lucky(best: Best, options: ResultsOptions) -> str:
         return ""
     row = best.lucky
     value = rounded(row.metrics[options.metric or ""])
-    return (
-        f"{row.sweep}#{row.entry.number} {row.entry.described()}: {value}, one seed of its point; --by trial takes it"
-    )
+    return f"{row.sweep}#{row.entry.number} {row.entry.described()}: {value}; select it with --by trial"
 
 
 def repeats(best: Best) -> str:

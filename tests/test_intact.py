@@ -169,14 +169,14 @@ def test_an_edited_trial_does_not_run_unless_it_is_allowed(swept: Project) -> No
     replace(capsule / "qb/deep/er.py", "x = 2\n")
     result = swept.resweep("run", "rnn")
     assert result.status == 1
-    assert "is not what was written: qb/deep/er.py (changed); nothing was started" in result.out + result.err
+    assert "modified since it was generated: qb/deep/er.py (changed); not started" in result.out + result.err
     edited = next(entry for entry in swept.entries() if str(entry.name) in str(capsule))
     assert not Path(swept.paths().place(edited.name).attempts, "1").exists()
     assert "1 finished" in swept.resweep("status", "rnn").out
     swept.resweep("run", "rnn", "--allow-changed-trials").ok()
     os.environ.pop("RESWEEP_ALLOW_CHANGED_TRIALS")
     assert swept.record(edited)["trial_changed"] == ["qb/deep/er.py (changed)"]
-    said = f"1 trial (#{edited.number}): the trial had been changed when it ran: qb/deep/er.py (changed)"
+    said = f"1 trial (#{edited.number}): trial files were modified before the run: qb/deep/er.py (changed)"
     for view in (("status", "rnn"), ("results", "rnn")):
         assert said in swept.resweep(*view).ok().out
     assert said in swept.resweep("results", "rnn", "--format", "csv").ok().err
@@ -193,7 +193,7 @@ def test_what_ran_although_it_was_changed_proves_nothing(swept: Project) -> None
     assert result.status == 4
     assert result.out.startswith(f"not proven: rnn#{edited.number} ")
     assert "bit for bit, but what ran was not the frozen code" in result.out
-    assert "  changed   the trial had been changed when it ran: qb/deep/er.py (changed)" in result.out
+    assert "  changed   trial files were modified before the run: qb/deep/er.py (changed)" in result.out
     assert "RESWEEP_ALLOW_CHANGED_TRIALS" not in os.environ
 
 
@@ -206,7 +206,7 @@ def test_rerun_checks_and_may_be_told(swept: Project, tmp_path: Path) -> None:
     command = f"bash '{copy}/rerun.sh' '{tmp_path}/again'"
     result = swept.shell(command, RESWEEP_PYTHON=sys.executable)
     assert result.status != 0
-    assert "qb/deep/er.py (changed); nothing was started" in result.out + result.err
+    assert "qb/deep/er.py (changed); not started" in result.out + result.err
     assert not (tmp_path / "again").exists()
     swept.shell(command, RESWEEP_PYTHON=sys.executable, RESWEEP_ALLOW_CHANGED_TRIALS="1").ok()
     assert json.loads((tmp_path / "again/record.json").read_text())["trial_changed"] == ["qb/deep/er.py (changed)"]

@@ -125,7 +125,7 @@ def test_the_best_is_of_the_point_with_the_best_mean() -> None:
     found = sure.best("rnn", rows, ResultsOptions("a"))
     assert (found.row, found.points, found.lucky) == (rows[1], 2, rows[0])
     said = sure.metric(found, ResultsOptions("a"), "rnn")
-    assert said.endswith(" on average of 2 repeats, the highest of 2 points of rnn")
+    assert said.endswith(", mean of 2 repeats, the highest of 2 points of rnn")
     assert "9" in sure.lucky(found, ResultsOptions("a"))
     alone = sure.best("rnn", rows, ResultsOptions("a"), "trial")
     assert (alone.row, alone.lucky, alone.ahead) == (rows[0], None, -1.25)

@@ -306,7 +306,7 @@ def test_the_best_tells_how_sure_one_can_be(two: Project) -> None:
     """--best names the trial, its repeats, the runner-up, its files, and what to do next."""
     said = two.resweep("results", "rnn", "--best").ok().out
     assert said.startswith("rnn#3 ")
-    assert "a 4 on average of 2 repeats, the highest of 2 points of rnn" in said
+    assert "a 4, mean of 2 repeats, the highest of 2 points of rnn" in said
     assert "2 of 2: 4.0 ± 1.4, from 3 to 5" in said
     assert "2.5 worse on average: more than the spread between repeats (1.1)" in said
     for line in said.splitlines():

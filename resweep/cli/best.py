@@ -30,7 +30,7 @@ def options(command: F) -> F:
         "--by",
         type=click.Choice(["point", "trial"]),
         default="point",
-        help="With --best: of the point with the best mean of its repeats (the default), or the best single trial.",
+        help="Rank points by the mean of their repeats (default), or single trials. Used with --best.",
     )(command)
     command = click.option(
         "--metric", metavar="KEY[:max|min]", help="With --best: the metric, in place of the sweep's."
@@ -56,10 +56,10 @@ def named(root: Path, name: str | None, metric: str | None, by: By) -> tuple[Swe
     best = sure.best(label, found.rows, found.options, by)
     value = f"{best.row.metrics[found.options.metric or '']:.4g}"
     if by == "point" and (mean := sure.average(best)):
-        value = f"{mean}, {value} here"
+        value = f"{mean}; this trial: {value}"
     click.echo(f"{paths.name}: best by {found.options.metric} ({value}): {select.shown(best.row.entry)}", err=True)
     if lucky := sure.lucky(best, found.options):
-        click.echo(f"  better alone: {lucky}", err=True)
+        click.echo(f"  best single trial: {lucky}", err=True)
     return paths, best.row.entry
 
 
@@ -89,7 +89,7 @@ def _lines(found: Gathered, paths: SweepPaths, best: Best) -> None:
         _line("values" if number == 0 else "", f"{key} = {jsonnable(swept)}")
     _line("repeats", sure.repeats(best))
     if lucky := sure.lucky(best, found.options):
-        _line("alone", lucky)
+        _line("single", lucky)
     for number, line in enumerate(sure.runner_up(best)):
         _line("next" if number == 0 else "", line)
     if row.problem:

@@ -103,7 +103,7 @@ def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
         if file.kind != "metrics" or file.what != "changed":
             yield f"  {file.kind:<9} {file.path}: {file.what}{_differing(compared.values.get(file.path, ()))}"
     if compared.skipped:
-        yield f"  skipped   what tells when and where a file was saved: {_passed_over(compared.skipped)}"
+        yield f"  ignored   metadata of saved files: {_passed_over(compared.skipped)}"
     for difference in found.unverified:
         yield f"  trial     {difference}, since it was written"
     if found.changes:

@@ -27,7 +27,7 @@ MOST = 10  # columns that are named as left out
 @click.option(
     "--by",
     type=click.Choice(["trial", "point"]),
-    help="A row per trial (the default), or per point. With --best: the best point (the default), or single trial.",
+    help="Show one row per trial (default) or per point. With --best: rank points (default) or single trials.",
 )
 @click.option("--best", is_flag=True, help="The best trial: how sure one can be, where it is, what to do with it.")
 @click.option("--metric", metavar="KEY[:max|min]", help="The metric that says what is best, in place of the sweep's.")

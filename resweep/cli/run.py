@@ -57,7 +57,7 @@ from resweep.trial import SweepPaths
     "--allow-changed-data", is_flag=True, help="Run although files that [data] names have changed; records say which."
 )
 @click.option(
-    "--allow-changed-trials", is_flag=True, help="Run trials although their files were changed; everything says so."
+    "--allow-changed-trials", is_flag=True, help="Run trials whose files were modified, and mark their results."
 )
 def run(
     names: tuple[str, ...],

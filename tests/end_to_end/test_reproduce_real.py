@@ -72,7 +72,7 @@ def test_a_real_trial_is_identical(trained: tuple[Project, Path]) -> None:
     assert " files of weights" in result.out
     assert "what was not the same" not in result.out
     # a state names the best weights by their path, which is another one
-    assert "  skipped   what tells when and where a file was saved: .data/serialization_id, time stamps" in result.out
+    assert "  ignored   metadata of saved files: .data/serialization_id, time stamps" in result.out
 
 
 def test_the_thread_count_and_the_package_are_named(trained: tuple[Project, Path]) -> None:

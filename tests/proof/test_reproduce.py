@@ -103,7 +103,7 @@ def test_the_best_trial_is_found(lucky: Project) -> None:
     """--best NAME is the trial that results shows first."""
     result = again(lucky, "--best", "rnn").ok()
     assert result.out.startswith("identical: rnn#6 ")
-    assert "best by best_validation_accuracy (1.2 on average of 3 repeats, 2.2 here)" in result.err
+    assert "best by best_validation_accuracy (1.2, mean of 3 repeats; this trial: 2.2)" in result.err
 
 
 def test_a_shift_within_the_repeats_is_within_their_spread(lucky: Project) -> None:
@@ -414,7 +414,7 @@ def test_states_of_plain_torch_are_identical_wherever_they_lie(project: Project)
     project.resweep("run", "rnn").ok()
     said = again(project).ok().out
     assert said.startswith("identical: rnn#1 ")
-    assert "  skipped   what tells when and where a file was saved: .data/serialization_id, trainer.train_time" in said
+    assert "  ignored   metadata of saved files: .data/serialization_id, trainer.train_time" in said
     other = again(project, FASTER="2")
     assert other.status == 1
     assert "state_0.pt: changed (optimizer.param_groups.0.lr: 0.1 -> 0.2; model.bias, model.weight)" in other.out

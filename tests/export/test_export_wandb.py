@@ -110,6 +110,7 @@ def server() -> Iterator[Server]:
     server = Server()
     yield server
     server.http.shutdown()
+    server.http.server_close()
 
 
 def sync(server: Server, directory: Path, home: Path) -> str:

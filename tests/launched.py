@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,15 @@ class Trial:
     def state(self) -> str:
         """The trial's state."""
         return attempt.state(self.place)[0]
+
+
+@contextlib.contextmanager
+def silent(launcher: subprocess.Popen[str]) -> Iterator[None]:
+    """No sign of life comes from a launcher meanwhile; what it launched goes on."""
+    launcher.send_signal(signal.SIGSTOP)
+    until(lambda: Path(f"/proc/{launcher.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    yield
+    launcher.send_signal(signal.SIGCONT)
 
 
 def until(condition: Callable[[], object], seconds: float = 120) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launched import Trial, until
+from launched import Trial, silent, until
 
 from resweep import attempt
 
@@ -117,10 +117,10 @@ def test_late_finish_does_not_count(trial: Trial, group: list[int]) -> None:
 def test_late_finish_counts_when_it_is_the_first(trial: Trial, group: list[int]) -> None:
     """An attempt held for lost whose successor failed may still finish, and counts."""
     first = held(trial, group)
-    trial.until_it_trains()
-    as_if_elsewhere(trial)
-    trial.train("exit 1")
-    assert trial.launch().status == 1
+    with silent(first):
+        as_if_elsewhere(trial)
+        trial.train("exit 1")
+        assert trial.launch().status == 1
     (trial.project.root / "go").touch()
     assert first.wait(300) == 0
     first.communicate()
@@ -130,12 +130,11 @@ def test_late_finish_counts_when_it_is_the_first(trial: Trial, group: list[int])
 
 def test_running_elsewhere_lives_by_its_heartbeat(trial: Trial, group: list[int]) -> None:
     """On another host a recent sign of life means running, an old one lost."""
-    held(trial, group)
-    trial.until_it_trains()
-    trial.edit_record(host="elsewhere")
-    assert trial.state == "running"
-    os.utime(trial.directory() / "heartbeat", (OLD, OLD))
-    assert trial.state == "lost"
+    with silent(held(trial, group)):
+        trial.edit_record(host="elsewhere")
+        assert trial.state == "running"
+        os.utime(trial.directory() / "heartbeat", (OLD, OLD))
+        assert trial.state == "lost"
     assert not [name for name in os.listdir(trial.directory()) if name.startswith(".now")]
     os.killpg(group[0], signal.SIGKILL)
 
@@ -294,12 +293,11 @@ def test_reused_pid_is_recognised(trial: Trial, group: list[int]) -> None:
 
 def test_other_container_of_this_host_lives_by_its_heartbeat(trial: Trial, group: list[int]) -> None:
     """Where pids mean other processes, such as before a restart or in a container, they are not looked at."""
-    held(trial, group)
-    trial.until_it_trains()
-    trial.edit_record(boot="another", pid=1 << 22, group=1 << 22)
-    assert trial.state == "running"
-    os.utime(trial.directory() / "heartbeat", (OLD, OLD))
-    assert trial.state == "lost"
+    with silent(held(trial, group)):
+        trial.edit_record(boot="another", pid=1 << 22, group=1 << 22)
+        assert trial.state == "running"
+        os.utime(trial.directory() / "heartbeat", (OLD, OLD))
+        assert trial.state == "lost"
 
 
 @pytest.mark.parametrize("text", ["", '{"state": "fin', "[1]", "\0\0\0"])

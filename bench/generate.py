@@ -11,6 +11,7 @@ comparing what is wanted with what is there grows with the number of trials, not
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -49,17 +50,20 @@ def project(home: Path) -> Path:
     return root
 
 
-def ours(root: Path, trials: int) -> float:
-    """Seconds per trial, start-up included, of one call of the command line."""
+def ours(root: Path, trials: int) -> tuple[float, float]:
+    """Seconds per trial, start-up included, of one call of the command line; and the MiB that it took at most."""
     lr = ", ".join(f"{(i + 1) / 1000}" for i in range(trials // 100))
     (root / "big.toml").write_text(SWEEP.format(lr=lr))
     start = time.perf_counter()
-    command = [sys.executable, "hyper.py", "big.toml", "rnn_model.jsonnet", "big"]
-    subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "hyper.py", "big.toml", "rnn_model.jsonnet", "big", "--yes"]
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, f"{' '.join(command)}: exit status {process.returncode}"
     written = len(list((root / "config" / "generated" / "big").glob("*/*/manifest.json")))
     assert written == trials, f"{written} capsules, expected {trials}"
-    return seconds / trials
+    return seconds / trials, usage.ru_maxrss / 1024
 
 
 def theirs(root: Path) -> float:
@@ -85,17 +89,19 @@ def main() -> None:
     if trials < 100 or trials % 100:
         sys.exit("TRIALS: expected a multiple of 100")
     best = {"resweep": float("inf"), "resweep again": float("inf"), "build + jsonnet": float("inf")}
-    homes = []
+    homes, most = [], 0.0
     for _ in range(ROUNDS):  # fresh directories, deleted last: deleting many files slows ext4 for a while
         homes.append(tempfile.TemporaryDirectory(prefix="bench-"))
         root = project(Path(homes[-1].name))
         best["build + jsonnet"] = min(best["build + jsonnet"], theirs(root))
-        best["resweep"] = min(best["resweep"], ours(root, trials))
-        best["resweep again"] = min(best["resweep again"], ours(root, trials))
+        for name in ("resweep", "resweep again"):
+            seconds, mib = ours(root, trials)
+            best[name], most = min(best[name], seconds), max(most, mib)
     for name, seconds in best.items():
         print(f"{name:<16} {seconds * 1000:8.2f} ms a trial")
     print(f"ratio            {best['build + jsonnet'] / best['resweep']:8.0f}   ({trials:,} trials, start-up included)")
     print(f"again / first    {best['resweep again'] / best['resweep']:8.2f}")
+    print(f"memory           {most:8.0f} MiB at most")
     for home in homes:
         home.cleanup()
 

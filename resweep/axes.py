@@ -18,6 +18,7 @@ from resweep.errors import ConfigError, shown
 from resweep.forms import Distribution
 
 _OWN = ("exclude", "include_default")
+_TABLES = ("params", "ext_vars", "slurm")  # whose keys are swept, and they themselves are not
 
 Table = dict[str, Any]
 
@@ -143,8 +144,10 @@ def _once(axes: dict[str, Axis]) -> tuple[Axis, ...]:
 def _check_key(where: str, place: str, key: str, refused: frozenset[str]) -> None:
     if not key:
         raise ConfigError(f"{where}: {place}: found an empty key, expected keys with commas between them")
-    if key in ("params", "slurm"):
+    if key in _TABLES:
         raise ConfigError(f"{where}: {place}: is a whole table, expected a key in it, such as {key}.name")
+    if key.startswith("ext_vars.") and key.count(".") > 1:
+        raise ConfigError(f"{where}: {place}: found a table, expected an external variable, such as ext_vars.NAME")
     if key.partition(".")[0] in refused:
         raise ConfigError(
             f"{where}: {place}: this is the tool's own setting, not the trial's; expected a key of the trial's "
@@ -207,7 +210,7 @@ def leaves(table: Table, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _is_form(key: str, table: Table) -> bool:
     """Whether a table says what values its key takes, and is no table of keys."""
-    return key.removeprefix("hyper.") not in ("params", "slurm") and any(
+    return key.removeprefix("hyper.") not in _TABLES and any(
         name in (*forms.RANGES, *forms.DISTRIBUTIONS) for name in table
     )
 

@@ -5,31 +5,62 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import data, dotted, space, sweep, trial
+from resweep import data, dotted, ext_vars, space, sweep, trial
 from resweep.data import Cache, DataError, Listing
 from resweep.errors import ConfigError, ProjectError
 from resweep.index import Entry, described
+from resweep.packed import Packed
 from resweep.snapshot import Snapshot
 from resweep.sweep import Sweep
-from resweep.template import FillError, Template
+from resweep.template import CHUNK, FillError, Template
 from resweep.trial import SweepPaths, TrialName
 
 BASE = "base"  # the folder of a generation that holds the template and what it imports
 
 
 @dataclass(frozen=True)
+class Filled:
+    """One point, filled: its configuration, seeds and one filled template per trial."""
+
+    point: space.Point
+    config: dict[str, Any]
+    seed: int
+    threads: int
+    filled: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """A trial that the definition asks for, before it is known whether it exists."""
 
     entry: Entry
-    config: dict[str, Any]
-    filled: Any
-    seed: int
-    threads: int
+    points: Sequence[Filled]  # all that were filled
+    place: int  # of its own among them
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its configuration."""
+        return self.points[self.place].config
+
+    @property
+    def filled(self) -> Any:
+        """The template, filled with its own seed."""
+        return self.points[self.place].filled[self.entry.trial]
+
+    @property
+    def seed(self) -> int:
+        """Its own seed."""
+        return self.points[self.place].seed + self.entry.trial
+
+    @property
+    def threads(self) -> int:
+        """Threads of the numerical libraries."""
+        return self.points[self.place].threads
 
 
 @dataclass(frozen=True)
@@ -53,54 +84,80 @@ class Definition:
         return last is not None and all(last.get(key) == value for key, value in self.record.items())
 
 
-@dataclass(frozen=True)
-class Filled:
-    """One point, filled: its configuration, seeds and one filled template per trial."""
-
-    point: space.Point
-    config: dict[str, Any]
-    seed: int
-    threads: int
-    filled: list[Any]
-
-
-def fill(definition: Sweep, template: Template, points: list[space.Point]) -> list[Filled]:
+def fill(definition: Sweep, template: Template, points: Sequence[space.Point]) -> Packed[Filled]:
     """Fill the template for every trial of every point, all in as few evaluations as possible."""
     seeds = free_seed_params(definition)
+    found: Packed[Filled] = Packed()
+    many = max(1, CHUNK // definition.n_trials)
+    for start in range(0, max(1, len(points)), many):
+        made, seeds = _fill(definition, template, points[start : start + many], seeds)
+        for each in made:
+            found.append(each)
+    return found
+
+
+def _fill(
+    definition: Sweep, template: Template, points: Sequence[space.Point], seeds: Sequence[str]
+) -> tuple[list[Filled], list[str]]:
+    """As `fill`; and those of `seeds` that the template takes."""
+    n = definition.n_trials
     configs = [configuration(definition, point) for point in points]
     numbers = [(_whole(definition, c, "seed", definition.seed), _whole(definition, c, "threads", 1)) for c in configs]
-    arguments = [
-        {**config.get("params", {}), **dict.fromkeys(seeds, seed + number)}
+    inputs = [
+        arguments(config, seeds, seed + number)
         for config, (seed, _) in zip(configs, numbers, strict=True)
-        for number in range(definition.n_trials)
+        for number in range(n)
     ]
+    outside = [name for name in seeds if _is_ext_var(name)]
     try:
-        filled, taken = template.fill(arguments, seeds)
+        filled, taken = template.fill(
+            [given for given, _ in inputs],
+            [name for name in seeds if name not in outside],
+            [given for _, given in inputs] if any(given for _, given in inputs) else (),
+        )
     except FillError as error:
-        point = points[error.position // definition.n_trials]
+        point = points[error.position // n]
         which = described(point) or "the only point"
         more = "; jsonnet says:" if error.detail else ""
         raise type(error)(f"{error} (in the trial {which}){more}", error.detail, error.position) from None
-    if not taken:
+    rows = [filled[place : place + n] for place in range(0, len(filled), n)]
+    if not taken and (not outside or any(row[0] in row[1:] for row in rows)):
         takers = ", ".join(definition.seed_params) or "none"
         _refuse_repeats(
             definition,
             f"no seed can reach {template.path}, which takes none of the parameters {takers}; "
-            "add one to its function, or name it in seed_params = [...]",
+            f'add one to its function, or name it in seed_params = [...], as "{ext_vars.TABLE}.SEED" for std.extVar',
         )
-    n = definition.n_trials
-    return [
-        Filled(point, config, seed, threads, filled[i * n : (i + 1) * n])
-        for i, (point, config, (seed, threads)) in enumerate(zip(points, configs, numbers, strict=True))
+    made = [
+        Filled(point, config, seed, threads, row)
+        for point, config, (seed, threads), row in zip(points, configs, numbers, rows, strict=True)
     ]
+    return made, [*taken, *outside]
+
+
+def arguments(config: Mapping[str, Any], seeds: Sequence[str], seed: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a configuration gives the template: the arguments of its function, and the external variables."""
+    inside = {**config.get("params", {}), **{name: seed for name in seeds if not _is_ext_var(name)}}
+    outside = {name.removeprefix(_EXT_VAR): str(seed) for name in seeds if _is_ext_var(name)}
+    return inside, {**ext_vars.texts(config), **outside}
+
+
+_EXT_VAR = f"{ext_vars.TABLE}."
+
+
+def _is_ext_var(seed_param: str) -> bool:
+    return seed_param.startswith(_EXT_VAR)
 
 
 def free_seed_params(definition: Sweep) -> list[str]:
     """The parameters that take the trial's seed, as far as the person does not give them."""
-    given = [p for p in definition.seed_params if p in definition.params or f"params.{p}" in definition.hyper.keys]
-    if given:
-        _refuse_repeats(definition, f"params.{given[0]} is given, so every trial would run with one seed; take it out")
-    return [p for p in definition.seed_params if p not in given]
+    given = []
+    for name in definition.seed_params:
+        key = name if _is_ext_var(name) else f"params.{name}"
+        if key in definition.hyper.keys or dotted.names_something(definition.config, key):
+            given.append(name)
+            _refuse_repeats(definition, f"{key} is given, so every trial would run with one seed; take it out")
+    return [name for name in definition.seed_params if name not in given]
 
 
 def _refuse_repeats(definition: Sweep, reason: str) -> None:
@@ -122,22 +179,23 @@ def configuration(definition: Sweep, point: space.Point) -> dict[str, Any]:
     return dotted.fill(definition.config, {k: value for k, value in point.items() if not k.startswith("slurm.")})
 
 
-def identify(frozen: Definition, filled: list[Filled]) -> list[Wanted]:
+def identify(frozen: Definition, filled: Sequence[Filled]) -> list[Wanted]:
     """Give every trial its id. A point reached twice is one; points that differ in slurm.* alone are a mistake."""
     definition = frozen.sweep
     source = trial.digest([frozen.snapshot.digest, frozen.record["train"]])
     wanted: dict[TrialName, Wanted] = {}
-    for each in filled:
+    for place, each in enumerate(filled):
         identity = {"config": each.config, "json": each.filled[0], "threads": each.threads}
         digest = trial.digest({**identity, "snapshot": frozen.snapshot.digest, "train": frozen.record["train"]})
         point = trial.digest(identity)
         name = TrialName(trial.short_id(digest), 0)
+        swept = each.point
         if name in wanted:
-            _check_same(definition, wanted[name].entry, digest, each.point)
-            each = replace(each, point=_with_slurm(wanted[name].entry.swept, each.point))
-        for number, content in enumerate(each.filled):
-            entry = Entry(0, name.id, number, digest, point, source, each.point, 0)
-            wanted[entry.name] = Wanted(entry, each.config, content, each.seed + number, each.threads)
+            _check_same(definition, wanted[name].entry, digest, swept)
+            swept = _with_slurm(wanted[name].entry.swept, swept)
+        for number in range(len(each.filled)):
+            entry = Entry(0, name.id, number, digest, point, source, swept, 0).shared()
+            wanted[entry.name] = Wanted(entry, filled, place)
     return list(wanted.values())
 
 
@@ -165,14 +223,32 @@ def doubts(frozen: Definition) -> list[str]:
     notes = []
     for key in asked.hyper.keys:
         head = key.partition(".")[0]
-        if head not in ("params", "slurm", "seed", "threads"):
+        if head not in ("params", ext_vars.TABLE, "slurm", "seed", "threads"):
             notes.append(
-                f"{key} does not reach {frozen.template.path}, which gets [params] alone; "
+                f"{key} does not reach {frozen.template.path}, which gets [params] and [{ext_vars.TABLE}]; "
                 f"what reads the trial's TOML will find it there"
             )
+    notes += [
+        f"{key}: {frozen.template.path} does not read it, so its values change nothing"
+        for key in asked.hyper.keys
+        if _is_ext_var(key) and not _is_read(asked, frozen.template, key)
+    ]
     for key, meant in sweep.misspelt(asked.config).items():
         notes.append(f"{asked.where}: {key}: taken for your own; did you mean {meant}?")
     return notes
+
+
+def _is_read(asked: Sweep, template: Template, key: str) -> bool:
+    """Whether the template asks for an external variable: the first point of any table fails without it."""
+    seeds = free_seed_params(asked)
+    for point in space.probes(asked):
+        inside, outside = arguments(configuration(asked, point), seeds, 0)
+        outside.pop(key.removeprefix(_EXT_VAR), None)
+        try:
+            template.fill([inside], [name for name in seeds if name in inside], [outside])
+        except FillError:
+            return True
+    return False
 
 
 def read_train(root: Path) -> bytes:
@@ -212,13 +288,14 @@ def freeze(
     listing: Listing | None = None,
 ) -> Definition:
     """Gather what a generation freezes, its record as it is read back from JSON."""
-    files = sources(template)
+    files, libraries = sources(template), library(template)
     record = {
         "format": trial.FORMAT,
         "sweep": paths.name,
         "config": os.path.relpath(definition.path, paths.root) if definition.path else None,
         "overrides": list(definition.overrides),
         "base": f"{BASE}/{next(iter(files))}",
+        **({"library": [f"{BASE}/{name}" for name in libraries]} if libraries else {}),
         "sources": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         "text": hashlib.sha256(definition.text.encode()).hexdigest(),
         "hyper": definition.hyper.raw,
@@ -240,7 +317,46 @@ def _search(definition: Sweep) -> dict[str, Any]:
     return {"search": {**search, **ranked}}
 
 
+def template(root: Path, asked: Sweep, base: Path) -> Template:
+    """The template `base` of a sweep of the project at `root`.
+
+    Its imports are looked for in the folders of `[jsonnet] jpath`, then in those of JSONNET_PATH, as jsonnet does. One
+    that a generation froze has the libraries that were frozen with it.
+    """
+    for folder in base.absolute().parents:
+        if folder.name == BASE and (folder.parent / trial.GENERATION).is_file():
+            record = json.loads((folder.parent / trial.GENERATION).read_text("utf-8"))
+            return Template(base, folder, [folder.parent / name for name in record.get("library", ())])
+    listed = [path for path in os.environ.get("JSONNET_PATH", "").split(os.pathsep) if path]
+    return Template(base, root, [*(root / path for path in asked.jpath), *map(Path, listed)])
+
+
 def sources(template: Template) -> dict[str, bytes]:
-    """The template's files, itself first, named relative to the folder that holds them all: imports still resolve."""
-    folder = os.path.commonpath([path.parent for path in template.sources])
-    return {path.relative_to(folder).as_posix(): data for path, data in template.sources.items()}
+    """The template's files, itself first, by name: relative to one folder, so that imports still resolve."""
+    return {_frozen_name(template, path): data for path, data in template.sources.items()}
+
+
+def library(template: Template) -> list[str]:
+    """The folders of libraries that any of the template's files lies in, named as those are."""
+    return [_frozen_name(template, folder) for folder in _used(template)]
+
+
+def _used(template: Template) -> list[Path]:
+    return [each for each in template.library if any(path.is_relative_to(each) for path in template.sources)]
+
+
+def _frozen_name(template: Template, path: Path) -> str:
+    """What a file or folder is called below BASE: its place in the project, or in a library that lies outside of it."""
+    own = [each for each in (*_used(template), *template.sources) if _is_own(template, each)]
+    if path in own:
+        together = os.path.commonpath([each if each in template.library else each.parent for each in own])
+        return path.relative_to(together).as_posix()
+    number, folder = next((n, each) for n, each in enumerate(template.library) if path.is_relative_to(each))
+    return (Path(_LIBRARY, str(number)) / path.relative_to(folder)).as_posix()
+
+
+def _is_own(template: Template, path: Path) -> bool:
+    return any(path.is_relative_to(tree) for tree in template.trees)
+
+
+_LIBRARY = ".library"

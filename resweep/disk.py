@@ -23,16 +23,27 @@ def stage(undo: ExitStack, texts: dict[Path, str], executable: Collection[Path] 
     for final, text in texts.items():
         if final.is_dir():
             raise DiskError(f"{final}: is a directory, expected a file that may be replaced, or nothing")
-        if final.is_file() and final.read_bytes() == text.encode():
+        if final.is_file() and _holds(final, text):
             continue
         part = final.with_name(f".{final.name}.{os.getpid()}{PART}")
         undo.callback(part.unlink, missing_ok=True)
-        part.write_text(text, "utf-8")
+        with open(part, "wb") as file:
+            file.writelines(_slices(text))
         if final in executable:
             mode = part.stat().st_mode
             part.chmod(mode | (mode & 0o444) >> 2)
         staged[final] = part
     return staged
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Whether a file has this text; the list of a hundred thousand trials is not in memory several times for it."""
+    with open(path, "rb") as file:
+        return all(file.read(len(each)) == each for each in _slices(text)) and not file.read(1)
+
+
+def _slices(text: str) -> Iterator[bytes]:
+    return (text[start : start + 2**20].encode() for start in range(0, len(text), 2**20))
 
 
 @contextmanager

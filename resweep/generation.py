@@ -39,7 +39,7 @@ from resweep.definition import Definition
 from resweep.environment import Capture
 from resweep.errors import ConfigError, disk_errors
 from resweep.index import Index, described
-from resweep.plan import Plan, SourceChange, last_generation, plan
+from resweep.plan import Plan, SourceChange, content, last_generation, plan
 from resweep.root import find_python, find_root
 from resweep.snapshot import Frozen
 from resweep.space import Space
@@ -88,13 +88,14 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
         build = Frozen(request.source) if request.source else Build(paths.root, asked.snapshot, python)
         stack.enter_context(build)
         capture = stack.enter_context(Capture(paths.root, python))
-        template = Template(request.base)
+        template = definition.template(paths.root, asked, request.base)
         space.check_keys(asked)
         every = list(points.points())
         if not (dry_run or request.many):
             _check_count(asked, len(every))
         progress("filling", 0, len(every))
         filled = definition.fill(asked, template, every)
+        del every  # of a hundred thousand trials, what is not needed any more takes much memory
         if asked.search.learns:
             _try(asked, template)
             _check_origins(paths, asked)
@@ -107,6 +108,7 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
             return plan(paths, request.source_change, frozen, wanted, points.doubts())
         with disk.locked(paths):
             planned = plan(paths, request.source_change, frozen, wanted, points.doubts())
+            del filled, wanted
             cache.save()
             return _write(planned, request, frozen, capture, points.confirm, progress)
 
@@ -147,8 +149,7 @@ def _write(
     progress: Progress,
 ) -> Plan:
     """Write everything that is new: capsules first, what refers to them last. `confirm` may still stop it."""
-    paths = planned.paths
-    old = index.read(paths)
+    paths, old = planned.paths, planned.old
     changed = planned.new or planned.orphaned or not frozen.same_as(last_generation(paths, old))
     updated = index.updated(old, old.generation + 1 if changed else old.generation, planned.entries)
     found = capture.environment() if changed else None
@@ -252,9 +253,9 @@ def _shared(
 
 def _write_capsules(planned: Plan, shared: capsule.Shared, confirm: Callable[[], None], progress: Progress) -> None:
     with capsule.Writer(planned.paths.directory, shared) as writer:
-        for number, content in enumerate(planned.contents, 1):
-            writer.write(content)
-            progress("writing", number, len(planned.contents))
+        for number, each in enumerate(planned.wanted, 1):
+            writer.write(content(planned.paths, each))
+            progress("writing", number, len(planned.wanted))
         confirm()
         writer.commit()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ _REST_OF_MANIFEST = 700
 _INDEX_LINE = 500
 _PROVENANCE = 3000
 _ENVIRONMENT = 20_000
+_EXAMPLES = 100  # new trials whose files are measured
 BLOCK = 4096  # bytes that most file systems give a file at least, and a directory
 
 
@@ -40,7 +41,8 @@ class Plan:
     entries: list[Entry] = field(repr=False)  # new and kept, in the order of the grid
     search: Search = field(repr=False)
     study: int = 0  # the generation in which began what Optuna's study compares, and that goes on; 0: this one
-    contents: list[capsule.Content] = field(default_factory=list, repr=False)  # of the new ones
+    wanted: list[Wanted] = field(default_factory=list, repr=False)  # the new ones, with what is to be written of them
+    old: Index = field(default_factory=lambda: Index(""), repr=False)  # as it was
     written: list[Path] = field(default_factory=list)  # beside the capsules
 
     def __repr__(self) -> str:
@@ -66,19 +68,21 @@ def plan(
     else:
         final, notes = _settle_source(paths, choice, [each.entry for each in wanted], old, changed)
         study = last["study"] if last and _comparable(last, frozen.record) else 0
-    new, kept = [], []
+    new, kept, entries = [], [], []
     home = str(paths.directory)
     for entry in final:
         folder = os.path.join(home, entry.id, str(entry.trial))
         if not os.path.isdir(folder):
             new.append(entry)
-            continue
-        if entry.name in known and known[entry.name].digest == entry.digest:
-            kept.append(replace(known[entry.name], swept=entry.swept))
         else:
-            capsule.check_digest(Path(folder), entry.digest)
+            listed = known.get(entry.name)
+            if listed is not None and listed.digest == entry.digest:
+                entry = listed.again(entry.swept)
+            else:
+                capsule.check_digest(Path(folder), entry.digest)
             kept.append(entry)
-    names = {entry.name for entry in final}
+        entries.append(entry)
+    names = {entry.name for entry in entries}
     orphaned = [entry for entry in old.current() if entry.name not in names]
     searched = last is not None and last.get("search") != frozen.record.get("search")
     explained = why.changes(last, frozen.record, changed) if last and (new or orphaned or searched) else []
@@ -86,10 +90,10 @@ def plan(
     explained += _data_changes(paths, old, last, frozen)
     notes = [*frozen.snapshot.warnings, *doubts, *definition.doubts(frozen), *notes, *_running(paths, orphaned)]
     asked = {entry.name for entry in new}
-    written = [content(paths, each) for each in wanted if each.entry.name in asked]
+    written = [each for each in wanted if each.entry.name in asked]
     files, size = _cost(paths, frozen, written)
     search = frozen.sweep.search
-    return Plan(paths, new, kept, orphaned, explained, notes, files, size, final, search, study, written)
+    return Plan(paths, new, kept, orphaned, explained, notes, files, size, entries, search, study, written, old)
 
 
 def _running(paths: SweepPaths, orphaned: list[Entry]) -> list[str]:
@@ -285,28 +289,34 @@ class _Room:
         self.count += len(sizes)
         self.bytes += sum(-(-size // BLOCK) * BLOCK for size in sizes)
 
+    def repeat(self, times: float) -> None:
+        """What was counted so far, so many times."""
+        self.count, self.bytes = round(self.count * times), round(self.bytes * times)
+
     def folders(self, count: int) -> None:
         """So many directories, of a block each."""
         self.count += count
         self.bytes += count * BLOCK
 
 
-def _cost(paths: SweepPaths, frozen: Definition, contents: list[capsule.Content]) -> tuple[int, int]:
+def _cost(paths: SweepPaths, frozen: Definition, wanted: list[Wanted]) -> tuple[int, int]:
     """How many files and directories this generation takes, and about how many bytes on the disk; links cost neither.
 
-    Files that it writes anew count with what they grow by.
+    Files that it writes anew count with what they grow by. The first hundred new trials stand for those that follow.
     """
     room = _Room()
-    if not contents:
+    if not wanted:
         return 0, 0
     source = frozen.snapshot
     folders = _folders(file.path for file in source.files)
     manifest = len(trial.pretty({"snapshot": source.listing()})) + _REST_OF_MANIFEST
-    for content in contents:
-        room.files(len(content.toml), len(content.json), manifest)
-    room.folders((1 + folders) * len(contents))
+    for each in wanted[:_EXAMPLES]:
+        written = content(paths, each)
+        room.files(len(written.toml), len(written.json), manifest)
+    room.repeat(len(wanted) / len(wanted[:_EXAMPLES]))
+    room.folders((1 + folders) * len(wanted))
     home = str(paths.directory)
-    room.folders(sum(not os.path.isdir(os.path.join(home, id_)) for id_ in {content.name.id for content in contents}))
+    room.folders(sum(not os.path.isdir(os.path.join(home, id_)) for id_ in {each.entry.id for each in wanted}))
     if not (paths.snapshots / source.digest).is_dir():
         room.files(*(file.size for file in source.files), manifest)
         room.folders(folders + 2)
@@ -324,7 +334,7 @@ def _cost(paths: SweepPaths, frozen: Definition, contents: list[capsule.Content]
         room.files(len(frozen.fingerprints))
     beside |= {folder for path in {*beside, *paths.replaced} for folder in path.parents}
     room.folders(sum(not path.exists() for path in beside))
-    lines = len(contents) * _INDEX_LINE
+    lines = len(wanted) * _INDEX_LINE
     for path in paths.replaced:
         if not path.exists():
             room.files(rerun if path == paths.launcher else lines)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from resweep import draw, trial
+from resweep import draw, ext_vars, trial
 from resweep.axes import Axis, Branch
 from resweep.dotted import names_something
 from resweep.errors import ConfigError
@@ -204,13 +204,14 @@ def fingerprint(points: Iterable[Point]) -> tuple[int, str]:
 def check_keys(sweep: Sweep) -> None:
     """Refuse a swept key that names nothing: a ConfigError.
 
-    `params.X` that does not stand in [params] is the template's to take or refuse; every other key must stand in the
-    file.
+    What does not stand in [params] or [ext_vars] is the template's to take or refuse; every other key must stand in
+    the file.
     """
     tables = _tables(sweep)
     for key in sweep.hyper.keys:
         head, *rest = key.split(".")
-        if names_something(tables, key) or (head == "params" and rest and rest[0] not in sweep.params):
+        new = head in ("params", ext_vars.TABLE) and rest and rest[0] not in sweep.config.get(head, {})
+        if new or names_something(tables, key):
             continue
         raise ConfigError(f"{sweep.where}: hyper.{key}: {key} names nothing, expected a key that stands in this file")
 

@@ -6,10 +6,12 @@ into every trial.
     n_trials = 3                          repeats of each point, trial 0, 1, 2 (default 1)
     seed = 0                              trial t gets seed + t (default 0)
     threads = 1                           of the numerical libraries (default 1)
-    seed_params = ["random_seed", ...]    the arguments of the template that take the seed
+    seed_params = ["random_seed", ...]    the arguments of the template that take the seed, or "ext_vars.SEED"
     [hyper]       dotted key -> values; every combination is a point: see `axes`; several: [[hyper]]
     [search]      method = "random", n, seed: so many points drawn instead; "tpe", ...: see `strategy`
     [params]      arguments of the template (part of the configuration)
+    [ext_vars]    its external variables, std.extVar (part of the configuration): see `ext_vars`
+    [jsonnet]     jpath = ["lib"]         folders where its imports are looked for, too
     [slurm]       options of sbatch, and a few words of our own: see `resources`
     [run]         python = "..."          the interpreter that builds the snapshot and trains
                   gpus = 0.5              cards for each trial; a fraction shares one
@@ -32,7 +34,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import axes, direction, forms, resources, setting, strategy
+from resweep import axes, direction, ext_vars, forms, resources, setting, strategy
 from resweep.axes import Hyper
 from resweep.dotted import names_something
 from resweep.errors import ConfigError
@@ -40,7 +42,7 @@ from resweep.forms import Distribution
 from resweep.reader import Reader
 from resweep.strategy import Search as Search
 
-TOOL_TABLES = ("hyper", "search", "slurm", "run", "results", "snapshot", "data")
+TOOL_TABLES = ("hyper", "search", "slurm", "run", "results", "snapshot", "data", "jsonnet")
 # What a generated {id}.toml says of itself: feeding it to `generate` again gives the same point, not another one.
 TRIAL_KEYS = ("generated_id", "name", "trial", "conf_dir", "conf_path", "allennlp_conf", "serialization_dir")
 TOP_KEYS = ("n_trials", "seed", "threads", "seed_params")
@@ -48,7 +50,7 @@ SEED_PARAMS = ("random_seed", "numpy_seed", "pytorch_seed")  # AllenNLP's three
 # the first words of keys that are not a trial's
 _NOT_SWEPT = frozenset({*(set(TOOL_TABLES) - {"slurm"}), *TRIAL_KEYS, "n_trials", "seed_params"})
 # what --set may also add, because it means something without standing in the file
-_SETTABLE = (*TOOL_TABLES, "params", "n_trials", "seed", "threads", "seed_params")
+_SETTABLE = (*TOOL_TABLES, "params", ext_vars.TABLE, "n_trials", "seed", "threads", "seed_params")
 
 # what training frameworks call the files that fill disks
 WEIGHTS = ("*.th", "*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.bin", "model.tar.gz", "*.h5")
@@ -108,6 +110,7 @@ class Sweep:
     gpus: float | None = None
     resume: bool = False
     grace: float | None = None  # seconds between TERM and KILL
+    jpath: tuple[str, ...] = ()  # folders of jsonnet's libraries, relative to the project
     n_trials: int = 1
     seed: int = 0
     threads: int = 1
@@ -149,7 +152,7 @@ def parse(text: str, where: str, overrides: tuple[str, ...] = ()) -> Sweep:
 
 def misspelt(table: Table) -> dict[str, str]:
     """The keys of a file that are almost one of the tool's own, which is what was perhaps meant."""
-    known = (*TOOL_TABLES, *TOP_KEYS, "params")
+    known = (*TOOL_TABLES, *TOP_KEYS, "params", ext_vars.TABLE)
     close = {key: difflib.get_close_matches(key, known, 1, cutoff=0.8) for key in table if key not in known}
     return {key: found[0] for key, found in close.items() if found}
 
@@ -157,6 +160,9 @@ def misspelt(table: Table) -> dict[str, str]:
 def _read(table: Table, text: str, where: str, overrides: tuple[str, ...]) -> Sweep:
     reader = Reader(where)
     hyper = axes.read(where, table.get("hyper", {}), _NOT_SWEPT)
+    for taken in ext_vars.from_environment(where, table, hyper.keys):
+        setting.apply(table, taken, _SETTABLE)
+        overrides += (taken,)
     _check_slurm_values(where, hyper)
     _check_forms(where, table, hyper)
     results = _results(reader, table)
@@ -180,6 +186,7 @@ def _read(table: Table, text: str, where: str, overrides: tuple[str, ...]) -> Sw
         gpus=_cards(reader, run),
         resume=reader.text(run, "run.on_retry", ("clean", "resume")) == "resume",
         grace=reader.number(run, "run.grace", above=0),
+        jpath=reader.texts(reader.table(table, "jsonnet", ("jpath",)), "jsonnet.jpath") or (),
         n_trials=reader.whole(table, "n_trials", least=1) or 1,
         seed=reader.whole(table, "seed", least=0) or 0,
         threads=reader.whole(table, "threads", least=1) or 1,

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ _KEYWORDS = frozenset(
 _NO_PARAMETER = re.compile(r"RUNTIME ERROR: function has no parameter (\w+)")
 _NOT_BOUND = re.compile(r"RUNTIME ERROR: function parameter (\w+) not bound in call")
 
+_UNDEFINED = re.compile(r"RUNTIME ERROR: undefined external variable: (.*)")
+
 Arguments = dict[str, Any]
+ExtVars = dict[str, str]  # name -> text: what std.extVar gives
 
 
 class FillError(TemplateError):
@@ -54,16 +57,22 @@ class Template:
     """A jsonnet or JSON file that becomes one configuration when its parameters are given.
 
     `sources` are the files that it was read from, itself first, each with its bytes: what a frozen definition needs.
-    Reading and evaluating it runs no code but jsonnet's, which can read files and do nothing else. Each evaluation
-    costs some 20 ms, so whether it is a function is learnt with the first configurations.
+    Reading and evaluating it runs no code but jsonnet's, which can read files and do nothing else: those below `root`
+    (by default the folder that the template is in) and below the folders of `library`, where an import that is not
+    found beside the file that asks for it is looked for, in their order. Each evaluation costs some 20 ms, so whether
+    it is a function is learnt with the first configurations.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, root: Path | None = None, library: Sequence[Path] = ()) -> None:
         self.path = path
+        self.library = tuple(folder.resolve() for folder in library)
         self.sources: dict[Path, bytes] = {}
         if not path.is_file():
             raise TemplateError(f"{path}: no such file, expected the jsonnet or JSON file that configures one run")
         self._is_function: bool | None = None
+        self.home = path.resolve()
+        self.trees = (self.home.parent, *([root.resolve()] if root else []))  # where other files may be read
+        self._ext_vars: ExtVars = {}  # of the last configurations that were filled
 
     @property
     def is_function(self) -> bool:
@@ -72,8 +81,13 @@ class Template:
             self._is_function = bool(json.loads(self._evaluate("std.isFunction(template)")))
         return self._is_function
 
-    def fill(self, arguments: Sequence[Arguments], optional: Sequence[str] = ()) -> tuple[list[Any], list[str]]:
+    def fill(
+        self, arguments: Sequence[Arguments], optional: Sequence[str] = (), ext_vars: Sequence[ExtVars] = ()
+    ) -> tuple[list[Any], list[str]]:
         """The configuration that each set of arguments gives, as parsed JSON, in order.
+
+        `ext_vars` has the external variables of each set, or is empty where there are none; an evaluation serves all
+        that have the same ones.
 
         Arguments named in `optional` are left out where the template does not take them; the second result names
         those that it took. The engine tells what a function takes only by refusing a call, which it does before it
@@ -89,7 +103,7 @@ class Template:
             unwanted = set(optional) - set(taken)
             given = [{k: v for k, v in each.items() if k not in unwanted} for each in arguments]
             try:
-                return self._fill_chunks(given), taken if self.is_function else []
+                return self._fill_all(given, ext_vars), taken if self.is_function else []
             except TemplateError as error:
                 if not self.is_function and taken:  # or the file itself is wrong, and this is said of it
                     taken = []
@@ -97,12 +111,16 @@ class Template:
                 trace = error.trace if isinstance(error, _EvaluationError) else ""
                 unknown = _NO_PARAMETER.match(trace) if _our_call(trace) else None
                 if not unknown or unknown[1] not in taken:
-                    self._blame(given)
+                    self._blame(given, ext_vars)
                     raise
             taken.remove(unknown[1])
 
-    def _fill_chunks(self, arguments: Sequence[Arguments]) -> list[Any]:
-        return [v for start in range(0, len(arguments), CHUNK) for v in self._fill(arguments[start : start + CHUNK])]
+    def _fill_all(self, arguments: Sequence[Arguments], ext_vars: Sequence[ExtVars]) -> list[Any]:
+        values: list[Any] = [None] * len(arguments)
+        for places, self._ext_vars in _groups(len(arguments), ext_vars):
+            for place, value in zip(places, self._fill([arguments[place] for place in places]), strict=True):
+                values[place] = value
+        return values
 
     def _fill(self, arguments: Sequence[Arguments]) -> list[Any]:
         if self._is_function is False:
@@ -123,19 +141,19 @@ class Template:
         values: list[Any] = json.loads(text)
         return values if self._is_function else self._fill(arguments)
 
-    def _blame(self, arguments: Sequence[Arguments]) -> None:
+    def _blame(self, arguments: Sequence[Arguments], ext_vars: Sequence[ExtVars]) -> None:
         """Find the first configuration that fails by halving, and raise its error."""
         offset = 0
         while len(arguments) > 1:
             half = len(arguments) // 2
             try:
-                self._fill_chunks(arguments[:half])
+                self._fill_all(arguments[:half], ext_vars[:half])
             except TemplateError:
-                arguments = arguments[:half]
+                arguments, ext_vars = arguments[:half], ext_vars[:half]
             else:
-                arguments, offset = arguments[half:], offset + half
+                arguments, ext_vars, offset = arguments[half:], ext_vars[half:], offset + half
         try:
-            self._fill(arguments)
+            self._fill_all(arguments, ext_vars)
         except _EvaluationError as error:
             trace = error.trace
             if _our_call(trace):
@@ -149,16 +167,26 @@ class Template:
                         f"{self.path}: the function needs {missing[1]}, and nothing gives it; "
                         f"add {missing[1]} to [params] or params.{missing[1]} to [hyper]"
                     ) from None
+            if undefined := _UNDEFINED.match(trace):
+                name = undefined[1]
+                raise FillError(
+                    f'{self.path}: std.extVar("{name}") is not given; add {name} = ... to [ext_vars], or '
+                    f'{name} = {{ env = "{name}" }} to take it from the environment',
+                    error.detail,
+                    offset,
+                ) from None
             raise FillError(str(error), error.detail, offset) from None
 
     def _evaluate(self, expression: str) -> str:
         import _jsonnet
 
-        program = f"local template = import {json.dumps(str(self.path.resolve()))};\n{expression}"
+        program = f"local template = import {json.dumps(str(self.home))};\n{expression}"
         # Ctrl-C waits: inside the engine it would be taken for a file that cannot be read
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            text: str = _jsonnet.evaluate_snippet("<resweep>", program, import_callback=self._read)
+            text: str = _jsonnet.evaluate_snippet(
+                "<resweep>", program, ext_vars=self._ext_vars, import_callback=self._read
+            )
         except RuntimeError as error:
             raise _EvaluationError(self.path, str(error).strip()) from None
         finally:
@@ -166,12 +194,37 @@ class Template:
         return text
 
     def _read(self, folder: str, name: str) -> tuple[str, bytes]:
-        path = Path(os.path.normpath(os.path.join(folder, name)))
-        try:
-            self.sources.setdefault(path, path.read_bytes())
-        except OSError as error:
-            raise RuntimeError(f"{path}: {error.strerror}") from None
+        path = Path(find(folder, name, self.library))
+        if path not in self.sources:
+            if not any(path.is_relative_to(tree) for tree in (*self.trees, *self.library)):
+                raise RuntimeError(f"{path}: lies outside of the project; [jsonnet] jpath names other folders")
+            try:
+                self.sources[path] = path.read_bytes()
+            except OSError as error:
+                raise RuntimeError(f"{path}: {error.strerror}") from None
         return str(path), self.sources[path]
+
+
+def find(folder: str, name: str, library: Sequence[Path]) -> str:
+    """The file that an import of `name` means in a file of `folder`: the one beside it, or else the first in `library`.
+
+    Where there is none, the one that would be beside it.
+    """
+    found = [os.path.normpath(os.path.join(str(each), name)) for each in (folder, *library)]
+    return next((path for path in found if os.path.isfile(path)), found[0])
+
+
+def _groups(count: int, ext_vars: Sequence[ExtVars]) -> Iterator[tuple[Sequence[int], ExtVars]]:
+    """The places of the configurations that one evaluation fills, with their external variables."""
+    groups: dict[tuple[tuple[str, str], ...], Sequence[int]] = {(): range(count)}
+    if ext_vars:
+        alike: dict[tuple[tuple[str, str], ...], list[int]] = {}
+        for place, each in enumerate(ext_vars):
+            alike.setdefault(tuple(sorted(each.items())), []).append(place)
+        groups = dict(alike)
+    for given, places in groups.items():
+        for start in range(0, len(places), CHUNK):
+            yield places[start : start + CHUNK], dict(given)
 
 
 def _call(arguments: Arguments) -> str:

@@ -177,7 +177,7 @@ class SweepPaths:
         return attempt.Place(str(self.capsule(trial)))
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class TrialName:
     """One trial of a sweep: the id of its point, and which repeat it is, from 0."""
 

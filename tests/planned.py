@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sklearn.model_selection  # noqa: F401  imported once: a space asks it in this process then
@@ -34,7 +34,7 @@ class Sweep:
         self.executable: set[str] = set()
         self.train = b"train"
         self.listing: Listing | None = None
-        self._cache: dict[tuple[str, str], tuple[Template, list[Filled]]] = {}
+        self._cache: dict[tuple[str, str], tuple[Template, Sequence[Filled]]] = {}
         (root / "base.jsonnet").write_text(TEMPLATE)
 
     def frozen(self) -> tuple[Definition, list[Wanted]]:
@@ -45,11 +45,11 @@ class Sweep:
         source = definition.freeze(self.paths, asked, template, self._snapshot(), self.train, self.listing)
         return source, definition.identify(source, filled)
 
-    def _filled(self, asked: sweep.Sweep) -> tuple[Template, list[Filled]]:
+    def _filled(self, asked: sweep.Sweep) -> tuple[Template, Sequence[Filled]]:
         """The points of this text, filled; once for each text and template, since jsonnet takes a while to start."""
         key = (self.text, (self.root / "base.jsonnet").read_text())
         if key not in self._cache:
-            template = Template(self.root / "base.jsonnet")
+            template = definition.template(self.root, asked, self.root / "base.jsonnet")
             with space.Space(asked) as grid:
                 self._cache[key] = template, definition.fill(asked, template, list(grid.points()))
         return self._cache[key]
@@ -83,8 +83,8 @@ class Sweep:
             if frozen.fingerprints:
                 (folder / trial.FINGERPRINTS).write_bytes(frozen.fingerprints)
             with capsule.Writer(self.paths.directory, capsule.Shared(frozen.snapshot, stored, {})) as writer:
-                for each in planned.contents:
-                    writer.write(each)
+                for each in planned.wanted:
+                    writer.write(plan.content(self.paths, each))
                 writer.commit()
             self.paths.index.write_text(updated.text(), "utf-8")
         return planned

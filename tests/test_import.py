@@ -288,16 +288,16 @@ def test_a_search_space_of_allentune_becomes_toml(project: Project, suffix: str)
     sweep.parse(text, "space.toml")
     assert tomllib.loads(text) == {
         "hyper": {
-            "params.LEARNING_RATE": {"loguniform": [1e-4, 1e-1]},
-            "params.DROPOUT": {"uniform": [0, 0.5]},
-            "params.NUM_FILTERS": {"randint": [64, 512]},
-            "params.NUM_OUTPUT_LAYERS": [1, 2, 3],
+            "ext_vars.LEARNING_RATE": {"loguniform": [1e-4, 1e-1]},
+            "ext_vars.DROPOUT": {"uniform": [0, 0.5]},
+            "ext_vars.NUM_FILTERS": {"randint": [64, 512]},
+            "ext_vars.NUM_OUTPUT_LAYERS": [1, 2, 3],
         },
         "search": {"method": "random", "n": 100},
-        "params": {"CUDA_DEVICE": 0, "VALIDATION_METRIC": "+npmi"},
+        "ext_vars": {"CUDA_DEVICE": 0, "VALIDATION_METRIC": "+npmi"},
     }
     lost = [line.split(": ")[2] for line in result.err.splitlines()]
-    assert lost == ['std.extVar("NAME")', "SUBSET", "THROTTLE", "--num-samples"]
+    assert lost == ["SUBSET", "THROTTLE", "--num-samples"]
     before = project.tree()
     assert project.resweep("import", f"space.{suffix}", "-o", "config/space.toml").status == 2
     assert project.tree() == before

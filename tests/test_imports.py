@@ -34,6 +34,8 @@ PURE = (
     "strategy",
     "engine",
     "choices",
+    "inline",
+    "ext_vars",
     "sweep",
     "draw",
     "space",

@@ -210,11 +210,11 @@ def test_a_plan_says_what_is_new_and_what_stays(rnn: Sweep) -> None:
     """Trials keep their numbers and generations; at first there is nothing to explain, and later the values are."""
     first = rnn.write()
     assert (counts(first), first.why, first.notes) == ((4, 0, 0), [], [])
-    assert [each.name for each in first.contents] == [each.name for each in first.new]
+    assert [each.entry.name for each in first.wanted] == [each.name for each in first.new]
     assert repr(first) == "<rnn: 4 new, 0 kept, 0 orphaned>"
     numbers = rnn.numbers()
     again = rnn.plan()
-    assert (counts(again), again.files, again.bytes, again.contents) == ((0, 4, 0), 0, 0, [])
+    assert (counts(again), again.files, again.bytes, again.wanted) == ((0, 4, 0), 0, 0, [])
     rnn.text = ONE_MORE
     more = rnn.write()
     assert (counts(more), more.why) == ((2, 4, 0), ["params.lr: 0.7 added"])

@@ -8,11 +8,11 @@ import click
 
 from resweep import capsule, definition, index, space, sweep
 from resweep.cli import project
-from resweep.errors import ConfigError, TrialError
+from resweep.errors import ConfigError, ProjectError, TrialError
 from resweep.index import Entry, described
+from resweep.root import find_root
 from resweep.space import Space
 from resweep.sweep import Sweep
-from resweep.template import Template
 from resweep.trial import SweepPaths
 
 
@@ -76,11 +76,19 @@ def _point(
     title = f"point {number} of {config}  {described(point)}".rstrip()
     if base is None:
         return [(title, capsule.configuration(definition.configuration(asked, point)))]
-    (filled,) = definition.fill(asked, Template(base), [point])
+    (filled,) = definition.fill(asked, definition.template(_root(config), asked, base), [point])
     return [
         (title, capsule.configuration(filled.config)),
         (str(base), capsule.json_bytes(filled.filled[0]).decode()),
     ]
+
+
+def _root(config: Path) -> Path:
+    """Where paths of the file start from: the project, or where there is none, the file's own folder."""
+    try:
+        return find_root(Path.cwd())
+    except ProjectError:
+        return config.parent
 
 
 def _nth(asked: Sweep, number: int) -> space.Point:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from resweep import ext_vars
 from resweep.errors import shown
 from resweep.foreign.translation import N, NoEquivalentError, Translation, number
 
@@ -19,8 +20,7 @@ def looks_like(found: Mapping[str, Any]) -> bool:
 
 def translate(found: Mapping[str, Any], origin: str) -> Translation:
     """The same search space as far as it has an equivalent."""
-    said = Translation(f"{origin}, a search space of AllenTune")
-    said.lost.append('std.extVar("NAME"): is an argument here, so the jsonnet becomes function(NAME, ...) { ... }')
+    said = Translation(f"{origin}, a search space of AllenTune", home=ext_vars.TABLE)
     for key, value in found.items():
         name = str(key)
         if not isinstance(value, dict) or STRATEGY not in value:

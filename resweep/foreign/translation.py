@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from resweep import inline, sweep
+from resweep import ext_vars, inline, sweep
 from resweep.errors import ConfigError, shown
 
 N = 100  # points to draw, where the other tool leaves that open
@@ -22,6 +22,11 @@ LARGEST = 1e300
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
+_BECOME = {
+    "params": "Names have become arguments of the template, params.NAME.",
+    ext_vars.TABLE: 'Names are external variables of the template, std.extVar("NAME").',
+}
+
 Table = dict[str, Any]
 
 
@@ -31,9 +36,13 @@ class NoEquivalentError(Exception):
 
 @dataclass
 class Translation:
-    """The tables of the sweep, and a line for everything that was left out or changed."""
+    """The tables of the sweep, and a line for everything that was left out or changed.
+
+    `home` is the table that parameters belong to: arguments of the template, or its external variables.
+    """
 
     origin: str
+    home: str = "params"
     hyper: Table = field(default_factory=dict)
     params: Table = field(default_factory=dict)
     search: Table = field(default_factory=dict)
@@ -42,43 +51,43 @@ class Translation:
 
     def constant(self, name: str, value: Any) -> None:
         """Take over a parameter that has one value; where it cannot be, say why."""
-        self._take(name, "params", value)
+        self._take(name, False, value)
 
     def swept(self, name: str, form: Any) -> None:
         """Take over a parameter that is searched, with its list of values, range or distribution; or say why not."""
-        self._take(name, "hyper", form)
+        self._take(name, True, form)
 
     def tables(self) -> Table:
         """The sweep as a table of TOML."""
         params = _with_swept(self.hyper, self.params, only_nested=True)
-        found = {"hyper": self.hyper, "search": self.search, "params": params, "results": self.results}
+        found = {"hyper": self.hyper, "search": self.search, self.home: params, "results": self.results}
         return {name: table for name, table in found.items() if table}
 
     def text(self) -> str:
         """The file: a comment that says what is missing, the tables, a key a line."""
-        comments = [f"From {self.origin}. Names have become arguments of the template, params.NAME."]
+        comments = [f"From {self.origin}. {_BECOME[self.home]}"]
         comments += (
             ["", "Without an equivalent, or changed:", *(f"  {line}" for line in self.lost)] if self.lost else []
         )
         text = "".join(f"# {inline.comment(line)}".rstrip() + "\n" for line in comments)
         for name, table in self.tables().items():
-            if name == "params":
+            if name == self.home:
                 text += "\n" + tomli_w.dumps({name: table})
             else:
                 text += f"\n[{name}]\n" + "".join(f"{inline.key(k)} = {inline.toml(v)}\n" for k, v in table.items())
         return text
 
-    def _take(self, name: str, table: str, value: Any) -> None:
+    def _take(self, name: str, is_swept: bool, value: Any) -> None:
         try:
             parts = _parts(name)
             if parts != name.split("."):
                 self.lost.append(f"{name}: is called {'.'.join(parts)} here, as a name of jsonnet")
             changed = copy.deepcopy({"hyper": self.hyper, "params": self.params})
-            if table == "hyper":
-                _put_new(changed["hyper"], ["params." + ".".join(parts)], plain(value))
+            if is_swept:
+                _put_new(changed["hyper"], [".".join((self.home, *parts))], plain(value))
             else:
                 _put_new(changed["params"], parts, plain(value))
-            _check(changed)
+            _check(changed, self.home)
         except NoEquivalentError as error:
             self.lost.append(f"{name}: {error}")
             return
@@ -162,11 +171,11 @@ def _with_swept(hyper: Table, params: Table, only_nested: bool = False) -> Table
     return filled
 
 
-def _check(tables: Table) -> None:
+def _check(tables: Table, home: str) -> None:
     """Whether the tool takes this; its own words where it does not."""
     search = {"search": {"method": "random", "n": 1}} if tables["hyper"] else {}
     try:
-        sweep.parse(tomli_w.dumps({**tables, **search}), "")
+        sweep.parse(tomli_w.dumps({"hyper": tables["hyper"], home: tables["params"], **search}), "")
     except ConfigError as error:
         raise NoEquivalentError(str(error).removeprefix(": ")) from None
     _with_swept(**tables)

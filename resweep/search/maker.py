@@ -28,7 +28,7 @@ class Maker:
         self.generation = index.generation(paths)
         folder = paths.generations / str(self.generation)
         self._record = record(paths, self.generation)
-        self._template = _prepared(asked, Template(folder / self._record["base"]))
+        self._template = _prepared(asked, definition.template(paths.root, asked, folder / self._record["base"]))
         source = snapshot.stored(paths.snapshots, self._record["snapshot"])
         train = (folder / trial.TRAIN).read_bytes()
         self._frozen = Definition(asked, self._template, source, train, self._record)
@@ -69,11 +69,10 @@ class Maker:
 def _prepared(asked: Sweep, template: Template) -> Prepared:
     """The template, ready for the arguments that points of the sweep give it."""
     seeds = definition.free_seed_params(asked)
-    examples = [
-        {**definition.configuration(asked, point).get("params", {}), **dict.fromkeys(seeds, 0)}
-        for point in space.probes(asked)
-    ]
-    return Prepared(template, examples, seeds)
+    configs = [definition.configuration(asked, point) for point in space.probes(asked)]
+    inputs = [definition.arguments(config, seeds, 0) for config in configs]
+    optional = [name for name in seeds if any(name in given for given, _ in inputs)]
+    return Prepared(template, [given for given, _ in inputs], optional, [given for _, given in inputs])
 
 
 class Listing:

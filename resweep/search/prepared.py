@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from resweep.template import Arguments, Template
+from resweep.template import Arguments, ExtVars, Template
 
-# argv: the program; stdin: a line of arguments for each evaluation; stdout: a line with the result, empty for an error
+# argv: the program, and as JSON the folders of libraries and the external variables
+# stdin: a line of arguments for each evaluation; stdout: a line with the result, empty for an error
 _CHILD = """
-import os, sys
+import json, os, sys
 import _jsonnet
-program = sys.argv[1]
+program, (library, ext_vars) = sys.argv[1], map(json.loads, sys.argv[2:])
 sys.stdin.reconfigure(encoding="utf-8")
 sys.stdout.reconfigure(encoding="utf-8")
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -35,7 +36,8 @@ def read(folder, name):
         if not line:
             os._exit(0)
         return name, line.encode()
-    path = os.path.normpath(os.path.join(folder, name))
+    found = [os.path.normpath(os.path.join(each, name)) for each in (folder, *library)]
+    path = next((path for path in found if os.path.isfile(path)), found[0])
     with open(path, "rb") as file:
         return path, file.read()
 def tell(text):
@@ -43,10 +45,11 @@ def tell(text):
     sys.stdout.flush()
 # told from within: what is done when an evaluation ends takes milliseconds, too
 own = {"tell": (("text",), tell)}
+given = {"ext_vars": ext_vars, "import_callback": read, "native_callbacks": own}
 while True:
     asked = False
     try:
-        _jsonnet.evaluate_snippet("<resweep>", program, import_callback=read, native_callbacks=own)
+        _jsonnet.evaluate_snippet("<resweep>", program, **given)
     except RuntimeError:
         if not asked:  # the template can no longer be read: going on would only try again and again
             os._exit(1)
@@ -64,36 +67,51 @@ def _end(process: subprocess.Popen[str], owner: int) -> None:
 
 
 class Prepared(Template):
-    """A template for arguments whose names are known: what it cannot do at once, `template` does."""
+    """A template for arguments whose names are known: what it cannot do at once, `template` does.
 
-    def __init__(self, template: Template, examples: Sequence[Arguments], optional: Sequence[str]) -> None:
+    External variables have to be known from the beginning: `ext_vars` has those of each example.
+    """
+
+    def __init__(
+        self,
+        template: Template,
+        examples: Sequence[Arguments],
+        optional: Sequence[str],
+        ext_vars: Sequence[ExtVars] = (),
+    ) -> None:
         self.path = template.path
         self.sources = template.sources
+        self.library, self.trees = template.library, template.trees
         self._template = template
         self._optional = tuple(optional)
-        self._taken = template.fill(examples, optional)[1]
+        self._taken = template.fill(examples, optional, ext_vars)[1]
+        self._ext_vars = ext_vars[0] if ext_vars else {}
         self._is_function = template.is_function
         self._names: list[frozenset[str]] = []
         self._process: subprocess.Popen[str] | None = None
         unwanted = set(optional) - set(self._taken)
         if self.is_function:
             self._names = list(dict.fromkeys(frozenset(set(each) - unwanted) for each in examples))
-            if all(_NAME.fullmatch(name) for names in self._names for name in names):
+            known = all(each == self._ext_vars for each in ext_vars)
+            if known and all(_NAME.fullmatch(name) for names in self._names for name in names):
                 self._process = self._started()
                 # where nobody closes it, as after an error: with the object, or with this process at the latest
                 weakref.finalize(self, _end, self._process, os.getpid())
 
-    def fill(self, arguments: Sequence[Arguments], optional: Sequence[str] = ()) -> tuple[list[Any], list[str]]:
+    def fill(
+        self, arguments: Sequence[Arguments], optional: Sequence[str] = (), ext_vars: Sequence[ExtVars] = ()
+    ) -> tuple[list[Any], list[str]]:
         """As Template.fill; the template itself says what is wrong with arguments that it refuses."""
         unwanted = set(optional) - set(self._taken)
         given = [{key: value for key, value in each.items() if key not in unwanted} for each in arguments]
         if tuple(optional) != self._optional or not given:
-            return self._template.fill(arguments, optional)
+            return self._template.fill(arguments, optional, ext_vars)
         names = frozenset(given[0])
-        if self._process is None or names not in self._names or any(frozenset(each) != names for each in given):
-            return self._template.fill(given, self._taken)
+        known = names in self._names and all(frozenset(each) == names for each in given)
+        if self._process is None or not known or any(each != self._ext_vars for each in ext_vars):
+            return self._template.fill(given, self._taken, ext_vars)
         found = self._answer({"call": self._names.index(names), "list": given})
-        return self._template.fill(given, self._taken) if found is None else (found, list(self._taken))
+        return self._template.fill(given, self._taken, ext_vars) if found is None else (found, list(self._taken))
 
     def close(self) -> None:
         """End the process that waits."""
@@ -125,7 +143,7 @@ class Prepared(Template):
             for names in self._names
         ]
         program = (
-            f"local template = import {json.dumps(str(self.path.resolve()))};\n"
+            f"local template = import {json.dumps(str(self._template.home))};\n"
             f"local calls = [{', '.join(calls)}];\n"
             # the template is read before the arguments are
             "if std.isFunction(template) then\n"
@@ -133,7 +151,8 @@ class Prepared(Template):
             'local given = std.parseJson(importstr "<arguments>");\n'
             'std.native("tell")(std.toString([calls[given.call](each) for each in given.list]))'
         )
-        command = [sys.executable, "-B", "-c", _CHILD, program]
+        more = map(json.dumps, ([str(folder) for folder in self.library], self._ext_vars))
+        command = [sys.executable, "-B", "-c", _CHILD, program, *more]
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", process_group=0, cwd=Path("/")
         )

@@ -1,0 +1,58 @@
+"""A long list that takes little memory.
+
+Code: packed
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resweep import packed
+from resweep.packed import Packed
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _short() -> Iterator[None]:
+    """Packs of three after the first four: what holds of them holds of a thousand."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "SIZE", 3)
+        patch.setattr(packed, "PLAIN", 4)
+        yield
+
+
+@given(st.lists(st.dictionaries(st.text(), st.integers() | st.dates())), st.integers(-25, 25), st.slices(25))
+def test_it_is_a_list(values: list[object], place: int, several: slice) -> None:
+    """Length, order, places from both ends, slices, and what lies behind the end."""
+    found: Packed[object] = Packed()
+    for value in values:
+        found.append(value)
+    assert len(found) == len(values)
+    assert list(found) == values
+    assert list(reversed(found)) == values[::-1]
+    assert found[several] == values[several]
+    try:
+        expected = values[place]
+    except IndexError:
+        with pytest.raises(IndexError):
+            found[place]
+    else:
+        assert found[place] == expected
+
+
+def test_the_collector_is_left_as_it_was() -> None:
+    """Packing and unpacking do without it, and only they."""
+    found: Packed[int] = Packed()
+    for enabled in (True, False):
+        (gc.enable if enabled else gc.disable)()
+        try:
+            for number in range(20):
+                found.append(number)
+            assert found[5] == 5
+            assert gc.isenabled() == enabled
+        finally:
+            gc.enable()

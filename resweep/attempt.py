@@ -359,7 +359,10 @@ def execute(
     toml = os.path.join(directory, manifest["id"] + ".toml")
     _write(toml, attempt_toml(capsule, manifest["id"], toml, os.path.join(directory, OUTPUT)))
     env = environment(capsule, manifest, directory, record["attempt"], data)
-    env[OUTPUT_VARIABLE] = os.path.join(directory, OUTPUT)
+    output = os.path.join(directory, OUTPUT)
+    env[OUTPUT_VARIABLE] = output
+    if _makes_output(capsule, manifest):
+        os.makedirs(output, exist_ok=True)
     if record["resumed"]:
         env["RESWEEP_RESUMED"] = str(record["resumed"])
     watch = _room("surroundings").Watch(capsule, directory, _text("witness"))
@@ -385,10 +388,19 @@ def execute(
         if record["exit_status"] == REQUEUE and record["state"] == "failed":
             record["state"] = "stopped"
         if record["state"] == "finished":
-            os.makedirs(os.path.join(directory, OUTPUT), exist_ok=True)
+            os.makedirs(output, exist_ok=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.rmdir(output)  # nothing was written; of one that failed there is nothing to keep
         record.update(watch.ended(write_json))
         close(directory, record)
     return record
+
+
+def _makes_output(capsule: str, manifest: Record) -> bool:
+    """Whether training finds its output directory: not where it insists on making that itself."""
+    options = read_json(os.path.join(capsule, "..", "..", RUN_OPTIONS))  # none where a capsule lies alone
+    return bool((options or manifest).get("make_output", True))
 
 
 def _calls_the_launcher(script: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from resweep import forms
+from resweep import dotted, forms
 from resweep.errors import ConfigError, shown
 from resweep.forms import Distribution
 
@@ -159,7 +159,7 @@ def _values(where: str, place: str, keys: tuple[str, ...], value: Any) -> tuple[
     if isinstance(value, dict):
         if len(keys) > 1:
             raise ConfigError(f"{where}: {place}: found {shown(value)}, expected a list with a list for each point")
-        return forms.read(where, place, value)
+        return forms.read(where, place, value, _is_filled(keys[0]))
     if not isinstance(value, list):
         raise ConfigError(f"{where}: {place}: found {shown(value)}, expected a list of values, [...]")
     if not value:
@@ -171,8 +171,16 @@ def _values(where: str, place: str, keys: tuple[str, ...], value: Any) -> tuple[
                     f"{where}: {place}: value {number}: found {shown(row)}, expected a list of {len(keys)} values, "
                     f"one for each of {', '.join(keys)}"
                 )
-    forms.check_numbers(where, place, value)
+    for row in value:
+        for key, each in zip(keys, row if len(keys) > 1 else [row], strict=True):
+            if _is_filled(key):
+                forms.check_numbers(where, place, each)
     return tuple(value)
+
+
+def _is_filled(key: str) -> bool:
+    """Whether a key's values reach the template as arguments; others, such as dates, only stand in a trial's TOML."""
+    return key.startswith("params.")
 
 
 def _exclude(where: str, place: str, tables: object, keys: list[str]) -> tuple[Table, ...]:
@@ -193,19 +201,24 @@ def _exclude(where: str, place: str, tables: object, keys: list[str]) -> tuple[T
 def _pairs(table: Table, keys: list[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The leaves of an exclusion; what is swept is one, though its value may be a table."""
     for key, value in table.items():
-        if isinstance(value, dict) and prefix + key not in keys:
-            yield from _pairs(value, keys, f"{prefix}{key}.")
+        if isinstance(value, dict) and _key(prefix, key) not in keys:
+            yield from _pairs(value, keys, f"{_key(prefix, key)}.")
         else:
-            yield prefix + key, value
+            yield _key(prefix, key), value
 
 
 def leaves(table: Table, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted key and value of everything in a table that is no table itself, and of each range and distribution."""
     for key, value in table.items():
-        if isinstance(value, dict) and value and not _is_form(prefix + key, value):
-            yield from leaves(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and value and not _is_form(_key(prefix, key), value):
+            yield from leaves(value, f"{_key(prefix, key)}.")
         else:
-            yield prefix + key, value
+            yield _key(prefix, key), value
+
+
+def _key(prefix: str, name: str) -> str:
+    """The dotted key of a name in a table; at the top, names are dotted keys themselves."""
+    return dotted.joined(prefix, name) if prefix else name
 
 
 def _is_form(key: str, table: Table) -> bool:

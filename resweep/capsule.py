@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class Shared:
     snapshot: Snapshot
     source: Path
     files: Mapping[str, Path]  # train.sh, rerun.sh, and where they came from: PROVENANCES
+    run: Mapping[str, object] = field(default_factory=dict)  # what of `[run]` a capsule that lies alone must know
 
 
 def toml_bytes(config: Mapping[str, Any], sweep_name: str, name: TrialName) -> bytes:
@@ -129,6 +130,7 @@ class Writer:
         self._links |= {file.path: str(shared.source / file.path) for file in shared.snapshot.files}
         self._folders = sorted({str(p) for path in self._links for p in Path(path).parents} - {"."})
         self._listing = shared.snapshot.listing()
+        self._run = shared.run
         self._digests = {
             path: hashlib.sha256(source.read_bytes()).hexdigest()
             for path, source in shared.files.items()
@@ -182,6 +184,7 @@ class Writer:
             "threads": content.threads,
             "files": self._digests | files,
             "snapshot": self._listing,
+            **self._run,
         }
         return (trial.pretty(trial.sealed(manifest)) + "\n").encode()
 

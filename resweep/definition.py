@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import data, dotted, ext_vars, space, sweep, trial
+from resweep import data, dotted, ext_vars, space, strategy, sweep, trial
 from resweep.data import Cache, DataError, Listing
 from resweep.errors import ConfigError, ProjectError
 from resweep.index import Entry, described
 from resweep.packed import Packed
 from resweep.snapshot import Snapshot
 from resweep.sweep import Sweep
-from resweep.template import CHUNK, FillError, Template
+from resweep.template import CHUNK, FillError, Template, usable
 from resweep.trial import SweepPaths, TrialName
 
 BASE = "base"  # the folder of a generation that holds the template and what it imports
@@ -86,6 +86,7 @@ class Definition:
 
 def fill(definition: Sweep, template: Template, points: Sequence[space.Point]) -> Packed[Filled]:
     """Fill the template for every trial of every point, all in as few evaluations as possible."""
+    _check_names(definition)
     seeds = free_seed_params(definition)
     found: Packed[Filled] = Packed()
     many = max(1, CHUNK // definition.n_trials)
@@ -133,6 +134,17 @@ def _fill(
         for point, config, (seed, threads), row in zip(points, configs, numbers, rows, strict=True)
     ]
     return made, [*taken, *outside]
+
+
+def _check_names(definition: Sweep) -> None:
+    """Refuse an argument that no function can have, where it stands."""
+    swept = [dotted.parts(key)[1] for key in definition.hyper.keys if key.startswith("params.")]
+    for name in (*definition.params, *swept):
+        if not usable(name):
+            raise ConfigError(
+                f"{definition.where}: params.{name}: no name that a jsonnet function can have, expected letters, "
+                "digits, '_', and none of jsonnet's own words"
+            )
 
 
 def arguments(config: Mapping[str, Any], seeds: Sequence[str], seed: int) -> tuple[dict[str, Any], dict[str, str]]:
@@ -193,6 +205,7 @@ def identify(frozen: Definition, filled: Sequence[Filled]) -> list[Wanted]:
         if name in wanted:
             _check_same(definition, wanted[name].entry, digest, swept)
             swept = _with_slurm(wanted[name].entry.swept, swept)
+        swept = trial.plain(swept)
         for number in range(len(each.filled)):
             entry = Entry(0, name.id, number, digest, point, source, swept, 0).shared()
             wanted[entry.name] = Wanted(entry, filled, place)
@@ -205,7 +218,7 @@ def _check_same(definition: Sweep, first: Entry, digest: str, point: space.Point
     slurm = [key for key in first.swept if key.startswith("slurm.") and key in point]
     different = [key for key in slurm if point[key] != first.swept[key]]
     if different:
-        values = " and ".join(trial.jsonnable(p[different[0]]) for p in (first.swept, point))
+        values = " and ".join(trial.brief(p[different[0]]) for p in (first.swept, point))
         raise ConfigError(
             f"{definition.where}: hyper.{different[0]}: found points that differ only in {different[0]} ({values}), "
             "expected each trial once: what Slurm is asked for is no part of a trial"
@@ -233,6 +246,9 @@ def doubts(frozen: Definition) -> list[str]:
         for key in asked.hyper.keys
         if _is_ext_var(key) and not _is_read(asked, frozen.template, key)
     ]
+    said = str(sweep.tables(asked.text, asked.where, asked.overrides).get("search", {}).get("method"))
+    if said.lower() in strategy.ELSEWHERE:
+        notes.append(f"{asked.where}: search.method: {said} is taken for {asked.search.method}, Optuna's sampler")
     for key, meant in sweep.misspelt(asked.config).items():
         notes.append(f"{asked.where}: {key}: taken for your own; did you mean {meant}?")
     return notes
@@ -305,7 +321,7 @@ def freeze(
         "train": hashlib.sha256(train).hexdigest(),
         "data": None if listing is None else hashlib.sha256(_fingerprints(listing)).hexdigest(),
     }
-    return Definition(definition, template, source, train, json.loads(json.dumps(record, default=str)), listing)
+    return Definition(definition, template, source, train, json.loads(json.dumps(trial.plain(record))), listing)
 
 
 def _search(definition: Sweep) -> dict[str, Any]:

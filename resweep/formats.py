@@ -17,7 +17,7 @@ from typing import Any
 
 from resweep.points import Statistic
 from resweep.table import Column, Table
-from resweep.trial import jsonnable
+from resweep.trial import brief
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$]")
 _LATEX = {
@@ -185,7 +185,7 @@ def _word(kind: str, value: Any) -> str:
     if isinstance(value, float) and kind != "swept":
         return rounded(value)
     # a swept value stands as in the TOML: 0.10 is not rounded, and the text "1" is not the number
-    return _CONTROL.sub(" ", value) if kind == "fixed" and isinstance(value, str) else jsonnable(value)
+    return _CONTROL.sub(" ", value) if kind == "fixed" and isinstance(value, str) else brief(value)
 
 
 def _seconds(value: Any) -> str:

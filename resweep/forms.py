@@ -48,8 +48,11 @@ class Distribution:
         return said + (f", step {self.step}" if self.step else "")
 
 
-def read(where: str, place: str, table: Table) -> tuple[Any, ...] | Distribution:
-    """The values of a range, written out, or a distribution; a ConfigError for every mistake."""
+def read(where: str, place: str, table: Table, filled: bool = True) -> tuple[Any, ...] | Distribution:
+    """The values of a range, written out, or a distribution; a ConfigError for every mistake.
+
+    Values that are `filled` into the template are those that jsonnet has.
+    """
     names = [name for name in table if name in (*RANGES, *DISTRIBUTIONS)]
     extra = [name for name in table if name not in names]
     if len(names) != 1 or any(name not in _FORMS for name in extra):
@@ -64,7 +67,7 @@ def read(where: str, place: str, table: Table) -> tuple[Any, ...] | Distribution
         if name not in allowed:
             raise ConfigError(f"{where}: {place}: found {name}, which {kind} does not take")
     if kind == "choice":
-        return _choice(where, place, arguments, table.get("weights"))
+        return _choice(where, place, arguments, table.get("weights"), filled)
     numbers = [_number(where, place, each) for each in arguments]
     wanted = 3 if kind in ("range", "linspace", "logspace") else 2
     if len(numbers) != wanted:
@@ -91,10 +94,11 @@ _EXPECTED = {
 }
 
 
-def _choice(where: str, place: str, values: list[Any], weights: object) -> Distribution:
+def _choice(where: str, place: str, values: list[Any], weights: object, filled: bool) -> Distribution:
     if not values:
         raise ConfigError(f"{where}: {place}: found an empty list, expected at least one value")
-    check_numbers(where, place, values)
+    if filled:
+        check_numbers(where, place, values)
     if weights is None:
         return Distribution("choice", tuple(values))
     numbers = [_number(where, f"{place}: weights", each) for each in weights] if isinstance(weights, list) else []

@@ -184,6 +184,7 @@ def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Ind
         "on_retry": "resume" if asked.resume else "clean",
         "data": updated.generation if frozen.data else None,
         **({"grace": asked.grace} if asked.grace else {}),
+        **asked.run_options,
     }
     script = jobs.script(paths.name, current, wanted, needs, request.way, asked.python, asked.search.learns)
     return {
@@ -248,7 +249,8 @@ def _shared(
             if not stored.exists():
                 undo.callback(stored.unlink, missing_ok=True)
             os.replace(part, stored)
-    return capsule.Shared(frozen.snapshot, paths.snapshots / frozen.snapshot.digest / "files", files)
+    source = paths.snapshots / frozen.snapshot.digest / "files"
+    return capsule.Shared(frozen.snapshot, source, files, frozen.sweep.run_options)
 
 
 def _write_capsules(planned: Plan, shared: capsule.Shared, confirm: Callable[[], None], progress: Progress) -> None:

@@ -57,8 +57,8 @@ class Entry:
 
 
 def described(point: Mapping[str, Any]) -> str:
-    """The values of a point, as people see them: `params.lr=0.1 params.dim=16`."""
-    return " ".join(f"{key}={trial.jsonnable(value)}" for key, value in point.items())
+    """The values of a point, as people see them: `params.lr=0.1 params.dim=16`; of a long one both ends."""
+    return " ".join(f"{key}={trial.brief(value)}" for key, value in point.items())
 
 
 def varying(entries: Iterable[Entry]) -> list[str]:

@@ -31,12 +31,14 @@ def script(
     that a job for each trial cannot have. The trials of a `search` are not known: its workers ask for them.
     """
     if search:
-        return re.sub("@([A-Z]+)@", lambda match: {"NAME": name, "WAY": way, "WORDS": _WORDS}[match[1]], _SEARCH)
+        words = {"NAME": name, "WAY": way, "DEFAULT": _DEFAULT[way], "WORDS": _WORDS}
+        return re.sub("@([A-Z]+)@", lambda match: words[match[1]], _SEARCH)
     fields = {
         "NAME": name,
         "GENERATED": "/".join(attempt.CONFIG_ROOT),
         "MODELS": "/".join(attempt.MODEL_ROOT),
         "WAY": way,
+        "DEFAULT": _DEFAULT[way],
         "PYTHON": shlex.quote(python or ""),
         "OPTIONS": " ".join(map(shlex.quote, asked.arguments())),
         "SITE": shlex.quote(asked.script),
@@ -48,6 +50,13 @@ def script(
     return re.sub("@([A-Z]+)@", lambda match: fields[match[1]], _SCRIPT)
 
 
+_DEFAULT: dict[Way, str] = {
+    "auto": "through Slurm where sbatch is on PATH, else here",
+    "slurm": "through Slurm",
+    "here": "here",
+}
+
+
 def _line(entry: Entry) -> str:
     line = f"{f'{entry.name}':<{LINE_WIDTH - 8}} #{entry.number:<6} {entry.described()}".rstrip()
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], line)
@@ -57,7 +66,7 @@ def _line(entry: Entry) -> str:
 _SCRIPT = r"""#!/usr/bin/env bash
 # Runs the trials of the sweep @NAME@, whatever directory it is called from. Finished trials are not run again.
 #
-#   bash @NAME@-jobs.sh                 through Slurm where sbatch is on PATH, else here
+#   bash @NAME@-jobs.sh                 @DEFAULT@
 #   bash @NAME@-jobs.sh --here          here, whether or not there is a Slurm
 #   bash @NAME@-jobs.sh --slurm         through Slurm, as one array; start it again at any time
 #
@@ -203,7 +212,7 @@ CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit"""
 _SEARCH = r"""#!/usr/bin/env bash
 # Runs workers of the search @NAME@, whatever directory it is called from. Each asks for a trial, writes it, runs it.
 #
-#   bash @NAME@-jobs.sh                 through Slurm where sbatch is on PATH, else here
+#   bash @NAME@-jobs.sh                 @DEFAULT@
 #   bash @NAME@-jobs.sh --here          here; --jobs N runs N trials at a time
 #   bash @NAME@-jobs.sh --slurm --workers N     through Slurm, as an array of N workers
 #

@@ -69,6 +69,13 @@ class Reader:
             raise self.wrong(key, value, f"a number above {above:g}")
         return float(value)
 
+    def flag(self, table: Mapping[str, Any], key: str, default: bool) -> bool:
+        """True or false."""
+        value = _value(table, key, default)
+        if not isinstance(value, bool):
+            raise self.wrong(key, value, "true or false")
+        return value
+
     def wrong(self, key: str, value: object, expected: str) -> ConfigError:
         """The message for a value that is not what was expected."""
         return ConfigError(f"{self.where}: {key}: found {shown(value)}, expected {expected}")

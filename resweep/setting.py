@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from resweep import axes
-from resweep.dotted import names_something
+from resweep.dotted import names_something, parts
 from resweep.errors import ConfigError
 
 Table = dict[str, Any]
@@ -50,7 +50,7 @@ def apply(table: Table, setting: str, settable: Collection[str]) -> None:
             raise ConfigError(
                 f"--set {setting}: {path} names nothing, expected a key that stands in the file, or one of [params]"
             )
-        _set(table, path.split("."), new, setting)
+        _set(table, parts(path), new, setting)
 
 
 def _replace_leaf(table: Table, value: str) -> None:

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from resweep import draw, ext_vars, trial
+from resweep import dotted, draw, ext_vars, trial
 from resweep.axes import Axis, Branch
-from resweep.dotted import names_something
 from resweep.errors import ConfigError
 from resweep.forms import Distribution
 from resweep.sweep import Sweep
@@ -100,7 +99,7 @@ class Space:
     def doubts(self) -> list[str]:
         """What is allowed and looks like a mistake, once every point is known: a line each."""
         return [
-            f"{self._sweep.where}: hyper.exclude: {trial.jsonnable(table)} matches no point"
+            f"{self._sweep.where}: hyper.exclude: {trial.brief(table)} matches no point"
             for table in self.idle_exclusions
         ]
 
@@ -141,8 +140,8 @@ class Space:
 def default(sweep: Sweep) -> Point:
     """The values of the file itself, of every swept key that has one; [slurm] holds for it without being said."""
     tables = _tables(sweep)
-    keys = [key for key in sweep.hyper.keys if names_something(tables, key)]
-    return {key: _value(tables, key) for key in keys if not key.startswith("slurm.")}
+    keys = [key for key in sweep.hyper.keys if dotted.names_something(tables, key)]
+    return {key: dotted.given(tables, key) for key in keys if not key.startswith("slurm.")}
 
 
 def probes(sweep: Sweep) -> list[Point]:
@@ -209,19 +208,12 @@ def check_keys(sweep: Sweep) -> None:
     """
     tables = _tables(sweep)
     for key in sweep.hyper.keys:
-        head, *rest = key.split(".")
+        head, *rest = dotted.parts(key)
         new = head in ("params", ext_vars.TABLE) and rest and rest[0] not in sweep.config.get(head, {})
-        if new or names_something(tables, key):
+        if new or dotted.names_something(tables, key):
             continue
         raise ConfigError(f"{sweep.where}: hyper.{key}: {key} names nothing, expected a key that stands in this file")
 
 
 def _tables(sweep: Sweep) -> dict[str, Any]:
     return {"seed": sweep.seed, "threads": sweep.threads, **sweep.config, "slurm": sweep.slurm}
-
-
-def _value(tables: dict[str, Any], key: str) -> Any:
-    value: Any = tables
-    for part in key.split("."):
-        value = value[part]
-    return value

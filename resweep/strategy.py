@@ -126,10 +126,13 @@ def read(where: str, tables: Mapping[str, Any], hyper: Hyper, metric: str | None
 def _method(reader: Reader, table: Table) -> str:
     value = table.get("method", "grid")
     by_class = {name.lower(): own for own, name in SAMPLERS.items()}
-    known = {**dict.fromkeys((*FIXED, *SAMPLERS)), **by_class}
+    known = {**dict.fromkeys((*FIXED, *SAMPLERS)), **by_class, **ELSEWHERE}
     if not isinstance(value, str) or value.lower() not in known:
         raise reader.wrong("search.method", value, "one of " + ", ".join((*FIXED, *SAMPLERS)) + _close(value, known))
-    return by_class.get(value.lower(), value.lower())
+    return {**by_class, **ELSEWHERE}.get(value.lower(), value.lower())
+
+
+ELSEWHERE = {"bayes": "tpe"}  # what other tools call the usual way to learn from results
 
 
 def _close(value: object, known: Collection[str]) -> str:

@@ -16,6 +16,7 @@ into every trial.
     [run]         python = "..."          the interpreter that builds the snapshot and trains
                   gpus = 0.5              cards for each trial; a fraction shares one
                   on_retry = "resume"     a new attempt goes on with the last one's output
+                  make_output = false     training makes its output directory, and refuses one that exists
                   grace = 60              seconds between TERM and KILL (default 10; in a Slurm job the site's)
     [snapshot]    include, exclude, from
     [data]        files = ["data/*.json"] shared files whose content is checked before each attempt
@@ -110,11 +111,17 @@ class Sweep:
     gpus: float | None = None
     resume: bool = False
     grace: float | None = None  # seconds between TERM and KILL
+    make_output: bool = True
     jpath: tuple[str, ...] = ()  # folders of jsonnet's libraries, relative to the project
     n_trials: int = 1
     seed: int = 0
     threads: int = 1
     seed_params: tuple[str, ...] = SEED_PARAMS
+
+    @property
+    def run_options(self) -> Table:
+        """What of `[run]` the launcher must know of a capsule that lies alone: only where it says something."""
+        return {} if self.make_output else {"make_output": False}
 
     @property
     def params(self) -> Table:
@@ -167,7 +174,7 @@ def _read(table: Table, text: str, where: str, overrides: tuple[str, ...]) -> Sw
     _check_forms(where, table, hyper)
     results = _results(reader, table)
     data = reader.table(table, "data", ("files",))
-    run = reader.table(table, "run", ("python", "gpus", "on_retry", "grace"))
+    run = reader.table(table, "run", ("python", "gpus", "on_retry", "grace", "make_output"))
     resources.check(where, reader.table(table, "slurm"))
     forms.check_numbers(where, "params", reader.table(table, "params"))
     config = {key: value for key, value in table.items() if key not in (*TOOL_TABLES, *TRIAL_KEYS, "n_trials")}
@@ -186,6 +193,7 @@ def _read(table: Table, text: str, where: str, overrides: tuple[str, ...]) -> Sw
         gpus=_cards(reader, run),
         resume=reader.text(run, "run.on_retry", ("clean", "resume")) == "resume",
         grace=reader.number(run, "run.grace", above=0),
+        make_output=reader.flag(run, "run.make_output", True),
         jpath=reader.texts(reader.table(table, "jsonnet", ("jpath",)), "jsonnet.jpath") or (),
         n_trials=reader.whole(table, "n_trials", least=1) or 1,
         seed=reader.whole(table, "seed", least=0) or 0,

@@ -229,7 +229,7 @@ def _groups(count: int, ext_vars: Sequence[ExtVars]) -> Iterator[tuple[Sequence[
 
 def _call(arguments: Arguments) -> str:
     for name in arguments:
-        if not _usable(name):
+        if not usable(name):
             raise TemplateError(
                 f"params.{name}: no name that a jsonnet function can have, expected letters, digits, '_'"
             )
@@ -237,7 +237,8 @@ def _call(arguments: Arguments) -> str:
     return ", ".join(f"{name}={json.dumps(value, allow_nan=False)}" for name, value in arguments.items())
 
 
-def _usable(name: str) -> bool:
+def usable(name: str) -> bool:
+    """Whether a jsonnet function can have a parameter of this name."""
     return bool(_IDENTIFIER.fullmatch(name)) and name not in _KEYWORDS
 
 

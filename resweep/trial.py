@@ -25,6 +25,7 @@ from resweep.errors import ConfigError
 
 FORMAT = attempt.FORMAT
 ID_LENGTH = 12
+LONGEST = 100  # characters of a value beside other things, where people read
 TRAIN = "train.sh"
 RERUN = "rerun.sh"
 MANIFEST = attempt.MANIFEST
@@ -249,9 +250,30 @@ def _dated(value: object) -> Mapping[str, str]:
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_dated).encode
 
 
+def plain(value: Any) -> Any:
+    """`value` as JSON has it: what TOML has besides, dates and what is no finite number, as TOML's own text."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, float) and value - value != 0:
+        return repr(value)
+    return str(value) if isinstance(value, date | time) else value
+
+
 def jsonnable(value: object) -> str:
     """`value` as people see it beside an id: JSON, dates as in TOML."""
     return _shown(value)
+
+
+def brief(value: object) -> str:
+    """`value` as `jsonnable` has it, without its middle where that is long: many values differ at their ends."""
+    return cut(_shown(value))
+
+
+def cut(text: str) -> str:
+    """A text without its middle, where it is long."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2 - 3]} ... {text[3 - LONGEST // 2 :]}"
 
 
 _shown = json.JSONEncoder(ensure_ascii=False, default=str).encode

@@ -19,7 +19,8 @@ def changes(last: Record, now: Record, files: list[str]) -> list[str]:
     for key in sorted(were.keys() | are.keys()):
         if were.get(key) != are.get(key):
             said = key.replace("search.stop.arguments.", "search.stop.")
-            why.append(f"{said}: {were.get(key, 'nothing')} is now {are.get(key, 'nothing')}")
+            old, new = (trial.cut(each.get(key, "nothing")) for each in (were, are))
+            why.append(f"{said}: {old} is now {new}")
     sources, earlier = now["sources"], last["sources"]
     templates = [name for name in sorted(sources.keys() | earlier.keys()) if sources.get(name) != earlier.get(name)]
     why += [f"template changed: {some(templates)}"] if templates else []
@@ -29,7 +30,7 @@ def changes(last: Record, now: Record, files: list[str]) -> list[str]:
 
 def some(names: list[str], most: int = 6) -> str:
     """The first of them, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(map(trial.cut, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _hyper_changes(last: Any, now: Any) -> list[str]:

@@ -52,7 +52,7 @@ with open(sys.argv[2], "rb") as file:
 with open(conf["allennlp_conf"]) as file:
     filled = json.load(file)
 print("trains with", filled)
-os.makedirs(conf["serialization_dir"])
+os.makedirs(conf["serialization_dir"], exist_ok=True)
 time.sleep(filled.get("sleep", 0))
 if filled.get("fail"):
     raise SystemExit("this trial fails")

@@ -234,18 +234,46 @@ def test_train_script_of_2020_works(tmp_path: Path, project: Project) -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        'mkdir "$out"; echo old > "$out/old"; rm -r "$out"; mkdir "$out"; echo 1 > "$out/metrics.json"',
-        '[ ! -e "$out" ] || exit 1; mkdir "$out"; echo 1 > "$out/metrics.json"',
+        'echo old > "$out/old"; rm -r "$out"; mkdir "$out"; echo 1 > "$out/metrics.json"',
+        '[ -z "$(ls -A "$out")" ] || exit 1; echo 1 > "$out/metrics.json"',
     ],
     ids=["recreates", "refuses"],
 )
 def test_training_owns_its_output_directory(trial: Trial, script: str) -> None:
-    """Training may delete its directory, as AllenNLP's force=True does, or refuse one: log and record stay."""
+    """Training may delete its directory, as AllenNLP's force=True does, or refuse a full one: log and record stay."""
     trial.train(f"echo before; {script}; echo after")
     trial.launch().ok()
     assert os.listdir(trial.output) == ["metrics.json"]
     assert trial.log() == "before\nafter\n"
     assert trial.record()["state"] == "finished"
+
+
+def test_a_plain_script_finds_its_output_directory_and_one_that_failed_leaves_none(trial: Trial) -> None:
+    """It exists and is empty in each attempt; where nothing was written, nothing is kept."""
+    trial.train('ls -A "$out"; [ $RESWEEP_ATTEMPT = 2 ] || exit 1; echo 1 > "$out/m.txt"')
+    assert trial.launch().status == 1
+    assert "output" not in os.listdir(trial.directory())
+    trial.launch().ok()
+    assert trial.log(1) + trial.log(2) == ""
+    assert os.listdir(trial.output) == ["m.txt"]
+
+
+@pytest.mark.slow
+def test_a_training_that_makes_its_output_directory_itself_finds_none(project: Project, tmp_path: Path) -> None:
+    """Where `[run] make_output` says so; a capsule that is copied away says it, too, and one word makes it another."""
+    text = (project.root / "config/rnn.toml").read_text()
+    train = 'cd "$1"; python -S -c "import os; os.mkdir(os.environ[\'RESWEEP_OUTPUT\'])"\n'
+    project.write({"train.sh": train, "config/rnn.toml": text + "[run]\nmake_output = false\n"})
+    project.generate().ok()
+    project.resweep("run", "rnn#1").ok()
+    name = project.entries()[0].name
+    shutil.copytree(project.paths().capsule(name), tmp_path / "alone")
+    subprocess.run(["bash", str(tmp_path / "alone" / "rerun.sh")], cwd=tmp_path, check=True)
+    project.write({"config/rnn.toml": text})
+    project.generate().ok()
+    assert project.resweep("run", "rnn#2").status == 1
+    log = Path(project.paths().place(project.entries()[1].name).attempt(1), "log.txt")
+    assert "FileExistsError" in log.read_text()
 
 
 def test_training_that_writes_nothing_finishes(trial: Trial) -> None:
@@ -278,7 +306,7 @@ def test_death_by_signal_is_recorded(trial: Trial) -> None:
 
 def test_failed_output_is_kept_apart_and_the_trial_runs_again(trial: Trial) -> None:
     """What a failed attempt wrote stays with it, and the next attempt starts with nothing of it."""
-    trial.train('mkdir "$out" && echo $RESWEEP_ATTEMPT > "$out/of"; [ $RESWEEP_ATTEMPT = 2 ]')
+    trial.train('mkdir -p "$out" && echo $RESWEEP_ATTEMPT > "$out/of"; [ $RESWEEP_ATTEMPT = 2 ]')
     assert trial.launch().status == 1
     assert not trial.output.exists()
     assert trial.launch().status == 0

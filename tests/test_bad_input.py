@@ -95,6 +95,10 @@ TOML = {
     "more points than there are": (random("[1, 2]", "n = 3"), ["search.n", "found 3", "at most 2"]),
     "a distribution with swapped bounds": (random("{ uniform = [1, 0] }"), ["uniform", "[1, 0]", "low is below high"]),
     "a logarithmic distribution through zero": (random("{ loguniform = [0, 1] }"), ["loguniform", "above 0"]),
+    "make_output that is no answer": (
+        "[run]\nmake_output = 1\n" + SWEEP,
+        ["run.make_output", "found 1", "true or false"],
+    ),
     "cards below none": ("[run]\ngpus = -1\n" + SWEEP, ["run.gpus", "found -1", "0, 1, 2"]),
     "a randint of fractions": (random("{ randint = [0, 1.5] }"), ["randint", "whole numbers"]),
     "a normal that does not spread": (random("{ normal = [0, 0] }"), ["normal", "deviation"]),

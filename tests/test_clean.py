@@ -113,7 +113,7 @@ def test_an_output_in_which_nothing_is_kept_goes_whole(trial: Trial) -> None:
     assert sorted(os.listdir(trial.directory())) == sorted(
         [f"{trial.name.id}.toml", "environment.json", "log.txt", "record.json"]
     )
-    trial.train('mkdir "$out"')
+    trial.train('mkdir -p "$out"')
     trial.launch().ok()
 
 

@@ -24,7 +24,7 @@ if sys.argv[1] == "test":
     with open("metrics.json", "w") as file:
         json.dump({"accuracy": score - 0.05}, file)
 else:
-    os.makedirs(conf["serialization_dir"])
+    os.makedirs(conf["serialization_dir"], exist_ok=True)
     with open(os.path.join(conf["serialization_dir"], "metrics.json"), "w") as file:
         json.dump({"best_validation_accuracy": score}, file)
 """

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from resweep import dotted
 
 
@@ -36,3 +39,19 @@ def test_what_stands_for_a_key_is_given_whatever_it_is() -> None:
     assert dotted.given(tables, "params.layers") == [1]
     assert dotted.given(tables, "params.layers.0", 3) == 3
     assert dotted.names_something(tables, "params.lr")
+
+
+@given(st.lists(st.text() | st.text('a."\\\\'), min_size=1), st.integers())
+def test_any_names_make_a_key_that_leads_through_them(names: list[str], value: int) -> None:
+    """Dots, quotes and backslashes in a name are its own."""
+    key = dotted.joined("", names[0])
+    for name in names[1:]:
+        key = dotted.joined(f"{key}.", name)
+    assert dotted.parts(key) == names
+    assert dotted.given(dotted.fill({}, {key: value}), key) == value
+
+
+@given(st.text() | st.text('a."\\\\'))
+def test_whatever_a_key_is_it_has_parts(key: str) -> None:
+    """One more than it has dots, at most."""
+    assert 1 <= len(dotted.parts(key)) <= key.count(".") + 1

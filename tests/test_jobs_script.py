@@ -272,7 +272,9 @@ def test_generate_fixes_where_it_runs(project: Project, bare: Path, sbatch: Path
     project.generate("--slurm-job").ok()
     call(project, bare, "--one-job-per-trial").ok()
     assert len(calls(sbatch)) == 4
+    assert call(project, bare, "--help").out.splitlines()[2].endswith("rnn-jobs.sh                 through Slurm")
     project.generate("--no-slurm-job").ok()
+    assert call(project, bare, "--help").out.splitlines()[2].endswith("rnn-jobs.sh                 here")
     call(project, bare).ok()
     assert len(calls(sbatch)) == 4
     assert len(list((project.root / "model").rglob("metrics.json"))) == 4

@@ -132,7 +132,7 @@ def test_trial_that_runs_elsewhere_is_left_alone(trials: list[Trial]) -> None:
 def test_run_repairs_what_a_crash_left(trials: list[Trial]) -> None:
     """A finished trial whose output a crash kept from its place gets it there, without running again."""
     trial = trials[0]
-    trial.train('mkdir "$out"')
+    trial.train('mkdir -p "$out"')
     trial.launch().ok()
     (trial.directory() / "output").unlink()  # the link
     trial.output.rename(trial.directory() / "output")

@@ -215,7 +215,7 @@ def test_clean_attempt_finds_nothing(project: Project, launcher: str) -> None:
 @pytest.mark.slow
 def test_resuming_begins_anew_where_no_output_is_left(project: Project) -> None:
     """When the last attempts have left no output, the next begins anew, and its record does not say resumed."""
-    train = 'case $RESWEEP_ATTEMPT in 1) mkdir "$out"; touch "$out/a"; exit 1;; 2) rm -r "$out"; exit 1;; esac'
+    train = 'case $RESWEEP_ATTEMPT in 1) mkdir -p "$out"; touch "$out/a"; exit 1;; 2) rm -r "$out"; exit 1;; esac'
     repeated(project, 1, train, '[run]\non_retry = "resume"')
     project.resweep("run", "rnn", "--max-attempts", "3").ok()
     assert [project.record(project.entries()[0], n)["resumed"] for n in (1, 2, 3)] == [None, 1, None]

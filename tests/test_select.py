@@ -5,6 +5,8 @@ Code: cli/select, conditions
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from running import FIND, lines, repeated
 from small_project import SWEEP, Project
@@ -103,8 +105,6 @@ def test_only_and_other_conditions_hold_together(grid: Project) -> None:
         (["rnn#-3"], "'-3'"),
         (["rnn#a"], "'a'"),
         (["rnn#9-12"], "9-12"),
-        (["rnn", "other"], "expected trials of one sweep, rnn"),
-        (["rnn#1", "other#1"], "expected trials of one sweep, rnn"),
         (["rnn", "--where", "params.nope=1"], "params.lr=..."),
         (["rnn", "--where", "params.lr"], "params.lr=..."),
         (["nope"], "nope"),
@@ -112,14 +112,31 @@ def test_only_and_other_conditions_hold_together(grid: Project) -> None:
 )
 @pytest.mark.parametrize("command", ["run", "status", "stop"])
 def test_wrong_choice_is_one_line(grid: Project, command: str, arguments: list[str], says: str) -> None:
-    """What names nothing, or trials of two sweeps, is one line that says what was expected; status 2."""
-    if "other" in " ".join(arguments):
-        grid.write({"config/rnn.toml": SWEEP})
-        grid.generate("--no-slurm-job", name="other").ok()
+    """What names nothing is one line that says what was expected; status 2."""
     result = grid.resweep(command, *arguments)
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
     assert says in result.err
     assert lines(grid) == []
+
+
+@pytest.mark.slow
+def test_several_sweeps_are_run_shown_and_stopped_one_after_another(grid: Project) -> None:
+    """Sweeps and trials of several, in any order; the worst exit status is the command's; --json has a list."""
+    grid.write({"config/rnn.toml": SWEEP})
+    grid.generate("--no-slurm-job", name="other").ok()
+    shown = grid.resweep("status", "rnn", "other#1").ok().out
+    assert [line for line in shown.splitlines() if "trial" in line] == [
+        "rnn: 6 trials: 6 queued",
+        "other: 1 trial: 1 queued",
+    ]
+    tables = json.loads(grid.resweep("status", "other", "rnn", "--json").ok().out)
+    assert [(table["sweep"], len(table["trials"])) for table in tables] == [("other", 4), ("rnn", 6)]
+    out = grid.resweep("run", "other#2", "rnn#1", "other#1", "--jobs", "1").ok().out
+    assert [line.partition(":")[0] for line in out.splitlines() if "to run" in line] == ["other", "rnn"]
+    assert len(lines(grid)) == 3
+    assert "2 sweeps, expected one" in grid.resweep("run", "rnn", "other", "--only", "-").err
+    stopped = grid.resweep("stop", "rnn", "other").ok().out
+    assert stopped.splitlines() == ["rnn: 0 stopped, 0 left", "other: 0 stopped, 0 left"]
 
 
 def test_without_a_name_the_usage_is_shown(grid: Project) -> None:

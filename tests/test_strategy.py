@@ -106,7 +106,7 @@ def test_a_patient_pruner_may_wait_on_another() -> None:
 @pytest.mark.parametrize(
     ("search", "says"),
     [
-        ('method = "bayes"\nn = 3', "search.method: found 'bayes', expected one of grid, random, tpe, gp, cmaes, "),
+        ('method = "magic"\nn = 3', "search.method: found 'magic', expected one of grid, random, tpe, gp, cmaes, "),
         ('method = "tpesampler2"\nn = 3', "did you mean tpesampler?"),
         ('method = "cma-es"\nn = 3', "did you mean cmaes?"),
         ("method = 3\nn = 3", "search.method: found 3, expected one of grid, "),

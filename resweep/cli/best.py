@@ -17,7 +17,7 @@ from resweep.gather import Gathered
 from resweep.index import Entry
 from resweep.points import Best, By, Point, Statistic
 from resweep.results import Row
-from resweep.trial import SweepPaths, jsonnable
+from resweep.trial import SweepPaths, brief
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,7 +86,7 @@ def _lines(found: Gathered, paths: SweepPaths, best: Best) -> None:
     project.say(f"{paths.name}#{row.entry.number} {row.entry.name}\n")
     _line("metric", sure.metric(best, found.options, " ".join(paths.name for paths in found.sweeps)))
     for number, (key, swept) in enumerate(row.entry.swept.items()):
-        _line("values" if number == 0 else "", f"{key} = {jsonnable(swept)}")
+        _line("values" if number == 0 else "", f"{key} = {brief(swept)}")
     _line("repeats", sure.repeats(best))
     if lucky := sure.lucky(best, found.options):
         _line("single", lucky)

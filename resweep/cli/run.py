@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -21,6 +21,8 @@ from resweep.running import Options, Outcome
 from resweep.slurm import work
 from resweep.sweep import Sweep, valid_cards
 from resweep.trial import SweepPaths
+
+INTERRUPTED = 130  # the exit status
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,32 +77,63 @@ def run(
 ) -> None:
     """Run the trials of the sweep NAME here that have not finished, several at a time; one that fails stops no other.
 
-    NAME may also be one trial or some: NAME#3-9, an id, a trial's directory. Several may be named, of one sweep.
+    NAME may also be one trial or some: NAME#3-9, an id, a trial's directory. Sweeps run one after another.
 
     Start it again when it was stopped: what has finished is not run again, what runs elsewhere is waited for. Ctrl-C
     stops starting trials, a second one stops those that run. What [search.stop] stopped early is run again with --state
     pruned alone, and then to its end. Exit status 1: some trials did not finish.
     """
+    asked = _Asked(jobs, cards, where, states, only, max_trials or 0, max_attempts or 0, canary, task)
+    if allow_changed_data:
+        os.environ[attempt.ALLOW_CHANGED_DATA] = "1"  # for the launchers, which check before each attempt
+    if allow_changed_trials:
+        os.environ[attempt.ALLOW_CHANGED_TRIALS] = "1"
+    groups = select.by_sweep(project.root(), names)
+    if only is not None and len(groups) > 1:
+        raise ConfigError(f"--only: found {len(groups)} sweeps, expected one")
+    worst = 0
+    for group in groups:
+        ended = _run(group, asked)
+        worst = max(worst, ended)
+        if ended == INTERRUPTED:
+            break
+    sys.exit(worst)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The words of the command, but for the names."""
+
+    jobs: int | None
+    cards: float | None
+    where: tuple[str, ...]
+    states: tuple[str, ...]
+    only: TextIO | None
+    max_trials: int
+    max_attempts: int
+    canary: bool
+    task: Path | None
+
+
+def _run(names: tuple[str, ...], words: _Asked) -> int:
+    """Run what is named of one sweep; gives the exit status."""
+    where, states, only = words.where, words.states, words.only
     paths, entries = select.trials(project.root(), names, where, states)
     if only is not None:
         entries = select.listed(paths, entries, only)
     definition = frozen.definition(paths)
-    job = work.read(task) if task else None
+    job = work.read(words.task) if words.task else None
     if job and job.trials:
         with open(job.trials, encoding="ascii") as trials:
             entries = select.listed(paths, entries, trials)
     whole = names == (paths.name,) and not where and not states and only is None and not (job and job.trials)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
-    options = job.options if job else _options(definition, jobs, cards, max_trials or 0, max_attempts or 0, canary)
+    options = job.options if job else _options(definition, words)
     options = replace(options, pruned="pruned" in states)
-    if allow_changed_data:
-        os.environ[attempt.ALLOW_CHANGED_DATA] = "1"  # for the launchers, which check before each attempt
-    if allow_changed_trials:
-        os.environ[attempt.ALLOW_CHANGED_TRIALS] = "1"
     if job and not job.trials and not definition.search.learns:
         raise TrialError(f"{paths.name}: is no search any more, since it was generated again; submit it again")
     if definition.search.learns and whole:
-        sys.exit(searching.run(paths, definition, options))
+        return searching.run(paths, definition, options)
     with disk_errors(paths.root):
         left = [entry for entry in entries if not attempt.settle(paths.place(entry.name))]
         pruned = {entry for entry in left if attempt.state(paths.place(entry.name))[0] == "pruned"}
@@ -120,8 +153,8 @@ def run(
     asked = _asked(names, where, states) if len(entries) < len(index.read(paths).current()) else ""
     if asked and not entries:
         click.echo(f"{paths.name}: nothing to run: no trial is what was asked for ({asked})")
-        return
-    sys.exit(_summary(paths, here, outcomes, left, asked))
+        return 0
+    return _summary(paths, here, outcomes, left, asked)
 
 
 def _asked(names: Sequence[str], where: Sequence[str], states: Sequence[str]) -> str:
@@ -139,14 +172,8 @@ def _check_data(paths: SweepPaths, left: list[Entry]) -> None:
             raise TrialError(str(error)) from None
 
 
-def _options(
-    definition: Sweep,
-    jobs: int | None,
-    cards: float | None,
-    max_trials: int,
-    max_attempts: int,
-    canary: bool,
-) -> Options:
+def _options(definition: Sweep, words: _Asked) -> Options:
+    jobs, cards = words.jobs, words.cards
     asked = definition.gpus if cards is None else cards
     there = gpus.cards() if asked is None or asked > 0 else []
     if asked is not None and asked > len(there):
@@ -162,9 +189,9 @@ def _options(
         jobs=jobs,
         gpus=each,
         hide_gpus=asked == 0,
-        max_attempts=max_attempts,
-        max_trials=max_trials,
-        canary=canary,
+        max_attempts=words.max_attempts,
+        max_trials=words.max_trials,
+        canary=words.canary,
     )
 
 
@@ -195,7 +222,7 @@ def _summary(paths: SweepPaths, here: runner.Runner, outcomes: list[Outcome], ch
             click.echo(f"  #{outcome.entry.number} {outcome.entry.name}  {log}", err=True)
     if here.interrupts:
         click.echo(f"{paths.name}: interrupted; {_not_started(not_started)}; run this again to go on", err=True)
-        return 130
+        return INTERRUPTED
     if here.warned or here.options.job:
         click.echo(f"{paths.name}: {counted(here.started, 'trial')} run by this worker")
     elif here.canary_failed:

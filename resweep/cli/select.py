@@ -58,6 +58,16 @@ def trials(
     return sweep, chosen
 
 
+def by_sweep(root: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """The names of each sweep, in the order in which the sweeps are first named."""
+    if len(names) == 1:
+        return [tuple(names)]
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(_find(root, name)[0].name, []).append(name)
+    return [tuple(each) for each in groups.values()]
+
+
 def _find(root: Path, name: str) -> tuple[SweepPaths, list[Entry]]:
     """The trials of a name; one that squeue shows is taken, too, where it names no trial otherwise."""
     if named.is_task(name) and (found := named.find(root, name)):

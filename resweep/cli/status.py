@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -30,12 +31,25 @@ PROMPT = 2.0  # seconds in which Slurm has to answer, or the records are shown w
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @select.options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: counts, and every trial with its record.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object: counts, and every trial with its record. Of several sweeps a list of them.",
+)
 def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...], as_json: bool) -> None:
-    """Show how many trials of the sweep NAME have finished, run, failed and wait; what runs, and why some failed.
+    """Show how many trials of each sweep NAME have finished, run, failed and wait; what runs, and why some failed.
 
     Where Slurm is slow to answer, the records are shown first, and what it says when it comes, within 10 seconds.
     """
+    groups = select.by_sweep(project.root(), names)
+    tables = [table for group in groups if (table := _status(group, where, states, as_json)) is not None]
+    if as_json:
+        click.echo(json.dumps(tables[0] if len(groups) == 1 else tables, indent=2, default=str))
+
+
+def _status(names: Sequence[str], where: Sequence[str], states: Sequence[str], as_json: bool) -> dict[str, Any] | None:
+    """Show one sweep; or give what is to be shown, as a table."""
     paths, entries = select.trials(project.root(), names, where, states)
     records = survey.survey(paths, entries)
     question = slurm.Question(paths, records)
@@ -44,18 +58,18 @@ def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ..
     view = question.answer(2 * slurm.ANSWER if as_json else PROMPT)
     if as_json:
         view = view or View(error=slurm.SILENT)
-        click.echo(json.dumps(_as_json(paths, slurm.merged(records, view), view, belief), indent=2, default=str))
-        return
+        return _as_json(paths, slurm.merged(records, view), view, belief)
     if view is None:
         _Report(paths, records, View(), orphans, belief).show("has not answered yet; this is from the records alone")
         sys.stdout.flush()
         view = question.answer(2 * slurm.ANSWER) or View(error=slurm.SILENT)
         if view.error:
             click.echo(f"  slurm    {view.error}; the above is from the records alone")
-            return
+            return None
         click.echo(f"{paths.name}: what Slurm says:")
     note = f"{view.error}; what follows is from the records alone" if view.error else ""
     _Report(paths, slurm.merged(records, view), view, orphans, belief).show(note)
+    return None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -17,12 +19,17 @@ from resweep.slurm import cancel as slurm
 @click.argument("names", metavar="NAME|TRIAL...", nargs=-1, required=True)
 @select.options
 def stop(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...]) -> None:
-    """Stop the running trials of the sweep NAME, or one TRIAL, here or on Slurm, and wait for their end.
+    """Stop the running trials of each sweep NAME, or one TRIAL, here or on Slurm, and wait for their end.
 
     Stopping a whole sweep also cancels its jobs and ends its runners here, so that no other trial starts. Stopped
     trials run again when the sweep is run again. Exit status 1: something still runs, here or on another machine.
     """
     root = project.root()
+    sys.exit(max([_stop(root, group, where, states) for group in select.by_sweep(root, names)]))
+
+
+def _stop(root: Path, names: Sequence[str], where: Sequence[str], states: Sequence[str]) -> int:
+    """Stop what is named of one sweep; gives the exit status."""
     paths, entries = select.trials(root, names, where, states)
     whole = not where and not states and any(name == paths.name for name in names)
     if whole:  # trials that are no longer in the sweep may run all the same
@@ -50,4 +57,4 @@ def stop(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...]
         click.echo(f"{paths.name}: not stopped: {line}", err=True)
     left = len(done.left) + len(cancelled.left)
     click.echo(f"{paths.name}: {len(cancelled.stopped) + len(done.stopped)} stopped, {left} left")
-    sys.exit(1 if left or done.elsewhere or cancelled.error or cancelled.doubts else 0)
+    return 1 if left or done.elsewhere or cancelled.error or cancelled.doubts else 0

@@ -83,7 +83,7 @@ def submit(
     elif definition.search.stop:
         searching.check(definition)
     if dry_run:
-        _show(_drafted(paths, definition, entries, wish))
+        _show(_drafted(paths, definition, entries, wish, only_shown=True))
         return
     with ledger.locked(paths):
         for line in recover.note(paths):
@@ -96,10 +96,10 @@ def submit(
     sys.exit(_summary(done))
 
 
-def _drafted(paths: SweepPaths, definition: Sweep, entries: list[Entry], wish: Wish) -> Draft:
+def _drafted(paths: SweepPaths, definition: Sweep, entries: list[Entry], wish: Wish, only_shown: bool = False) -> Draft:
     """What would be submitted; where Slurm cannot be asked, the line that runs the trials without it is named."""
     try:
-        return draft(paths, definition, entries, wish)
+        return draft(paths, definition, entries, wish, only_shown)
     except SlurmError as error:
         if "--here" in str(error):
             raise

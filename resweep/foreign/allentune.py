@@ -31,8 +31,9 @@ def translate(found: Mapping[str, Any], origin: str) -> Translation:
         except NoEquivalentError as error:
             said.lost.append(f"{name}: {error}")
     if said.hyper:
-        said.search = {"method": "random", "n": N}
-        said.lost.append(f"--num-samples: was said on AllenTune's command line; {N} points are drawn here")
+        n = said.at_most(N)
+        said.search = {"method": "random", "n": n}
+        said.lost.append(f"--num-samples: was said on AllenTune's command line; {n} points are drawn here")
     return said
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from resweep import ext_vars, inline, sweep
+from resweep import ext_vars, inline, sweep, trial
 from resweep.errors import ConfigError, shown
 
 N = 100  # points to draw, where the other tool leaves that open
@@ -56,6 +56,15 @@ class Translation:
     def swept(self, name: str, form: Any) -> None:
         """Take over a parameter that is searched, with its list of values, range or distribution; or say why not."""
         self._take(name, True, form)
+
+    def at_most(self, n: int) -> int:
+        """`n`, or how many different points there are, where that is less: no more could be drawn."""
+        count = 1
+        for form in self.hyper.values():
+            if not isinstance(form, list) and not (isinstance(form, dict) and form.keys() & {"choice", "randint"}):
+                return n
+            count *= _different(form)
+        return min(n, count)
 
     def tables(self) -> Table:
         """The sweep as a table of TOML."""
@@ -128,6 +137,14 @@ def check_size(value: Any) -> None:
             raise ConfigError(f"found more than {MOST_VALUES:,} values, or {DEEPEST} tables in each other")
         if isinstance(each, dict | list | tuple | set):
             left += [(inner, depth + 1) for inner in (each.values() if isinstance(each, dict) else each)]
+
+
+def _different(form: Any) -> int:
+    """How many values a list, a choice or whole numbers have."""
+    if isinstance(form, dict) and "randint" in form:
+        low, high = form["randint"]
+        return max(1, len(range(low, high, form.get("step") or 1)))
+    return len({trial.canonical(each) for each in (form if isinstance(form, list) else form["choice"])})
 
 
 def _text(value: Any) -> str:

@@ -61,9 +61,13 @@ def _method(said: Translation, found: Mapping[str, Any], grid: bool) -> None:
         said.lost.append("method: nothing is searched, so there is one point")
         return
     whole = isinstance(cap, int) and not isinstance(cap, bool) and 1 <= cap < 2**31
+    asked = int(str(cap)) if whole else N
+    n = asked if learns else said.at_most(asked)  # one that learns may ask for a point again
     if not whole:
-        said.lost.append(f"run_cap: {'is missing' if cap is None else 'found ' + shown(cap)}; {N} points are tried")
-    said.search = {"method": "tpe" if learns else "random", "n": cap if whole else N}
+        said.lost.append(f"run_cap: {'is missing' if cap is None else 'found ' + shown(cap)}; {n} points are tried")
+    elif n < asked:
+        said.lost.append(f"run_cap: found {asked}, and there are {n} different points")
+    said.search = {"method": "tpe" if learns else "random", "n": n}
     if learns:
         _drop_weights(said)
 

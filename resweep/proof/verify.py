@@ -194,7 +194,7 @@ def _listed(paths: SweepPaths, entry: Entry, path: Path, cache: Cache) -> Iterat
         wrong.append("source")
     for key, value in entry.swept.items():
         there, found = _at(config, key)
-        if there and found != value:
+        if there and trial.plain(found) != value:
             wrong.append(key)
     if wrong:
         detail = f"its {' and '.join(wrong)} of {paths.name}#{entry.number} {entry.name} is not the trial's own"

@@ -3,7 +3,8 @@
 The forest learns the points' means from their swept values. A key's importance is how much worse the forest predicts
 the points that each tree has not seen when that key's values are shuffled among them. It is a statement about the
 forest, so it counts only where the forest predicts well: `r2` is the share of the variance that it explains of points
-that it has not seen, and below LEAST_R2, or with few points, the verdict is to hide it.
+that it has not seen, and below LEAST_R2 the verdict is to hide it. With few points the order of the keys is told, and
+no shares; with very few nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, permutations
 from typing import Any, Literal
 
@@ -20,7 +21,8 @@ from resweep.points import Point
 from resweep.report.scale import number
 from resweep.sweep import ResultsOptions
 
-LEAST_POINTS = 20
+LEAST_POINTS = 20  # below which no shares are told
+LEAST_RANKED = 6  # and below which no order
 LEAST_R2 = 0.3
 MOST_POINTS = 2000  # of more points so many, drawn at random but always the same
 MOST_NAMES = 30  # of a key that is not numbers: the most frequent, and the others as one
@@ -62,7 +64,8 @@ class Importance:
 
     `r2` is out of bag: of points that a tree has not seen. `points` counts those with a finite mean, `used` those that
     the forest was grown on, `without` the others. `left_out` says by key why it has no effect of its own. When `trust`
-    is "hidden", shares should not be shown, and `reason` says why; the correlations stand for themselves.
+    is "ranked", only the order of the effects means something, when it is "hidden", not even that; `reason` says why,
+    and the correlations stand for themselves.
     """
 
     effects: tuple[Effect, ...] = ()
@@ -71,7 +74,7 @@ class Importance:
     used: int = 0
     without: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
-    trust: Literal["shown", "hidden"] = "hidden"
+    trust: Literal["shown", "ranked", "hidden"] = "hidden"
     reason: str = ""
 
 
@@ -107,6 +110,10 @@ def importance(points: Sequence[Point], options: ResultsOptions, scales: Mapping
         r2, shares, reason = _grown(keys, target, used)
     effects = [_effect(key, target, *shares.get(key.name, (None, None))) for key in keys]
     effects.sort(key=lambda each: (-(each.share or 0.0), -abs(each.rho or 0.0)))
+    ranked = not reason and len(known) < LEAST_POINTS
+    if ranked:
+        effects = [replace(each, share=None, spread=None) for each in effects]
+        reason = f"{len(known)} points, fewer than {LEAST_POINTS}: their order alone"
     return Importance(
         tuple(effects),
         r2,
@@ -114,7 +121,7 @@ def importance(points: Sequence[Point], options: ResultsOptions, scales: Mapping
         used if shares else 0,
         without,
         left_out,
-        "hidden" if reason else "shown",
+        "ranked" if ranked else "hidden" if reason else "shown",
         reason,
     )
 
@@ -123,8 +130,8 @@ def _hopeless(count: int, keys: Sequence[_Key], target: Array) -> str:
     """Why no forest can tell anything, if so."""
     if not keys:
         return "no swept key differs between the points"
-    if count < LEAST_POINTS:
-        return f"{count} points, fewer than {LEAST_POINTS}"
+    if count < LEAST_RANKED:
+        return f"{count} points, fewer than {LEAST_RANKED}"
     if target.min() == target.max():
         return "all points have the same value"
     return ""

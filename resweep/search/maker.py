@@ -38,7 +38,7 @@ class Maker:
         found = json.loads((folder / trial.PROVENANCE).read_text("utf-8"))["environment"]
         if found:
             files[trial.ENVIRONMENT] = paths.environments / f"{found}.json"
-        self._shared = Shared(source, source.tree, files)
+        self._shared = Shared(source, source.tree, files, asked.run_options)
         self.list = Listing(paths)
 
     @property

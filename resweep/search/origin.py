@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, engine, gather, index, results
+from resweep import attempt, dotted, engine, gather, index, results
 from resweep.choices import Choices
 from resweep.errors import counted
 from resweep.index import Entry
@@ -125,9 +125,7 @@ def _values(entry: Entry, fixed: dict[str, object], asked: Sweep) -> dict[str, o
     for key in asked.hyper.keys:
         if key in values:
             continue
-        value: object = fixed
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
+        value = dotted.given(fixed, key)
         if value is not None:
             values[key] = value
     return values

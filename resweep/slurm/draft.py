@@ -17,6 +17,7 @@ from resweep.slurm import batches, doubts, identity, ledger, limits, parallel, s
 from resweep.slurm.batches import Batch, Wish
 from resweep.slurm.limits import Limits
 from resweep.slurm.script import SiteScript
+from resweep.slurm.states import View
 from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
@@ -77,21 +78,26 @@ class Draft:
         return f"{name}-{batch.trials[line - 1].id}-{batch.trials[line - 1].trial}" if line else name
 
 
-def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: Wish) -> Draft:
-    """Work out what would be submitted; writes nothing. Raises SlurmError or ConfigError where nothing can be."""
+def draft(
+    paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: Wish, only_shown: bool = False
+) -> Draft:
+    """Work out what would be submitted; writes nothing. Raises SlurmError or ConfigError where nothing can be.
+
+    What is `only_shown` is worked out as far as it can be where Slurm does not answer, and a note says so.
+    """
     tables, files = site.read()
     own = [*tables, definition.slurm]
     if wish.profile is not None:
         own.append(_profile(wish.profile, own, definition.where))
     statuses = status.survey(paths, entries)
     view = states.look(paths, statuses)
-    if view.error:
+    if view.error and not only_shown:
         raise SlurmError(view.error)
     runner = batches.runner(definition, wish)
     first, _ = resources.resolve(*own)
     found = script.read(paths.root, first.script, _source(definition))
     declared = {**found.declared, **script.from_environment(), **script.declared(wish.extra)}
-    allowed = limits.read()
+    allowed, cluster, unanswered = _site(view, only_shown)
     if runner == "search":
         asked, notes = resources.resolve(*own, threads=definition.threads, declared=declared)
         jobs, skipped, said = batches.of_search(asked, wish, view, allowed)
@@ -106,12 +112,14 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
     for each in wanted:
         notes += limits.doubts(allowed, _effective(each, found, wish))
     notes += doubts.strangers(view) + doubts.open_ones(paths, view)
+    if unanswered:
+        notes.insert(0, f"{unanswered}; what follows is worked out with Slurm's own limits, without this site's")
     python = os.environ.get("RESWEEP_PYTHON") or definition.python
     number = ledger.next_number(paths)
     return Draft(
         paths=paths,
         folder=paths.submissions / str(number),
-        cluster=view.cluster or identity.cluster(),
+        cluster=cluster,
         tag=identity.new_tag(paths.root.name, paths.name, number),
         batches=jobs,
         site=found,
@@ -125,6 +133,16 @@ def draft(paths: SweepPaths, definition: Sweep, entries: Sequence[Entry], wish: 
         notes=list(dict.fromkeys(notes)),
         behind=tuple(parallel.behind(view.submissions, jobs, view.cluster)),
     )
+
+
+def _site(view: View, only_shown: bool) -> tuple[Limits, str, str]:
+    """What the site allows, the cluster's name, and why Slurm did not answer, where that may be."""
+    try:
+        return limits.read(), view.cluster or identity.cluster(), view.error
+    except SlurmError as error:
+        if not only_shown:
+            raise
+        return Limits(), view.cluster, str(error)
 
 
 def _notes(definition: Sweep, wish: Wish, asked: Resources, files: Sequence[Path]) -> list[str]:

@@ -85,7 +85,7 @@ def test_exporting_again_writes_nothing(swept: Project, tmp_path: Path) -> None:
     assert (tally.new, tally.changed, tally.same) == (0, 1, 2)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An interpreter with Comet's package, in an environment of its own."""
     home = tmp_path_factory.mktemp("comet")

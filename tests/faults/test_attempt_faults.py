@@ -24,7 +24,7 @@ from launched import Trial, silent, until
 from resweep import attempt
 
 # Training that runs until it is told to go on, first attempts only: `hold` touches a file when it has started.
-HOLD = 'mkdir "$out"; touch "$root/started"; while [ ! -e "$root/go" ]; do sleep 0.02; done; echo 1 > "$out/by"\n'
+HOLD = 'mkdir -p "$out"; touch "$root/started"; while [ ! -e "$root/go" ]; do sleep 0.02; done; echo 1 > "$out/by"\n'
 OLD = 1_000_000_000
 
 
@@ -101,7 +101,7 @@ def test_late_finish_does_not_count(trial: Trial, group: list[int]) -> None:
     trial.until_it_trains()
     as_if_elsewhere(trial)
     assert trial.state == "lost"
-    trial.train('mkdir "$out"; echo 2 > "$out/by"')
+    trial.train('mkdir -p "$out"; echo 2 > "$out/by"')
     trial.launch().ok()
     os.killpg(group[0], signal.SIGCONT)
     (trial.project.root / "go").touch()
@@ -258,7 +258,7 @@ def test_training_that_outlives_its_launcher_is_not_started_beside_itself(trial:
     assert f"process group {group[0]}, whose launcher is gone" in second.out
     (trial.project.root / "go").touch()
     until(lambda: trial.state == "lost")
-    trial.train('mkdir "$out"; echo 2 > "$out/by"')
+    trial.train('mkdir -p "$out"; echo 2 > "$out/by"')
     trial.launch().ok()
     assert (trial.output / "by").read_text() == "2\n"
     assert (trial.directory(1) / "output/by").read_text() == "1\n"

@@ -383,7 +383,7 @@ with open(sys.argv[2], "rb") as file:
 with open(conf["allennlp_conf"]) as file:
     filled = json.load(file)
 out = conf["serialization_dir"]
-os.makedirs(out)
+os.makedirs(out, exist_ok=True)
 torch.manual_seed(filled["seed"])
 model = torch.nn.Linear(4, 1)
 optimizer = torch.optim.Adam(model.parameters(), lr=filled["lr"] * float(os.environ.get("FASTER", 1)))

@@ -126,11 +126,22 @@ def test_the_labels_of_importance_have_room(keys: tuple[str, ...]) -> None:
 
 def test_importance_that_cannot_be_trusted_is_not_drawn() -> None:
     """No bar, but the reason, in the figure and beside it; the correlations stay."""
-    drawing_ = drawing.draw(gathered(drawn(12)), Asked("importance"))
+    drawing_ = drawing.draw(gathered(drawn(5)), Asked("importance"))
     bars, dots = drawing_.figure.axes
     assert not bars.patches
-    assert "fewer than 20" in "".join(text.get_text() for text in bars.texts)
-    assert any("importance is not shown: 12 points" in note for note in drawing_.notes)
+    assert "fewer than 6" in "".join(text.get_text() for text in bars.texts)
+    assert any("importance is not shown: 5 points" in note for note in drawing_.notes)
+    assert len(dots.lines) > 3
+
+
+def test_importance_of_few_points_is_an_order() -> None:
+    """No bar, but the place of each key, and why; also where the other sweep has shares."""
+    drawing_ = drawing.draw(gathered(drawn(19)), Asked("importance"))
+    bars, dots = drawing_.figure.axes
+    assert not bars.patches
+    places = [text.get_text() for text in bars.texts if text.get_text().endswith(".")]
+    assert places == [f"{place}." for place in range(1, len(bars.get_yticklabels()) + 1)]
+    assert any("importance without shares: 19 points, fewer than 20" in note for note in drawing_.notes)
     assert len(dots.lines) > 3
 
 

@@ -157,7 +157,7 @@ def test_the_same_points_give_the_same_numbers() -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        (drawn(19), "19 points, fewer than 20"),
+        (drawn(5), "5 points, fewer than 6"),
         ([({"a": a}, 1.0) for a in range(40)], "all points have the same value"),
         ([({"a": 1}, float(a)) for a in range(40)], "no swept key differs"),
         ([({"a": a}, random.Random(a).random()) for a in range(40)], "predicts"),
@@ -172,6 +172,18 @@ def test_what_cannot_be_trusted_is_hidden_with_a_reason(
     found = told(values)
     assert found.trust == "hidden"
     assert reason in found.reason
+
+
+def test_of_few_points_the_order_is_told_and_no_share() -> None:
+    """Six to nineteen points, where the forest predicts them; it is the order of the shares that were not told."""
+    clear = [({"big": big, "small": small}, 10.0 * big + small) for big in range(4) for small in range(4)]
+    found = told(clear)
+    assert found.trust == "ranked"
+    assert found.reason == "16 points, fewer than 20: their order alone"
+    effects = [(each.key, each.share, each.spread) for each in found.effects]
+    assert effects == [("big", None, None), ("small", None, None)]
+    assert all(each.rho is not None for each in found.effects)
+    assert told(clear[:5]).trust == "hidden"
 
 
 def test_a_key_that_only_some_points_have_counts() -> None:

@@ -106,7 +106,7 @@ def test_a_sweep_that_names_no_metric_takes_one(swept: Project, opened: Opened) 
     page.run("document.getElementById('mode').dispatchEvent(new Event('change'))")
     page.settle()
     assert page.texts("#best .fact b")[0] == "0.1"
-    assert "Importance hidden: 4 points, fewer than 20" in page.texts("#importance")[0]
+    assert "Importance hidden: 4 points, fewer than 6" in page.texts("#importance")[0]
     assert page.complaints() == []
 
 

@@ -80,8 +80,8 @@ def split_cluster(_installed: None) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def patient_cluster(_installed: None) -> Iterator[Cluster]:
-    """A cluster whose arrays have at most 60 tasks, and which leaves the processor to the other tests."""
-    with _running(Cluster(nice=5, DBD=0, MAXARRAY=61, NODES=1, CPUS=6)) as cluster:
+    """A cluster whose arrays have at most 24 tasks, and which leaves the processor to the other tests."""
+    with _running(Cluster(nice=5, DBD=0, MAXARRAY=25, NODES=1, CPUS=6)) as cluster:
         yield cluster
 
 
@@ -150,9 +150,9 @@ def new_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pro
 
 
 @pytest.fixture(scope="session")
-def hundreds(patient_cluster: Cluster, new_project: Callable[[str], Project]) -> Project:
-    """A sweep of 150 trials, submitted."""
-    project = on_slurm.sweep(new_project("hundreds"), 150)
+def many(patient_cluster: Cluster, new_project: Callable[[str], Project]) -> Project:
+    """A sweep of 60 trials, submitted."""
+    project = on_slurm.sweep(new_project("many"), 60)
     on_slurm.start(project, **patient_cluster.environment).ok()
     return project
 

@@ -13,12 +13,12 @@ from small_project import Project
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def test_150_trials_go_in_as_three_arrays_where_an_array_has_at_most_60_and_all_complete(
-    hundreds: Project, patient_cluster: Cluster
+def test_60_trials_go_in_as_three_arrays_where_an_array_has_at_most_24_and_all_complete(
+    many: Project, patient_cluster: Cluster
 ) -> None:
     """Each trial has run exactly once."""
-    assert [(job.first, job.last) for job in jobs(hundreds)] == [(1, 60), (1, 60), (1, 30)]
+    assert [(job.first, job.last) for job in jobs(many)] == [(1, 24), (1, 24), (1, 12)]
     patient_cluster.drained(550)
-    assert set(running.states(hundreds)) == {"finished"}
-    assert set(running.attempts(hundreds)) == {1}
-    assert runs(hundreds) == list(range(150))
+    assert set(running.states(many)) == {"finished"}
+    assert set(running.attempts(many)) == {1}
+    assert runs(many) == list(range(60))

@@ -16,7 +16,10 @@ HOLLOW = f"p above {SURE}, or fewer than {LEAST_SURE} points"
 
 
 def draw(found: Gathered, asked: Asked) -> Drawn:
-    """Bars of the shares, with their spread, beside dots of Spearman's rho; none where the forest predicts badly."""
+    """Bars of the shares, with their spread, beside dots of Spearman's rho; none where the forest predicts badly.
+
+    Of few points the keys are numbered in their order.
+    """
     every, notes = series(found, asked)
     pairs = [(each, _analysed(each, found)) for each in every if each.known]
     keys = _ordered([importance for _, importance in pairs])
@@ -27,12 +30,13 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
     handles = []
     for number, (each, importance) in enumerate(pairs):
         handles.append(_bars(shares, keys, importance, number, len(pairs)))
+        _ranks(shares, keys, importance, number, len(pairs))
         _dots(correlations, keys, importance, number, len(pairs))
         notes += _told(each.name, importance)
     _label(shares, correlations, keys, str(found.options.metric))
     if len(pairs) == 1:
         correlations.set_xlabel(f"{RHO}\nn = {_counted(pairs[0][1])}")
-    hidden = [(each.name, importance) for each, importance in pairs if importance.trust == "hidden"]
+    hidden = [(each.name, importance) for each, importance in pairs if importance.trust != "shown"]
     if hidden:
         _say_hidden(shares, hidden, len(pairs))
     if len(pairs) > 1:
@@ -56,9 +60,10 @@ def _ordered(every: list[Importance]) -> list[str]:
     """Every key, those first whose share is greatest somewhere."""
     most: dict[str, float] = {}
     for importance in every:
-        for effect in importance.effects:
+        for place, effect in enumerate(importance.effects):
             share = (effect.share or 0.0) if importance.trust == "shown" else 0.0
-            most[effect.key] = max(most.get(effect.key, 0.0), share)
+            share = -place if importance.trust == "ranked" and len(every) == 1 else share
+            most[effect.key] = max(most.get(effect.key, share), share)
     return sorted(most, key=lambda key: -most[key])
 
 
@@ -80,6 +85,12 @@ def _bars(axes: Any, keys: list[str], importance: Importance, number: int, count
         error_kw={"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8, "ecolor": "#333333"},
     )
     return Patch(facecolor=style.colour, hatch=hatch, edgecolor="white", linewidth=0)
+
+
+def _ranks(axes: Any, keys: list[str], importance: Importance, number: int, count: int) -> None:
+    for place, each in enumerate(importance.effects if importance.trust == "ranked" else (), 1):
+        where = _place(keys.index(each.key), number, count)
+        axes.text(0.02, where, f"{place}.", transform=axes.get_yaxis_transform(), va="center", fontsize=7)
 
 
 def _dots(axes: Any, keys: list[str], importance: Importance, number: int, count: int) -> None:
@@ -129,7 +140,7 @@ def _say_hidden(axes: Any, hidden: list[tuple[str, Importance]], count: int) -> 
     """In place of bars, why there are none."""
     names = [f"{look.plain(name, 16)}: " if count > 1 else "" for name, _ in hidden]
     reasons = [
-        f"{name}not shown:\n{each.reason.replace(': ', ':' + chr(10)).replace(', ', ',' + chr(10))}"
+        f"{name}no shares:\n{each.reason.replace(': ', ':' + chr(10)).replace(', ', ',' + chr(10))}"
         for name, (_, each) in zip(names, hidden, strict=True)
     ]
     axes.text(
@@ -140,6 +151,8 @@ def _say_hidden(axes: Any, hidden: list[tuple[str, Importance]], count: int) -> 
 def _told(name: str, importance: Importance) -> list[str]:
     said = [f"{name}: {key} is left out: {why}" for key, why in importance.left_out.items()]
     said.append(f"{name}: correlations of {_counted(importance)} points; hollow dots: {HOLLOW}")
+    if importance.trust == "ranked":
+        return [f"{name}: importance without shares: {importance.reason}, out-of-bag R2 {importance.r2:.2f}", *said]
     if importance.trust == "hidden":
         return [f"{name}: importance is not shown: {importance.reason}", *said]
     grown = f"a random forest of {importance.used} points, out-of-bag R2 {importance.r2:.2f}"

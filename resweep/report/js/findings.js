@@ -50,7 +50,8 @@ function trustLine(computed) {
   if (!computed) return "";
   const good = computed.trust === "shown";
   const r2 = computed.r2 === null ? "" : `out-of-bag R² ${computed.r2.toFixed(2)}, `;
-  const about = good ? `${r2}${plural(computed.used, "configuration")}` : `Importance hidden: ${computed.reason}`;
+  const kept = computed.trust === "ranked" ? "Importance without shares" : "Importance hidden";
+  const about = good ? `${r2}${plural(computed.used, "configuration")}` : `${kept}: ${computed.reason}`;
   const strong = good && computed.r2 >= 0.7;
   return element("p", { class: `trust ${good ? (strong ? "good" : "fair") : "poor"}` }, good ? `${strong ? "Trust: good" : "Trust: fair"} (${about})` : about);
 }
@@ -58,7 +59,8 @@ function trustLine(computed) {
 function importanceRow(column, effect, hidden, chosen, metric, computed) {
   const share = hidden ? null : (effect?.share ?? null);
   const why = leftOut(computed, column);
-  const text = share === null ? (why ?? "–") : `${(share * 100).toFixed(0)} %${effect.spread === null ? "" : ` ± ${(effect.spread * 100).toFixed(0)}`}`;
+  const rank = computed?.trust === "ranked" ? computed.effects.findIndex((each) => each.key === column.name) + 1 : 0;
+  const text = share === null ? (why ?? (rank ? `${rank}.` : "–")) : `${(share * 100).toFixed(0)} %${effect.spread === null ? "" : ` ± ${(effect.spread * 100).toFixed(0)}`}`;
   const rho = correlation(column, chosen, metric);
   return element("tr", { "data-name": column.name },
     element("th", { scope: "row", title: column.name }, short(label(column), innerWidth < 600 ? 12 : 25)),

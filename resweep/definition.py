@@ -362,7 +362,10 @@ def _used(template: Template) -> list[Path]:
 
 
 def _frozen_name(template: Template, path: Path) -> str:
-    """What a file or folder is called below BASE: its place in the project, or in a library that lies outside of it."""
+    """What a file or folder is called below BASE: its place in the project, or in a library that lies outside of it.
+
+    Where relative imports lead from the one into the other, all keep their places to each other.
+    """
     own = [each for each in (*_used(template), *template.sources) if _is_own(template, each)]
     if path in own:
         together = os.path.commonpath([each if each in template.library else each.parent for each in own])
@@ -372,7 +375,7 @@ def _frozen_name(template: Template, path: Path) -> str:
 
 
 def _is_own(template: Template, path: Path) -> bool:
-    return any(path.is_relative_to(tree) for tree in template.trees)
+    return template.crossed or any(path.is_relative_to(tree) for tree in template.trees)
 
 
 _LIBRARY = ".library"

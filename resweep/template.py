@@ -72,6 +72,7 @@ class Template:
         self._is_function: bool | None = None
         self.home = path.resolve()
         self.trees = (self.home.parent, *([root.resolve()] if root else []))  # where other files may be read
+        self.crossed = False  # whether a relative import leads from the project into a library, or between libraries
         self._ext_vars: ExtVars = {}  # of the last configurations that were filled
 
     @property
@@ -193,8 +194,18 @@ class Template:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return text
 
+    def _tree(self, path: Path) -> Path | None:
+        """The library that a file or folder lies in; None where that is the project."""
+        if any(path.is_relative_to(tree) for tree in self.trees):
+            return None
+        return next((each for each in self.library if path.is_relative_to(each)), None)
+
     def _read(self, folder: str, name: str) -> tuple[str, bytes]:
+        if os.path.isabs(name) and name != str(self.home):
+            raise RuntimeError(f"{name}: is an absolute path, expected one from the file or from a folder of jpath")
         path = Path(find(folder, name, self.library))
+        beside = str(path) == os.path.normpath(os.path.join(folder, name))
+        self.crossed |= beside and path != self.home and self._tree(Path(folder)) != self._tree(path)
         if path not in self.sources:
             if not any(path.is_relative_to(tree) for tree in (*self.trees, *self.library)):
                 raise RuntimeError(f"{path}: lies outside of the project; [jsonnet] jpath names other folders")

@@ -81,7 +81,7 @@ class Prepared(Template):
     ) -> None:
         self.path = template.path
         self.sources = template.sources
-        self.library, self.trees = template.library, template.trees
+        self.library, self.trees, self.crossed = template.library, template.trees, template.crossed
         self._template = template
         self._optional = tuple(optional)
         self._taken = template.fill(examples, optional, ext_vars)[1]

@@ -90,7 +90,7 @@ def test_failures_are_grouped_by_their_cause(project: Project) -> None:
 @pytest.mark.slow
 def test_the_trials_own_paths_make_no_other_cause(project: Project) -> None:
     """What fails the same way for each trial is one cause, also where the message has the path of its output."""
-    train = "cd \"$1\"; python -S -c \"import os; open(os.environ['RESWEEP_OUTPUT'] + '/metrics.json', 'w')\"\n"
+    train = "cd \"$1\"; python -S -c \"import os; open(os.environ['RESWEEP_OUTPUT'] + '/deep/metrics.json', 'w')\"\n"
     project.write({"train.sh": train})
     project.generate().ok()
     assert project.resweep("run", "rnn").status == 1
@@ -100,7 +100,7 @@ def test_the_trials_own_paths_make_no_other_cause(project: Project) -> None:
     place = project.paths().place(project.entries()[0].name)
     path = place.attempt(1).replace(project.entries()[0].id, "...")
     assert causes == [
-        f"failed   {count} trials: FileNotFoundError: [Errno 2] No such file or directory: '{path}/output/metrics.json'"
+        f"failed   {count} trials: FileNotFoundError: [Errno 2] No such file or directory: '{path}/output/deep/metrics.json'"
     ]
 
 

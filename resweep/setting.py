@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from resweep import axes
-from resweep.dotted import names_something, parts
+from resweep.dotted import joined, names_something, parts
 from resweep.errors import ConfigError
 
 Table = dict[str, Any]
@@ -36,14 +36,9 @@ def apply(table: Table, setting: str, settable: Collection[str]) -> None:
         _replace_leaf(parsed, value.strip())
     hyper = table.get("hyper")
     swept = axes.described(hyper) if isinstance(hyper, dict | list) else {}
+    if isinstance(parsed.get("hyper"), dict):
+        _sweep(table, parsed.pop("hyper"), setting)
     for path, new in list(axes.leaves(parsed)):
-        name = path.partition(".")[2]
-        if path.startswith("hyper.") and isinstance(hyper, list):
-            raise ConfigError(f"--set {setting}: found several [[hyper]] tables, expected one; edit the file")
-        if path.startswith("hyper.") and isinstance(hyper, dict):
-            _drop(hyper, name)
-            hyper[name] = new
-            continue
         if path in {key.strip() for keys in swept for key in keys.split(",")}:
             raise ConfigError(f"--set {setting}: {path} is swept by [hyper]; say --set hyper.{path}=[...]")
         if path.partition(".")[0] not in settable and not names_something(table, path):
@@ -51,6 +46,18 @@ def apply(table: Table, setting: str, settable: Collection[str]) -> None:
                 f"--set {setting}: {path} names nothing, expected a key that stands in the file, or one of [params]"
             )
         _set(table, parts(path), new, setting)
+
+
+def _sweep(table: Table, given: Table, setting: str) -> None:
+    """Set keys of `[hyper]`: there, a name with dots is a dotted key itself."""
+    hyper = table.setdefault("hyper", {})
+    if not isinstance(hyper, list | dict):
+        raise ConfigError(f"--set {setting}: hyper is no table")
+    if isinstance(hyper, list):
+        raise ConfigError(f"--set {setting}: found several [[hyper]] tables, expected one; edit the file")
+    for name, new in axes.leaves(given):
+        _drop(hyper, name)
+        hyper[name] = new
 
 
 def _replace_leaf(table: Table, value: str) -> None:
@@ -64,9 +71,11 @@ def _replace_leaf(table: Table, value: str) -> None:
 def _drop(hyper: Table, key: str) -> None:
     """Take the swept key `key` out of `[hyper]`, quoted or not."""
     hyper.pop(key, None)
-    head, _, rest = key.partition(".")
-    if rest and isinstance(hyper.get(head), dict):
-        _drop(hyper[head], rest)
+    head, *rest = parts(key)
+    if not rest:
+        hyper.pop(head, None)
+    elif isinstance(hyper.get(head), dict):
+        _drop(hyper[head], ".".join(joined("", name) for name in rest))
         if not hyper[head]:
             del hyper[head]
 

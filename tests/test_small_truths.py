@@ -111,6 +111,9 @@ def test_a_name_with_a_dot_stays_one_name() -> None:
     assert points('[hyper]\n"paths.c.d" = [2]\n' + tables) == [{"paths": {"a.b": 1, "c": {"d": 2}}}]
     text = '[hyper.paths]\n"a.b" = [2, 3]\nc.d = [4, 5]\n[[hyper.exclude]]\npaths."a.b" = 2\npaths.c.d = 4\n'
     assert len(points(text + tables)) == 3
+    replaced = sweep.parse('[hyper.paths]\n"a.b" = [2]\n' + tables, "x.toml", ("hyper.paths.'a.b'=[8]",))
+    assert replaced.hyper.keys == ['paths."a.b"']
+    assert replaced.hyper.values('paths."a.b"') == [8]
     set_ = sweep.parse(tables, "x.toml", ('paths."a.b"=7',))
     assert set_.config == {"paths": {"a.b": 7, "c": {"d": 1}}}
 

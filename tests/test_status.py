@@ -98,10 +98,8 @@ def test_the_trials_own_paths_make_no_other_cause(project: Project) -> None:
     count = len(project.entries())
     assert count > 1
     place = project.paths().place(project.entries()[0].name)
-    path = place.attempt(1).replace(project.entries()[0].id, "...")
-    assert causes == [
-        f"failed   {count} trials: FileNotFoundError: [Errno 2] No such file or directory: '{path}/output/deep/metrics.json'"
-    ]
+    path = place.attempt(1).replace(project.entries()[0].id, "...") + "/output/deep/metrics.json"
+    assert causes == [f"failed   {count} trials: FileNotFoundError: [Errno 2] No such file or directory: '{path}'"]
 
 
 @pytest.mark.slow

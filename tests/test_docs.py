@@ -53,3 +53,10 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     """A relative link of a page names a file of the repository."""
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_the_repository_that_a_page_names_exists(page: Path) -> None:
+    """Of the code, the tests, the benchmarks, the pages and the example; what sweeps write is named as well."""
+    for name in re.findall(r"(?<![\w/.-])(?:tests|bench|docs|resweep|qb)/[\w/.-]*\.\w+", page.read_text("utf-8")):
+        assert (REPOSITORY / name).exists(), f"{page.name}: {name}"

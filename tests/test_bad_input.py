@@ -334,6 +334,9 @@ def test_a_backend_that_is_not_installed_is_named(project: Project) -> None:
     project.write({"pyproject.toml": PYPROJECT.format("no_such_backend.api")})
     says = ("pyproject.toml", "no_such_backend.api is not installed in", sys.executable)
     refused(project, "config/rnn.toml", "base.jsonnet", "rnn", says=says)
+    project.write({"pyproject.toml": PYPROJECT.format("poetry.masonry.api")})
+    says = ("poetry.masonry.api is not installed", "pip install poetry-core", "add a setup.py", 'from = "git"')
+    refused(project, "config/rnn.toml", "base.jsonnet", "rnn", says=says)
 
 
 def test_a_pyproject_that_is_no_toml_is_named(project: Project) -> None:

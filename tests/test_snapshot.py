@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_project import SWEEP, Project
+from small_project import BACKEND, SWEEP, Project
 
 from resweep import snapshot
 from resweep.build import Build
@@ -128,6 +128,15 @@ def test_a_project_with_only_a_pyproject_is_built_through_its_backend(project: P
     )
     files, _ = built(project)
     assert sorted(files) == ["qb/__init__.py", "qb/deep/__init__.py", "qb/main.py"]
+
+
+def test_the_name_that_poetry_had_until_2020_is_the_installed_backend(project: Project) -> None:
+    """`poetry.masonry.api` is gone, and poetry-core builds what it built."""
+    (project.root / "setup.py").unlink()
+    system = '[build-system]\nrequires = []\nbuild-backend = "poetry.masonry.api"\nbackend-path = ["tools"]\n'
+    project.write({"pyproject.toml": system, "tools/poetry/core/masonry/api.py": BACKEND})
+    files, _ = built(project)
+    assert sorted(files) == ["qb/__init__.py", "qb/main.py"]
 
 
 def test_include_adds_files_and_exclude_leaves_out(project: Project) -> None:

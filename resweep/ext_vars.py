@@ -57,8 +57,8 @@ def _asked(where: str, key: str, value: Mapping[str, str]) -> str:
 
 
 def texts(config: Mapping[str, Any]) -> dict[str, str]:
-    """The external variables of a configuration: a text as it is, anything else as JSON."""
-    table = config.get(TABLE, {})
+    """The external variables of a configuration: a text and a date as they are, anything else as JSON."""
+    table = trial.plain(config.get(TABLE, {}))
     return {name: value if isinstance(value, str) else trial.jsonnable(value) for name, value in table.items()}
 
 

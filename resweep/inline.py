@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, time
 from typing import Any
 
 from resweep import attempt
@@ -15,6 +16,8 @@ def toml(value: Any) -> str:
         return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, str):
         return attempt.toml_string(value)
+    if isinstance(value, date | time):  # datetime is a date
+        return value.isoformat()
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 

@@ -31,7 +31,7 @@ def rnn(tmp_path: Path) -> Sweep:
     """A sweep whose template takes nothing but external variables."""
     found = Sweep(tmp_path)
     (tmp_path / "base.jsonnet").write_text('{ lr: std.extVar("LR"), data: std.extVar("DATA") }')
-    found.text = '[hyper]\n"ext_vars.LR" = [0.1, 1e-5, "big", true, [1, 2]]\n[ext_vars]\nDATA = "here"\n'
+    found.text = '[hyper]\n"ext_vars.LR" = [0.1, 1e-5, "big", true, [1, 2], 2026-01-01, inf]\n[ext_vars]\nDATA = "here"\n'
     return found
 
 
@@ -43,7 +43,7 @@ def filled(rnn: Sweep) -> list[Any]:
 @pytest.mark.slow
 def test_values_are_texts_as_allennlp_gives_them(rnn: Sweep) -> None:
     """A text as it is, everything else as JSON; swept ones and those of the table, each in its own trial."""
-    texts = ["0.1", "1e-05", "big", "true", "[1, 2]"]
+    texts = ["0.1", "1e-05", "big", "true", "[1, 2]", "2026-01-01", "inf"]
     assert filled(rnn) == [{"lr": text, "data": "here"} for text in texts]
 
 

@@ -6,6 +6,7 @@ Code: foreign/, cli/import_, inline
 from __future__ import annotations
 
 import builtins
+import datetime
 import json
 import tomllib
 from pathlib import Path
@@ -301,6 +302,13 @@ def test_a_search_space_of_allentune_becomes_toml(project: Project, suffix: str)
     before = project.tree()
     assert project.resweep("import", f"space.{suffix}", "-o", "config/space.toml").status == 2
     assert project.tree() == before
+
+
+def test_dates_are_taken_over() -> None:
+    """YAML has them, TOML has them, and what stands outside of the template's arguments may be one."""
+    when = datetime.datetime(2026, 1, 1, 10)
+    found = allentune.translate({"WHEN": {"sampling strategy": "choice", "choices": [when, when.date()]}}, "x.json")
+    assert loaded(found)["hyper"] == {"ext_vars.WHEN": [when, when.date()]}
 
 
 # --- whatever the file says ----------------------------------------------------------------------------------------

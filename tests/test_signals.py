@@ -5,6 +5,7 @@ Code: attempt, delivery
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import signal
@@ -64,8 +65,12 @@ def end(trial: Trial, process: subprocess.Popen[str]) -> None:
 
 def alive(group: int) -> bool:
     """Whether a process of the group lives."""
-    stats = (path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists())
-    return any(fields[2] == str(group) and fields[0] != "Z" for fields in stats)
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended while it was looked at
+            state, _, its = path.read_text().rpartition(")")[2].split()[:3]
+            if its == str(group) and state != "Z":
+                return True
+    return False
 
 
 # --- USR1 ----------------------------------------------------------------------------------------------------------

@@ -73,8 +73,8 @@ def kind_cluster(_installed: None) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def split_cluster(_installed: None) -> Iterator[Cluster]:
-    """A cluster whose nodes have hostnames of their own, and are soon taken for dead."""
-    with _running(Cluster(DBD=0, TIMEOUT=6, NODES=2, UTS=1)) as cluster:
+    """A cluster whose nodes have hostnames of their own, and are soon taken for dead; KillWait is Slurm's own."""
+    with _running(Cluster(DBD=0, TIMEOUT=6, NODES=2, UTS=1, KILLWAIT=30)) as cluster:
         yield cluster
 
 

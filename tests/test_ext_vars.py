@@ -31,7 +31,8 @@ def rnn(tmp_path: Path) -> Sweep:
     """A sweep whose template takes nothing but external variables."""
     found = Sweep(tmp_path)
     (tmp_path / "base.jsonnet").write_text('{ lr: std.extVar("LR"), data: std.extVar("DATA") }')
-    found.text = '[hyper]\n"ext_vars.LR" = [0.1, 1e-5, "big", true, [1, 2], 2026-01-01, inf]\n[ext_vars]\nDATA = "here"\n'
+    found.text = '[hyper]\n"ext_vars.LR" = [0.1, 1e-5, "big", true, [1, 2], 2026-01-01, inf]\n'
+    found.text += '[ext_vars]\nDATA = "here"\n'
     return found
 
 

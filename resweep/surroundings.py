@@ -322,10 +322,9 @@ def _usable() -> int | None:
 class _Cards:
     """The cards of this machine as nvidia-smi tells them, which takes up to seconds: asked once, in the background."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str | None) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._answer: list[Facts] | None = None
-        program = shutil.which("nvidia-smi")
         if program is None:
             self._answer = []
             return
@@ -373,7 +372,7 @@ class Watch:
         with open(os.path.join(compiled, "sitecustomize.%s.pyc" % sys.implementation.cache_tag), "wb") as binary:
             binary.write(_compiled(witness))
         self._variables: dict[str, str] = {}
-        _cards()
+        self._cards = _cards(shutil.which("nvidia-smi"))
 
     def environment(self, environment: dict[str, str]) -> dict[str, str]:
         """The environment of the training, with the witness on PYTHONPATH behind what is frozen."""
@@ -406,7 +405,7 @@ class Watch:
         facts = {
             "format": 1,
             "machine": machine(),
-            "cards": _cards().told(),
+            "cards": self._cards.told(),
             "variables": self._variables,
             "python": {key: trains[key] for key in ("python", "implementation", "prefix")} if trains else None,
             "libraries": trains["libraries"] if trains else {},

@@ -113,7 +113,9 @@ def forge(request: pytest.FixtureRequest, tmp_path: Path) -> Forge:
         swept.resweep("pack", "rnn#1", "-o", "honest.tar.gz").ok()
         _HONEST.append((swept.root / "honest.tar.gz").read_bytes())
         (swept.root / "honest.tar.gz").unlink()
-    return Forge(tmp_path, _HONEST[0])
+    home = tmp_path / "forge"
+    home.mkdir()
+    return Forge(home, _HONEST[0])
 
 
 def refused(forge: Forge, *says: str) -> None:
@@ -808,9 +810,7 @@ def test_a_limit_is_of_everything_that_is_written(forge: Forge) -> None:
     assert unpacking.LARGEST == 100_000_000_000
 
 
-def test_nothing_is_written_through_what_is_there(
-    forge: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_written_through_what_is_there(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a disk that takes two names for one, a file that is there already stops unpacking, and nothing is left."""
     real = os.open
 
@@ -822,8 +822,8 @@ def test_nothing_is_written_through_what_is_there(
     forge.write()
     monkeypatch.setattr(os, "open", one_name)
     with pytest.raises(FileExistsError):
-        unpacking.unpack(forge.path, tmp_path / "there")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.tar.gz", "honest.tar.gz"]
+        unpacking.unpack(forge.path, forge.home / "there")
+    assert sorted(path.name for path in forge.home.iterdir()) == ["evil.tar.gz", "honest.tar.gz"]
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])

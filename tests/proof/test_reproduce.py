@@ -155,7 +155,7 @@ def test_a_shift_beyond_the_repeats_is_different(lucky: Project) -> None:
     assert first.endswith(": 1 metric, 2 files (best_validation_accuracy outside of the spread)")
     assert rest[0] == "  metric    best_validation_accuracy: 0.1 -> 7.1 (+7), of 3 repeats 1.1 ± 1"
     assert rest[1] == "  weights   best.th: changed"
-    assert "nothing that is known explains it" in rest[2]
+    assert "nothing that is known explains it" in rest[2], rest[2:]
 
 
 @pytest.mark.slow

@@ -147,7 +147,7 @@ def _parsed(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
     while together := list(itertools.islice(lines, _TOGETHER)):
         if not together[-1].endswith("\n"):
             together.pop()  # a worker of a search is writing it, or was killed meanwhile
-        yield from json.loads(f"[{','.join(together)}]")
+        yield from json.loads(f"[{','.join(line for line in together if line != chr(10))}]")
 
 
 def updated(old: Index, generation: int, wanted: list[Entry]) -> Index:

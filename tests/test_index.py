@@ -154,6 +154,14 @@ def test_a_list_whose_last_line_is_torn_is_read_without_it(root: Path) -> None:
     assert index.read(paths) == index.Index("dan", 1)
 
 
+def test_empty_lines_that_an_editor_left_are_no_trials(root: Path) -> None:
+    """A list that somebody has opened and saved is still that list."""
+    path = SweepPaths(root, "rnn").index
+    before = index.read(SweepPaths(root, "rnn"))
+    path.write_text(path.read_text("utf-8") + "\n\n", "utf-8")
+    assert index.read(SweepPaths(root, "rnn")) == before
+
+
 def test_a_sweep_without_a_list_has_no_trial_and_no_generation(root: Path) -> None:
     """Before the first generation there is nothing, and that is no mistake."""
     paths = SweepPaths(root, "new")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import data, dotted, ext_vars, space, strategy, sweep, trial
+from resweep import attempt, data, dotted, ext_vars, space, strategy, sweep, trial
 from resweep.data import Cache, DataError, Listing
 from resweep.errors import ConfigError, ProjectError
 from resweep.index import Entry, described
@@ -142,8 +141,8 @@ def _check_names(definition: Sweep) -> None:
     for name in (*definition.params, *swept):
         if not usable(name):
             raise ConfigError(
-                f"{definition.where}: params.{name}: no name that a jsonnet function can have, expected letters, "
-                "digits, '_', and none of jsonnet's own words"
+                f"{definition.where}: params.{name}: not a valid parameter name in jsonnet; use letters, digits and _, "
+                "and no keyword of jsonnet"
             )
 
 
@@ -242,13 +241,13 @@ def doubts(frozen: Definition) -> list[str]:
                 f"what reads the trial's TOML will find it there"
             )
     notes += [
-        f"{key}: {frozen.template.path} does not read it, so its values change nothing"
+        f"{key}: {frozen.template.path} never reads it, so its values have no effect"
         for key in asked.hyper.keys
         if _is_ext_var(key) and not _is_read(asked, frozen.template, key)
     ]
     said = str(sweep.tables(asked.text, asked.where, asked.overrides).get("search", {}).get("method"))
     if said.lower() in strategy.ELSEWHERE:
-        notes.append(f"{asked.where}: search.method: {said} is taken for {asked.search.method}, Optuna's sampler")
+        notes.append(f"{asked.where}: search.method: {said} runs as {asked.search.method}, Optuna's TPE sampler")
     for key, meant in sweep.misspelt(asked.config).items():
         notes.append(f"{asked.where}: {key}: taken for your own; did you mean {meant}?")
     return notes
@@ -321,7 +320,7 @@ def freeze(
         "train": hashlib.sha256(train).hexdigest(),
         "data": None if listing is None else hashlib.sha256(_fingerprints(listing)).hexdigest(),
     }
-    return Definition(definition, template, source, train, json.loads(json.dumps(trial.plain(record))), listing)
+    return Definition(definition, template, source, train, trial.plain(record), listing)
 
 
 def _search(definition: Sweep) -> dict[str, Any]:
@@ -341,7 +340,7 @@ def template(root: Path, asked: Sweep, base: Path) -> Template:
     """
     for folder in base.absolute().parents:
         if folder.name == BASE and (folder.parent / trial.GENERATION).is_file():
-            record = json.loads((folder.parent / trial.GENERATION).read_text("utf-8"))
+            record = attempt.read_json(str(folder.parent / trial.GENERATION))
             return Template(base, folder, [folder.parent / name for name in record.get("library", ())])
     listed = [path for path in os.environ.get("JSONNET_PATH", "").split(os.pathsep) if path]
     return Template(base, root, [*(root / path for path in asked.jpath), *map(Path, listed)])

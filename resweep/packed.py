@@ -6,11 +6,9 @@ their order, each thousand is unpacked once.
 
 from __future__ import annotations
 
-import gc
 import pickle
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Generic, TypeVar, overload
 
 SIZE = 1000  # values that are packed together
@@ -35,8 +33,7 @@ class Packed(Sequence[T], Generic[T]):
             return
         self._newest.append(value)
         if len(self._newest) == SIZE:
-            with _no_collection():
-                self._packs.append(zlib.compress(pickle.dumps(self._newest, pickle.HIGHEST_PROTOCOL), 1))
+            self._packs.append(zlib.compress(pickle.dumps(self._newest, pickle.HIGHEST_PROTOCOL), 1))
             self._newest = []
 
     def __len__(self) -> int:
@@ -70,18 +67,5 @@ class Packed(Sequence[T], Generic[T]):
             return self._newest
         if self._open[0] != pack:
             self._open = (-1, [])  # let go of it first
-            with _no_collection():
-                self._open = (pack, pickle.loads(zlib.decompress(self._packs[pack])))
+            self._open = (pack, pickle.loads(zlib.decompress(self._packs[pack])))
         return self._open[1]
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without Python's collector, which would look at all that there is for each of thousands of new objects."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

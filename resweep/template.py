@@ -171,7 +171,7 @@ class Template:
             if undefined := _UNDEFINED.match(trace):
                 name = undefined[1]
                 raise FillError(
-                    f'{self.path}: std.extVar("{name}") is not given; add {name} = ... to [ext_vars], or '
+                    f'{self.path}: std.extVar("{name}") is not set; add {name} = ... to [ext_vars], or '
                     f'{name} = {{ env = "{name}" }} to take it from the environment',
                     error.detail,
                     offset,
@@ -202,13 +202,13 @@ class Template:
 
     def _read(self, folder: str, name: str) -> tuple[str, bytes]:
         if os.path.isabs(name) and name != str(self.home):
-            raise RuntimeError(f"{name}: is an absolute path, expected one from the file or from a folder of jpath")
+            raise RuntimeError(f"{name}: absolute imports are not allowed; use a path relative to the file or to jpath")
         path = Path(find(folder, name, self.library))
         beside = str(path) == os.path.normpath(os.path.join(folder, name))
         self.crossed |= beside and path != self.home and self._tree(Path(folder)) != self._tree(path)
         if path not in self.sources:
             if not any(path.is_relative_to(tree) for tree in (*self.trees, *self.library)):
-                raise RuntimeError(f"{path}: lies outside of the project; [jsonnet] jpath names other folders")
+                raise RuntimeError(f"{path}: outside the project; add its folder to [jsonnet] jpath to allow it")
             try:
                 self.sources[path] = path.read_bytes()
             except OSError as error:

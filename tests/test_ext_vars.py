@@ -89,7 +89,7 @@ def test_one_that_is_missing_is_named_with_what_to_write(rnn: Sweep) -> None:
     with pytest.raises(FillError) as caught:
         rnn.frozen()
     said = str(caught.value)
-    assert 'std.extVar("DATA") is not given; add DATA = ... to [ext_vars], or DATA = { env = "DATA" }' in said
+    assert 'std.extVar("DATA") is not set; add DATA = ... to [ext_vars], or DATA = { env = "DATA" }' in said
     assert "(in the trial ext_vars.LR=1)" in said
 
 
@@ -99,7 +99,7 @@ def test_a_swept_one_that_nobody_reads_is_said(rnn: Sweep) -> None:
     rnn.text = '[hyper]\n"ext_vars.LR" = [1, 2]\n"ext_vars.lr" = [1, 2]\n[ext_vars]\nDATA = 1\n'
     (note,) = definition.doubts(rnn.frozen()[0])
     assert note.startswith("ext_vars.lr: ")
-    assert note.endswith("does not read it, so its values change nothing")
+    assert note.endswith("never reads it, so its values have no effect")
 
 
 def test_what_the_environment_says_is_fixed_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,9 +232,9 @@ def test_a_library_that_nothing_is_read_from_is_not_frozen(home: Path, outside: 
 def test_no_file_of_another_place_is_read(home: Path, outside: Path, form: str) -> None:
     """Neither by an absolute path nor by a relative one; so none of them gets into a capsule."""
     for path, says in (
-        (outside / "c.txt", "is an absolute path"),
-        (Path("../vendor/c.txt"), "lies outside of the project"),
-        (Path("/etc/hostname"), "is an absolute path"),
+        (outside / "c.txt", "absolute imports are not allowed"),
+        (Path("../vendor/c.txt"), "outside the project"),
+        (Path("/etc/hostname"), "absolute imports are not allowed"),
     ):
         (home / "base.jsonnet").write_text(f'{form} "{path}"')
         with pytest.raises(TemplateError, match=says):

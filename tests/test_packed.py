@@ -5,7 +5,6 @@ Code: packed
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 
 import pytest
@@ -42,17 +41,3 @@ def test_it_is_a_list(values: list[object], place: int, several: slice) -> None:
             found[place]
     else:
         assert found[place] == expected
-
-
-def test_the_collector_is_left_as_it_was() -> None:
-    """Packing and unpacking do without it, and only they."""
-    found: Packed[int] = Packed()
-    for enabled in (True, False):
-        (gc.enable if enabled else gc.disable)()
-        try:
-            for number in range(20):
-                found.append(number)
-            assert found[5] == 5
-            assert gc.isenabled() == enabled
-        finally:
-            gc.enable()

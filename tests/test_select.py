@@ -134,7 +134,7 @@ def test_several_sweeps_are_run_shown_and_stopped_one_after_another(grid: Projec
     out = grid.resweep("run", "other#2", "rnn#1", "other#1", "--jobs", "1").ok().out
     assert [line.partition(":")[0] for line in out.splitlines() if "to run" in line] == ["other", "rnn"]
     assert len(lines(grid)) == 3
-    assert "2 sweeps, expected one" in grid.resweep("run", "rnn", "other", "--only", "-").err
+    assert "--only works with one sweep, not with 2" in grid.resweep("run", "rnn", "other", "--only", "-").err
     stopped = grid.resweep("stop", "rnn", "other").ok().out
     assert stopped.splitlines() == ["rnn: 0 stopped, 0 left", "other: 0 stopped, 0 left"]
 

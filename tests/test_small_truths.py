@@ -72,7 +72,7 @@ def test_a_name_that_no_function_can_have_is_refused_with_its_file(tmp_path: Pat
     """Where it stands, and not in jsonnet's own words."""
     rnn = Sweep(tmp_path)
     rnn.text = text
-    with pytest.raises(ResweepError, match=r"rnn\.toml: params\.(a-b|if): no name that a jsonnet function can have"):
+    with pytest.raises(ResweepError, match=r"rnn\.toml: params\.(a-b|if): not a valid parameter name in jsonnet"):
         rnn.frozen()
 
 
@@ -127,7 +127,7 @@ def test_bayes_is_what_other_tools_call_tpe(tmp_path: Path) -> None:
     )
     frozen, _ = rnn.frozen()
     assert frozen.sweep.search.method == "tpe"
-    assert any("search.method: Bayes is taken for tpe" in note for note in definition.doubts(frozen))
+    assert any("search.method: Bayes runs as tpe" in note for note in definition.doubts(frozen))
 
 
 @pytest.mark.slow
@@ -145,7 +145,7 @@ def test_a_dry_run_needs_no_answer_of_slurm(project: Project, tmp_path: Path, mo
         shown = project.resweep("submit", "rnn", "--dry-run", *arguments).ok()
         assert "sbatch --parsable" in shown.out
         assert shown.err.count("Unable to contact slurm controller") == 1
-        assert "with Slurm's own limits, without this site's" in shown.err
+        assert "shown without the site's limits and the jobs in its queue" in shown.err
     refused = project.resweep("submit", "rnn")
     assert refused.status == 2
     assert "`bash rnn-jobs.sh --here` runs the trials on this machine" in refused.err

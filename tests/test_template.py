@@ -111,7 +111,7 @@ def test_imports_are_read_and_remembered_wherever_the_command_is_called(
 def test_evaluating_runs_no_code_and_reads_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A configuration depends on the files and arguments alone, so that the same inputs give the same ids."""
     monkeypatch.setenv("lr", "1")
-    with pytest.raises(TemplateError, match=r'std.extVar\("lr"\) is not given'):
+    with pytest.raises(TemplateError, match=r'std.extVar\("lr"\) is not set'):
         _template(tmp_path, "{ lr: std.extVar('lr') }").fill([{}])
 
 

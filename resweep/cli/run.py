@@ -77,23 +77,23 @@ def run(
 ) -> None:
     """Run the trials of the sweep NAME here that have not finished, several at a time; one that fails stops no other.
 
-    NAME may also be one trial or some: NAME#3-9, an id, a trial's directory. Sweeps run one after another.
+    NAME may also be one trial or some: NAME#3-9, an id, a trial's directory. Several sweeps run one after another.
 
     Start it again when it was stopped: what has finished is not run again, what runs elsewhere is waited for. Ctrl-C
     stops starting trials, a second one stops those that run. What [search.stop] stopped early is run again with --state
     pruned alone, and then to its end. Exit status 1: some trials did not finish.
     """
-    asked = _Asked(jobs, cards, where, states, only, max_trials or 0, max_attempts or 0, canary, task)
+    words = _Words(jobs, cards, where, states, only, max_trials or 0, max_attempts or 0, canary, task)
     if allow_changed_data:
         os.environ[attempt.ALLOW_CHANGED_DATA] = "1"  # for the launchers, which check before each attempt
     if allow_changed_trials:
         os.environ[attempt.ALLOW_CHANGED_TRIALS] = "1"
     groups = select.by_sweep(project.root(), names)
     if only is not None and len(groups) > 1:
-        raise ConfigError(f"--only: found {len(groups)} sweeps, expected one")
+        raise ConfigError(f"--only works with one sweep, not with {len(groups)}")
     worst = 0
     for group in groups:
-        ended = _run(group, asked)
+        ended = _run(group, words)
         worst = max(worst, ended)
         if ended == INTERRUPTED:
             break
@@ -101,7 +101,7 @@ def run(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Words:
     """The words of the command, but for the names."""
 
     jobs: int | None
@@ -115,7 +115,7 @@ class _Asked:
     task: Path | None
 
 
-def _run(names: tuple[str, ...], words: _Asked) -> int:
+def _run(names: tuple[str, ...], words: _Words) -> int:
     """Run what is named of one sweep; gives the exit status."""
     where, states, only = words.where, words.states, words.only
     paths, entries = select.trials(project.root(), names, where, states)
@@ -172,7 +172,7 @@ def _check_data(paths: SweepPaths, left: list[Entry]) -> None:
             raise TrialError(str(error)) from None
 
 
-def _options(definition: Sweep, words: _Asked) -> Options:
+def _options(definition: Sweep, words: _Words) -> Options:
     jobs, cards = words.jobs, words.cards
     asked = definition.gpus if cards is None else cards
     there = gpus.cards() if asked is None or asked > 0 else []

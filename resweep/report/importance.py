@@ -113,7 +113,7 @@ def importance(points: Sequence[Point], options: ResultsOptions, scales: Mapping
     ranked = not reason and len(known) < LEAST_POINTS
     if ranked:
         effects = [replace(each, share=None, spread=None) for each in effects]
-        reason = f"{len(known)} points, fewer than {LEAST_POINTS}: their order alone"
+        reason = f"{len(known)} points, fewer than {LEAST_POINTS}; only the ranks are shown"
     return Importance(
         tuple(effects),
         r2,

@@ -18,12 +18,14 @@ from typing import Any
 
 from resweep.template import Arguments, ExtVars, Template
 
-# argv: the program, and as JSON the folders of libraries and the external variables
+# argv: where this package lies, the program, and as JSON the folders of libraries and the external variables
 # stdin: a line of arguments for each evaluation; stdout: a line with the result, empty for an error
 _CHILD = """
 import json, os, sys
 import _jsonnet
-program, (library, ext_vars) = sys.argv[1], map(json.loads, sys.argv[2:])
+sys.path.insert(0, sys.argv[1])
+from resweep.template import find
+program, (library, ext_vars) = sys.argv[2], map(json.loads, sys.argv[3:])
 sys.stdin.reconfigure(encoding="utf-8")
 sys.stdout.reconfigure(encoding="utf-8")
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -36,8 +38,7 @@ def read(folder, name):
         if not line:
             os._exit(0)
         return name, line.encode()
-    found = [os.path.normpath(os.path.join(each, name)) for each in (folder, *library)]
-    path = next((path for path in found if os.path.isfile(path)), found[0])
+    path = find(folder, name, library)
     with open(path, "rb") as file:
         return path, file.read()
 def tell(text):
@@ -81,7 +82,7 @@ class Prepared(Template):
     ) -> None:
         self.path = template.path
         self.sources = template.sources
-        self.library, self.trees, self.crossed = template.library, template.trees, template.crossed
+        self.library = template.library
         self._template = template
         self._optional = tuple(optional)
         self._taken = template.fill(examples, optional, ext_vars)[1]
@@ -152,7 +153,8 @@ class Prepared(Template):
             'std.native("tell")(std.toString([calls[given.call](each) for each in given.list]))'
         )
         more = map(json.dumps, ([str(folder) for folder in self.library], self._ext_vars))
-        command = [sys.executable, "-B", "-c", _CHILD, program, *more]
+        home = str(Path(__file__).parent.parent.parent)
+        command = [sys.executable, "-B", "-c", _CHILD, home, program, *more]
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", process_group=0, cwd=Path("/")
         )

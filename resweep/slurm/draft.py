@@ -113,7 +113,7 @@ def draft(
         notes += limits.doubts(allowed, _effective(each, found, wish))
     notes += doubts.strangers(view) + doubts.open_ones(paths, view)
     if unanswered:
-        notes.insert(0, f"{unanswered}; what follows is worked out with Slurm's own limits, without this site's")
+        notes.insert(0, f"{unanswered}; shown without the site's limits and the jobs in its queue")
     python = os.environ.get("RESWEEP_PYTHON") or definition.python
     number = ledger.next_number(paths)
     return Draft(

@@ -179,7 +179,7 @@ def test_of_few_points_the_order_is_told_and_no_share() -> None:
     clear = [({"big": big, "small": small}, 10.0 * big + small) for big in range(4) for small in range(4)]
     found = told(clear)
     assert found.trust == "ranked"
-    assert found.reason == "16 points, fewer than 20: their order alone"
+    assert found.reason == "16 points, fewer than 20; only the ranks are shown"
     effects = [(each.key, each.share, each.spread) for each in found.effects]
     assert effects == [("big", None, None), ("small", None, None)]
     assert all(each.rho is not None for each in found.effects)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,14 +83,18 @@ def test_without_the_one_who_waits_the_template_fills(both: tuple[Template, Prep
     prepared.close()
 
 
-def test_the_one_who_waits_ends_when_the_template_is_gone(tmp_path: Path) -> None:
-    """It does not try again and again to read it."""
-    path = tmp_path / "base.jsonnet"
+def waiting(path: Path) -> tuple[Prepared, subprocess.Popen[str]]:
+    """A prepared template, and the process that waits for its arguments."""
     path.write_text(TEXT, "utf-8")
     prepared = Prepared(Template(path), [{"x": 0, "text": "", "seed": 0}], ["seed", "other"])
-    process = prepared._process
-    assert process is not None
-    path.unlink()
+    assert prepared._process is not None
+    return prepared, prepared._process
+
+
+def test_the_one_who_waits_ends_when_the_template_is_gone(tmp_path: Path) -> None:
+    """It does not try again and again to read it."""
+    prepared, process = waiting(tmp_path / "base.jsonnet")
+    prepared.path.unlink()
     with contextlib.suppress(TemplateError):  # this one may have been prepared before
         prepared.fill([{"x": 5, "text": "", "seed": 1}], ["seed", "other"])
     assert process.wait(120) == 1
@@ -98,11 +103,7 @@ def test_the_one_who_waits_ends_when_the_template_is_gone(tmp_path: Path) -> Non
 
 def test_the_one_who_waits_ends_where_nobody_closes_it(tmp_path: Path) -> None:
     """With the object, as after an error; not because a process that was forked meanwhile has let go of its copy."""
-    path = tmp_path / "base.jsonnet"
-    path.write_text(TEXT, "utf-8")
-    prepared = Prepared(Template(path), [{"x": 0, "text": "", "seed": 0}], ["seed", "other"])
-    process = prepared._process
-    assert process is not None
+    prepared, process = waiting(tmp_path / "base.jsonnet")
     child = os.fork()
     if not child:
         del prepared

@@ -27,9 +27,10 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from resweep import attempt, frozen
+from resweep import frozen
 from resweep.cli import main
 from resweep.index import Entry
+from resweep.launcher import claims, places, storage, supervise
 from resweep.running import Outcome
 from resweep.search.search import Search
 from resweep.status import status
@@ -96,14 +97,14 @@ def ours(n: int) -> tuple[list[float], list[tuple[float, float]]]:
 def finish(paths: SweepPaths, entry: Entry, value: float) -> None:
     """Let a trial have finished with this value."""
     place = paths.place(entry.name)
-    _, record = attempt.begin(place, attempt.read_manifest(place.capsule))
+    _, record = claims.begin(place, places.read_manifest(place.capsule))
     directory = place.attempt(record["attempt"])
-    os.makedirs(os.path.join(directory, attempt.OUTPUT))
-    with open(os.path.join(directory, attempt.OUTPUT, "metrics.json"), "w", encoding="utf-8") as file:
+    os.makedirs(os.path.join(directory, places.OUTPUT))
+    with open(os.path.join(directory, places.OUTPUT, "metrics.json"), "w", encoding="utf-8") as file:
         json.dump({"value": value}, file)
-    record.update(state="finished", ended=attempt.now(), seconds=0.0, exit_status=0)
-    attempt.close(directory, record)
-    assert attempt.settle(place)
+    record.update(state="finished", ended=storage.now(), seconds=0.0, exit_status=0)
+    supervise.close(directory, record)
+    assert claims.settle(place)
 
 
 def alone(n: int) -> tuple[list[float], list[tuple[float, float]]]:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from resweep import surroundings, witness
+from resweep.launcher import host, import_audit
 
 ROUNDS = 40
 
@@ -29,9 +29,9 @@ def seconds(program: str, env: dict[str, str]) -> float:
 
 def measure(program: str, home: Path, rounds: int) -> tuple[float, float]:
     """Seconds without and with the witness; the best round of each is the one that was disturbed least."""
-    capsule, reports = home / "capsule", home / surroundings.REPORTS
+    capsule, reports = home / "capsule", home / host.REPORTS
     (capsule / "qb").mkdir(parents=True, exist_ok=True)
-    surroundings.Watch(str(capsule), str(home), Path(witness.__file__).read_text("utf-8"))
+    host.Watch(str(capsule), str(home), Path(import_audit.__file__).read_text("utf-8"))
     bare = {**os.environ, "PYTHONPATH": str(capsule), "PYTHONDONTWRITEBYTECODE": "1"}
     watched = {**bare, "PYTHONPATH": f"{capsule}:{reports}", "RESWEEP_WITNESS": f"{capsule}:{reports}"}
     without, with_ = [], []

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from resweep import __version__
-from resweep.data import RACY_NANOSECONDS
+from resweep.launcher.fingerprints import RACY_NANOSECONDS
 
 FORMAT = 2  # of the file; another number, too, when the same files come to give other rows
 _GONE = "-"

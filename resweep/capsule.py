@@ -20,8 +20,10 @@ from typing import Any
 
 import tomli_w
 
-from resweep import attempt, launcher, trial
+from resweep import trial
 from resweep.errors import TrialError
+from resweep.launcher import bundle, places
+from resweep.launcher.storage import AttemptError
 from resweep.snapshot import Snapshot, write_read_only
 from resweep.trial import TrialName
 
@@ -55,7 +57,7 @@ class Shared:
 
 def toml_bytes(config: Mapping[str, Any], sweep_name: str, name: TrialName) -> bytes:
     """`{id}.toml`: a header of the tool's keys with paths relative to the capsule, a blank line, the configuration."""
-    models = "../" * (len(attempt.CONFIG_ROOT) + 3) + "/".join(attempt.MODEL_ROOT)
+    models = "../" * (len(places.CONFIG_ROOT) + 3) + "/".join(places.MODEL_ROOT)
     header = (  # names of sweeps and ids need no escapes
         f'generated_id = "{name.id}"\n'
         f'name = "{sweep_name}"\n'
@@ -80,7 +82,7 @@ def json_bytes(filled: object) -> bytes:
 
 def rerun_bytes() -> bytes:
     """`rerun.sh`: bash that runs the launcher it carries, so that a capsule needs bash and Python alone."""
-    return (_RERUN + launcher.text()).encode()
+    return (_RERUN + bundle.text()).encode()
 
 
 _MARK = "# --- the launcher: attempt.py of resweep ---"
@@ -210,8 +212,8 @@ class Writer:
 def read_manifest(capsule: Path) -> dict[str, Any]:
     """The manifest of the capsule at `capsule`; a TrialError when there is none that can be read."""
     try:
-        manifest: dict[str, Any] = attempt.read_manifest(str(capsule))
-    except attempt.AttemptError as error:
+        manifest: dict[str, Any] = places.read_manifest(str(capsule))
+    except AttemptError as error:
         raise TrialError(str(error)) from None
     return manifest
 

@@ -13,15 +13,18 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from resweep import attempt, metrics, results, trial
 from resweep import exec as execution
+from resweep import metrics, results, trial
 from resweep.index import Entry
+from resweep.launcher import places, storage, trial_state
+from resweep.launcher.places import Place
+from resweep.launcher.storage import Record
 from resweep.results import Row
 from resweep.sweep import ResultsOptions
 from resweep.trial import SweepPaths
 
 # of a trial's files those that a person would miss: metrics, logs, records, configuration
-KEPT = ("metrics*.json", "metrics.jsonl", "events.out.tfevents*", "*.log", attempt.LOG, attempt.RECORD, "*.toml")
+KEPT = ("metrics*.json", "metrics.jsonl", "events.out.tfevents*", "*.log", places.LOG, places.RECORD, "*.toml")
 _FAILED = ("failed", "stopped", "lost")
 
 Kind = Literal["failed", "weights", "pruned", "reproduced"]
@@ -114,7 +117,7 @@ def plan(
     found.left += [(row.entry, "finished without the metric, so it cannot be ranked") for row in unknown]
     for entry in entries:
         place = paths.place(entry.name)
-        state, record = attempt.state(place)
+        state, record = trial_state.state(place)
         if busy := in_use(place):
             found.left.append((entry, busy))
             continue
@@ -147,10 +150,10 @@ def remove(paths: SweepPaths, planned: Plan) -> Removed:
     return done
 
 
-class _Only(attempt.Place):
+class _Only(Place):
     """A trial as if what has run in one directory were its only attempt: its state is that one's."""
 
-    def __init__(self, place: attempt.Place, directory: str) -> None:
+    def __init__(self, place: Place, directory: str) -> None:
         super().__init__(place.capsule)
         self._directory = directory
 
@@ -164,25 +167,23 @@ class _Only(attempt.Place):
         return False
 
 
-def in_use(place: attempt.Place) -> str | None:
+def in_use(place: Place) -> str | None:
     """What uses the output of a trial now, if anything does: words for a person."""
-    if attempt.state(place)[0] == "running":
+    if trial_state.state(place)[0] == "running":
         return "runs"
     for label, number, directory in execution.executions(place):
-        if attempt.state(_Only(place, str(directory)))[0] == "running":
+        if trial_state.state(_Only(place, str(directory)))[0] == "running":
             return f"a command runs on it ({trial.exec_name(label, number)})"
     return None
 
 
-def _add_weights(
-    found: Plan, entry: Entry, place: attempt.Place, known: tuple[str, attempt.Record], weights: Sequence[str]
-) -> None:
+def _add_weights(found: Plan, entry: Entry, place: Place, known: tuple[str, Record], weights: Sequence[str]) -> None:
     """Add the weights of a trial that finished, or that was pruned: no attempt ever goes on with those."""
     state, record = known
     if state == "pruned":
         numbers = [n for n in range(1, place.last() + 1) if _own_output(place, n)]
-        states = {n: attempt.state(_Only(place, place.attempt(n)))[0] for n in numbers}
-        directories = [os.path.join(place.attempt(n), attempt.OUTPUT) for n in numbers if states[n] == "pruned"]
+        states = {n: trial_state.state(_Only(place, place.attempt(n)))[0] for n in numbers}
+        directories = [os.path.join(place.attempt(n), places.OUTPUT) for n in numbers if states[n] == "pruned"]
     else:
         directories = [results.output(place, record)] if state == "finished" else []
     for directory in directories:
@@ -194,7 +195,7 @@ def _add_weights(
             found.outputs.append(Output(entry, directory, files, "pruned" if state == "pruned" else "weights"))
 
 
-def _add_failed(found: Plan, entry: Entry, place: attempt.Place, state: str) -> None:
+def _add_failed(found: Plan, entry: Entry, place: Place, state: str) -> None:
     """Add what the attempts of a trial that did not finish left in their own outputs."""
     numbers = [n for n in range(place.last(), 0, -1) if _own_output(place, n)]
     if numbers and state != "finished" and _resumes(place):
@@ -202,24 +203,24 @@ def _add_failed(found: Plan, entry: Entry, place: attempt.Place, state: str) -> 
         found.left.append((entry, "a retry goes on with its last output, [run] on_retry"))
         numbers = numbers[1:]
     for number in sorted(numbers):
-        if attempt.state(_Only(place, place.attempt(number)))[0] in _FAILED:
-            directory = os.path.join(place.attempt(number), attempt.OUTPUT)
+        if trial_state.state(_Only(place, place.attempt(number)))[0] in _FAILED:
+            directory = os.path.join(place.attempt(number), places.OUTPUT)
             files = list(_files(directory))
             if files:
                 found.outputs.append(Output(entry, directory, files, "failed"))
 
 
-def _add_reproduced(found: Plan, entry: Entry, place: attempt.Place) -> None:
+def _add_reproduced(found: Plan, entry: Entry, place: Place) -> None:
     """Add what `reproduce` left of runs that nobody looks at any more; one that has no verdict yet may be compared."""
     home = place.output + trial.REPRODUCED_SUFFIX
     if os.path.islink(home):
         return
     for number in sorted((name for name in _listed(home) if name.isdigit()), key=int):
         directory = os.path.join(home, number)
-        output = os.path.join(directory, attempt.OUTPUT)
+        output = os.path.join(directory, places.OUTPUT)
         if os.path.islink(directory) or os.path.islink(output) or not os.path.isdir(output):
             continue
-        state = attempt.state(_Only(place, directory))[0]
+        state = trial_state.state(_Only(place, directory))[0]
         if state not in _FAILED and not os.path.isfile(os.path.join(directory, trial.VERDICT)):
             found.left.append((entry, f"{os.path.basename(home)}/{number} has no verdict yet"))
             continue
@@ -235,14 +236,14 @@ def _listed(directory: str) -> list[str]:
         return []
 
 
-def _own_output(place: attempt.Place, number: int) -> bool:
+def _own_output(place: Place, number: int) -> bool:
     """Whether an attempt has an output of its own, where it belongs: a link leads to the one that counts."""
-    way = (place.attempts, place.attempt(number), os.path.join(place.attempt(number), attempt.OUTPUT))
+    way = (place.attempts, place.attempt(number), os.path.join(place.attempt(number), places.OUTPUT))
     return all(os.path.isdir(path) and not os.path.islink(path) for path in way)
 
 
-def _resumes(place: attempt.Place) -> bool:
-    options = attempt.read_json(os.path.join(place.capsule, "..", "..", attempt.RUN_OPTIONS))
+def _resumes(place: Place) -> bool:
+    options = storage.read_json(os.path.join(place.capsule, "..", "..", places.RUN_OPTIONS))
     return options.get("on_retry") == "resume"
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt, data, dotted, ext_vars, space, strategy, sweep, trial
-from resweep.data import Cache, DataError, Listing
+from resweep import dotted, ext_vars, space, strategy, sweep, trial
 from resweep.errors import ConfigError, ProjectError
 from resweep.index import Entry, described
+from resweep.launcher import fingerprints, storage
+from resweep.launcher.fingerprints import Cache, DataError, Listing
 from resweep.packed import Packed
 from resweep.snapshot import Snapshot
 from resweep.sweep import Sweep
@@ -285,7 +286,7 @@ def read_data(root: Path, definition: Sweep, cache: Cache) -> Listing | None:
     if not definition.data:
         return None
     try:
-        return data.listing(definition.data, os.environ.get("RESWEEP_DATA") or str(root), cache)
+        return fingerprints.listing(definition.data, os.environ.get("RESWEEP_DATA") or str(root), cache)
     except DataError as error:
         raise ConfigError(f"{definition.where}: data.files: {error}") from None
 
@@ -340,7 +341,7 @@ def template(root: Path, asked: Sweep, base: Path) -> Template:
     """
     for folder in base.absolute().parents:
         if folder.name == BASE and (folder.parent / trial.GENERATION).is_file():
-            record = attempt.read_json(str(folder.parent / trial.GENERATION))
+            record = storage.read_json(str(folder.parent / trial.GENERATION))
             return Template(base, folder, [folder.parent / name for name in record.get("library", ())])
     listed = [path for path in os.environ.get("JSONNET_PATH", "").split(os.pathsep) if path]
     return Template(base, root, [*(root / path for path in asked.jpath), *map(Path, listed)])

@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resweep import __version__, surroundings, trial
+from resweep import __version__, trial
 from resweep.disk import PART
 from resweep.errors import TrialError
+from resweep.launcher import host
 
 LARGEST_DIFF = 1 << 20  # bytes of an uncommitted diff that are kept
 LARGEST_UNTRACKED = 1 << 20  # bytes of untracked files that are kept, in all
@@ -35,7 +36,7 @@ class Capture:
     def __init__(self, root: Path, python: str) -> None:
         self._root = root
         self._process = subprocess.Popen(
-            [python, "-B", "-c", Path(surroundings.__file__).read_text("utf-8")],
+            [python, "-B", "-c", Path(host.__file__).read_text("utf-8")],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -108,7 +109,7 @@ def git(root: Path) -> dict[str, Any] | None:
     return {
         "commit": _line(_git(root, "rev-parse", "--verify", "-q", "HEAD")),
         "branch": _line(_git(root, "rev-parse", "--abbrev-ref", "HEAD")),
-        "remote": surroundings.without_credentials(_line(_git(root, "config", "--get", "remote.origin.url"))),
+        "remote": host.without_credentials(_line(_git(root, "config", "--get", "remote.origin.url"))),
         "diff": diff[:LARGEST_DIFF],
         "diff_is_whole": len(diff) <= LARGEST_DIFF,
         "untracked": _untracked(root, untracked),

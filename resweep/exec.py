@@ -16,8 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resweep import attempt, trial
+from resweep import trial
 from resweep.errors import TrialError
+from resweep.launcher import checks, claims, places, storage, supervise, training_environment, trial_state
+from resweep.launcher.places import Place
+from resweep.launcher.signals import Signals
+from resweep.launcher.storage import AttemptError, Record
 
 DRAIN_SECONDS = 2.0  # for the last words of a command that has ended, whose pipes a stranger may hold open
 _PLACEHOLDER = re.compile(r"\{(conf|capsule|output)\}")
@@ -30,7 +34,7 @@ Show = Callable[[bytes, bool], None]
 class Execution:
     """How a command ended: its record, and the directory in which it ran."""
 
-    record: attempt.Record
+    record: Record
     directory: Path
 
     @property
@@ -42,10 +46,10 @@ class Execution:
 
 
 def run(
-    place: attempt.Place,
+    place: Place,
     command: Sequence[str],
     label: str,
-    signals: attempt.Signals,
+    signals: Signals,
     show: Show,
     changes: dict[str, str] | None = None,
 ) -> Execution:
@@ -54,35 +58,37 @@ def run(
     `{conf}`, `{capsule}` and `{output}` in the command stand for the path of a TOML of this run's own, in which
     serialization_dir is the trial's output, for the capsule and for that output. `changes` go to the environment.
     """
-    now, record = attempt.state(place)
-    if not attempt.settle(place):
+    now, record = trial_state.state(place)
+    if not claims.settle(place):
         raise TrialError(f"{place.label}: {now}, expected a trial that has finished")
     try:
-        manifest = attempt.read_manifest(place.capsule)
-        attempt.check(place.capsule, manifest, place.attempts)
-        attempt.check_trial(place, manifest)
+        manifest = places.read_manifest(place.capsule)
+        checks.check(place.capsule, manifest, place.attempts)
+        checks.check_trial(place, manifest)
         number, directory = _claim(place, label)
         # the attempt whose output this is: a script that resumes from the second on must not do so here
-        env = attempt.environment(
+        env = training_environment.environment(
             place.capsule, manifest, directory, record.get("attempt", 1), os.environ.get("RESWEEP_DATA") or place.root
         )
         conf = os.path.join(directory, manifest["id"] + ".toml")
-        Path(conf).write_text(attempt.attempt_toml(place.capsule, manifest["id"], conf, place.output), "utf-8")
-    except attempt.AttemptError as error:
+        Path(conf).write_text(
+            training_environment.attempt_toml(place.capsule, manifest["id"], conf, place.output), "utf-8"
+        )
+    except AttemptError as error:
         raise TrialError(str(error)) from None
     env.update(changes or {})
     paths = {"conf": conf, "capsule": place.capsule, "output": place.output}
     filled = [_PLACEHOLDER.sub(lambda found: paths[found[1]], word) for word in command]
     _check_command(filled[0], command[0], directory, env)
-    new = {**attempt.new_record(manifest, number), "label": label, "command": filled}
-    attempt.write_json(os.path.join(directory, attempt.RECORD), new)
-    with _Tee(Path(directory, attempt.LOG), show) as tee:
-        attempt.supervise(filled, directory, env, directory, new, signals, tee.stdout, tee.stderr, place.capsule)
-    attempt.close(directory, new)
+    new = {**claims.new_record(manifest, number), "label": label, "command": filled}
+    storage.write_json(os.path.join(directory, places.RECORD), new)
+    with _Tee(Path(directory, places.LOG), show) as tee:
+        supervise.supervise(filled, directory, env, directory, new, signals, tee.stdout, tee.stderr, place.capsule)
+    supervise.close(directory, new)
     return Execution(new, Path(directory))
 
 
-def metrics(place: attempt.Place, look: Callable[[str], None] = lambda _: None) -> dict[str, Path]:
+def metrics(place: Place, look: Callable[[str], None] = lambda _: None) -> dict[str, Path]:
     """By label, the metrics.json of the last command that finished and wrote one.
 
     `look` is told of every path that the answer depends on, beside the place of the attempts.
@@ -90,7 +96,7 @@ def metrics(place: attempt.Place, look: Callable[[str], None] = lambda _: None) 
     found: dict[str, tuple[int, Path]] = {}
     for label, number, directory in executions(place):
         look(str(directory))
-        look(str(directory / attempt.RECORD))
+        look(str(directory / places.RECORD))
         path = directory / trial.METRICS
         if number > found.get(label, (0, path))[0] and path.exists() and _finished(directory):
             found[label] = (number, path)
@@ -98,10 +104,10 @@ def metrics(place: attempt.Place, look: Callable[[str], None] = lambda _: None) 
 
 
 def _finished(directory: Path) -> bool:
-    return attempt.read_json(str(directory / attempt.RECORD)).get("state") == "finished"
+    return storage.read_json(str(directory / places.RECORD)).get("state") == "finished"
 
 
-def executions(place: attempt.Place) -> list[tuple[str, int, Path]]:
+def executions(place: Place) -> list[tuple[str, int, Path]]:
     """What was run for a trial, in no order: label, number and directory of each."""
     try:
         names = os.listdir(place.attempts)
@@ -111,7 +117,7 @@ def executions(place: attempt.Place) -> list[tuple[str, int, Path]]:
     return [(*name, path) for name, path in read if name]
 
 
-def _claim(place: attempt.Place, label: str) -> tuple[int, str]:
+def _claim(place: Place, label: str) -> tuple[int, str]:
     """Make the next directory for `label`; another process that makes one at this moment gets another."""
     number = max((n for other, n, _ in executions(place) if other == label), default=0)
     while True:

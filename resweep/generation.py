@@ -24,7 +24,6 @@ from resweep import (
     environment,
     index,
     jobs,
-    launcher,
     of_2020,
     resources,
     snapshot,
@@ -34,11 +33,12 @@ from resweep import (
 )
 from resweep.build import Build
 from resweep.choices import Choices
-from resweep.data import Cache
 from resweep.definition import Definition
 from resweep.environment import Capture
 from resweep.errors import ConfigError, disk_errors
 from resweep.index import Index, described
+from resweep.launcher import bundle
+from resweep.launcher.fingerprints import Cache
 from resweep.plan import Plan, SourceChange, content, last_generation, plan
 from resweep.root import find_python, find_root
 from resweep.snapshot import Frozen
@@ -188,7 +188,7 @@ def _texts(paths: SweepPaths, request: Request, frozen: Definition, updated: Ind
     }
     script = jobs.script(paths.name, current, wanted, needs, request.way, asked.python, asked.search.learns)
     return {
-        paths.launcher: launcher.text(),
+        paths.launcher: bundle.text(),
         paths.run_options: trial.pretty(options) + "\n",
         paths.index: updated.text(),
         paths.jobs: script,

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt
 from resweep.errors import ConfigError
+from resweep.launcher import processes
 
 IDLE_MEMORY = 0.05  # of a card's memory that may be in use when nobody uses it: displays, daemons, other contexts
 IDLE_UTILISATION = 10  # percent
@@ -213,7 +213,7 @@ def _locked(home: Path) -> Iterator[None]:
 
 
 def _holder(pid: int, share: float) -> dict[str, Any]:
-    return {"pid": pid, "start": attempt.start_time(pid), "share": share}
+    return {"pid": pid, "start": processes.start_time(pid), "share": share}
 
 
 def _noted(home: Path, card: Card) -> Path:
@@ -230,7 +230,7 @@ def _holders(home: Path, card: Card) -> list[dict[str, Any]]:
 
 
 def _lives(holder: dict[str, Any]) -> bool:
-    return attempt.same_process(holder["pid"], holder["start"])
+    return processes.same_process(holder["pid"], holder["start"])
 
 
 def _note(home: Path, card: Card, holders: list[dict[str, Any]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, time
 from typing import Any
 
-from resweep import attempt
+from resweep.launcher import storage
 
 
 def toml(value: Any) -> str:
@@ -15,7 +15,7 @@ def toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, str):
-        return attempt.toml_string(value)
+        return storage.toml_string(value)
     if isinstance(value, date | time):  # datetime is a date
         return value.isoformat()
     return str(value).lower() if isinstance(value, bool) else repr(value)
@@ -24,7 +24,7 @@ def toml(value: Any) -> str:
 def key(name: str) -> str:
     """A key of TOML: bare where it can be."""
     bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if bare else attempt.toml_string(name)
+    return name if bare else storage.toml_string(name)
 
 
 def comment(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-from resweep import attempt
+from resweep.launcher.signals import Signals
 
 
 class Interrupts:
@@ -25,7 +25,7 @@ class Interrupts:
             os.set_blocking(descriptor, False)
         self._fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._old: dict[int, Any] = {}
-        for number in attempt.Signals.CAUGHT:
+        for number in Signals.CAUGHT:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays in force
                 self._old[number] = signal.signal(number, self._receive)
         return self

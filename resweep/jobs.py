@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterable
 from typing import Literal
 
-from resweep import attempt
 from resweep.index import Entry
+from resweep.launcher import places
 from resweep.resources import Resources
 
 Way = Literal["auto", "here", "slurm"]
@@ -35,8 +35,8 @@ def script(
         return re.sub("@([A-Z]+)@", lambda match: words[match[1]], _SEARCH)
     fields = {
         "NAME": name,
-        "GENERATED": "/".join(attempt.CONFIG_ROOT),
-        "MODELS": "/".join(attempt.MODEL_ROOT),
+        "GENERATED": "/".join(places.CONFIG_ROOT),
+        "MODELS": "/".join(places.MODEL_ROOT),
         "WAY": way,
         "DEFAULT": _DEFAULT[way],
         "PYTHON": shlex.quote(python or ""),

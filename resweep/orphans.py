@@ -10,9 +10,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from resweep import attempt, capsule, disk, index
+from resweep import capsule, disk, index
 from resweep.errors import disk_errors
 from resweep.index import Entry
+from resweep.launcher.places import Place
 from resweep.trial import SweepPaths, TrialName
 
 
@@ -49,7 +50,7 @@ def remove(paths: SweepPaths, chosen: Container[TrialName]) -> Removed:
     return done
 
 
-def _used(place: attempt.Place) -> bool:
+def _used(place: Place) -> bool:
     """Whether anything was ever run of a trial, or written for it."""
     return os.path.lexists(place.output) or os.path.lexists(place.attempts)
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from resweep import attempt, capsule, data, definition, index, snapshot, trial, why
+from resweep import capsule, definition, index, snapshot, trial, why
 from resweep.definition import Definition, Wanted
 from resweep.errors import SourceChangedError, counted
 from resweep.index import Entry, Index
+from resweep.launcher import fingerprints, storage, trial_state
 from resweep.strategy import Search
 from resweep.trial import SweepPaths
 
@@ -98,7 +99,7 @@ def plan(
 
 def _running(paths: SweepPaths, orphaned: list[Entry]) -> list[str]:
     """A note on trials that are no longer in the sweep and run all the same."""
-    running = [e for e in orphaned if attempt.state(paths.place(e.name))[0] == "running"]
+    running = [e for e in orphaned if trial_state.state(paths.place(e.name))[0] == "running"]
     if not running:
         return []
     names = why.some([f"#{entry.number}" for entry in running])
@@ -169,7 +170,7 @@ def _source_changed(
 def _is_over(paths: SweepPaths, entry: Entry) -> bool:
     """Whether a trial has finished, or was stopped early: it is not run again, and its result counts."""
     place = paths.place(entry.name)
-    return place.finished() or attempt.state(place)[0] == "pruned"
+    return place.finished() or trial_state.state(place)[0] == "pruned"
 
 
 def _ended(paths: SweepPaths, over: Collection[Entry]) -> str:
@@ -208,7 +209,7 @@ def _settle_search(
     source = trial.digest([frozen.snapshot.digest, frozen.record["train"]])
     over = [entry for entry in current if _is_over(paths, entry)]
     # with their other repeats, and what runs: a point is measured by one source
-    begun = {e.id for e in current if _is_over(paths, e) or attempt.state(paths.place(e.name))[0] == "running"}
+    begun = {e.id for e in current if _is_over(paths, e) or trial_state.state(paths.place(e.name))[0] == "running"}
     earlier = [entry for entry in over if entry.source != source]
     if not changed and not (earlier and choice == "new-source"):
         note = f"{_ended(paths, earlier)} of an earlier source: kept"
@@ -247,7 +248,7 @@ def _pruned_otherwise(
     rules = [each.get("search", {}).get("stop") for each in (last or {}, frozen.record)]
     if last is None or rules[0] == rules[1] or rules[0] is None:
         return []
-    pruned = sum(attempt.state(paths.place(entry.name))[0] == "pruned" for entry in kept)
+    pruned = sum(trial_state.state(paths.place(entry.name))[0] == "pruned" for entry in kept)
     if not pruned:
         return []
     again = f"`resweep run {paths.name} --state pruned` trains them to their end"
@@ -258,8 +259,8 @@ def _data_changes(paths: SweepPaths, old: Index, last: dict[str, Any] | None, fr
     """Whether the data is another than the last generation's, by name: the ids do not tell."""
     if last is None or last.get("data") == frozen.record["data"]:
         return []
-    before = attempt.read_json(str(paths.generations / str(old.generation) / trial.FINGERPRINTS))
-    changed = why.some([str(change) for change in data.differences(before, frozen.data)])
+    before = storage.read_json(str(paths.generations / str(old.generation) / trial.FINGERPRINTS))
+    changed = why.some([str(change) for change in fingerprints.differences(before, frozen.data)])
     finished = _finished(paths, old.current())
     ran = f"; finished with the data as it was: {counted(finished, 'trial')}" if finished else ""
     return [f"data changed: {changed or '[data] files'}{ran}"]

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resweep import surroundings
 from resweep.errors import ProjectError, TrialError, counted
+from resweep.launcher import host
 
 Facts = dict[str, Any]
 Said = Callable[[str], None]
@@ -95,7 +95,7 @@ def sort_out(environment: Facts) -> tuple[list[Wanted], dict[str, str]]:
             case _:
                 missing[name] = f"{version} was installed as editable from {package['path']}: no copy of it was made"
     for name, package in conda.items():
-        if surroundings.normalised(name) not in environment["packages"] and name != "python":
+        if host.normalised(name) not in environment["packages"] and name != "python":
             missing[name] = f"{package['version']} {package['build']} is a package of conda's alone"
     return wanted, missing
 
@@ -107,7 +107,7 @@ def _has_digest(path: Path, sha256: str) -> bool:
 
 
 def _platform_notes(environment: Facts) -> list[str]:
-    before, here = environment["platform"], surroundings.platform_()
+    before, here = environment["platform"], host.platform_()
     different = [f"{before[key]}, not {here[key]}" for key in ("system", "machine") if before[key] != here[key]]
     notes = [f"recorded on {', '.join(different)}: other builds of the same versions"] if different else []
     if not different and before["libc"] != here["libc"]:
@@ -199,9 +199,9 @@ def _install(tool: _Tool, wanted: list[Wanted], say: Said) -> dict[str, str]:
 def _compare(python: Path, wanted: list[Wanted], result: Rebuilt) -> None:
     """Look at what is there now, whatever the installer said."""
     done = _run([str(python), "-c", "import sys; print('\\n'.join(path for path in sys.path if path))"])
-    there = surroundings.packages(done.stdout.splitlines())
+    there = host.packages(done.stdout.splitlines())
     for each in wanted:
-        found = there.get(surroundings.normalised(each.name))
+        found = there.get(host.normalised(each.name))
         if found is not None and found.version == each.version:
             result.installed += 1
         elif each.name not in result.missing:

@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from resweep import attempt, cache, events, metrics
+from resweep import cache, events, metrics
 from resweep import exec as execution
 from resweep.index import Entry
+from resweep.launcher import places, trial_state
+from resweep.launcher.places import Place
+from resweep.launcher.storage import Record
 from resweep.sweep import ResultsOptions
 from resweep.trial import SweepPaths
 
@@ -41,7 +44,7 @@ class Row:
 
 def rows(paths: SweepPaths, entries: Iterable[Entry], options: ResultsOptions) -> list[Row]:
     """A row per trial; the best first where `[results]` names a metric, trials without it last, in sweep order."""
-    base = os.path.join(str(paths.root), *attempt.MODEL_ROOT, paths.name, "")
+    base = os.path.join(str(paths.root), *places.MODEL_ROOT, paths.name, "")
     known = cache.Cache(base, [options.metric, options.pattern])
     table = [_known_row(paths, base, entry, options, known) for entry in entries]
     known.save()
@@ -73,22 +76,22 @@ def _rank(row: Row, options: ResultsOptions) -> tuple[int, float]:
     return (0 if metrics.finite(value) else 1, -value if options.mode == "max" else value)
 
 
-def output(place: attempt.Place, record: attempt.Record) -> str:
+def output(place: Place, record: Record) -> str:
     """The directory that holds what the training of a finished trial wrote, given the record that counts."""
     # a crash can leave the output with its attempt; the next run moves it
     if os.path.isdir(place.output):
         return place.output
-    return os.path.join(place.attempt(record.get("attempt", 0)), attempt.OUTPUT)
+    return os.path.join(place.attempt(record.get("attempt", 0)), places.OUTPUT)
 
 
 def where(paths: SweepPaths, row: Row) -> metrics.Output:
     """Where the numbers of a row's trial are, for its history: those of its last attempt, or of the one that counts."""
     place = paths.place(row.entry.name)
     directory = place.attempt(row.record.get("attempt", 0))
-    log = os.path.join(directory, attempt.LOG)
+    log = os.path.join(directory, places.LOG)
     if row.state == "finished":
         return metrics.Output(output(place, row.record), log)
-    return metrics.Output(os.path.join(directory, attempt.OUTPUT), log, row.state == "running")
+    return metrics.Output(os.path.join(directory, places.OUTPUT), log, row.state == "running")
 
 
 def _known_row(paths: SweepPaths, base: str, entry: Entry, options: ResultsOptions, known: cache.Cache) -> Row:
@@ -114,8 +117,8 @@ def read(paths: SweepPaths, entry: Entry, options: ResultsOptions, look: metrics
     """A trial's row, from its files as they are; `look` is told of every path that it depends on."""
     place = paths.place(entry.name)
     look(place.attempts)
-    look(os.path.join(place.attempts, attempt.FINISHED))
-    state, record = attempt.state(place)
+    look(os.path.join(place.attempts, places.FINISHED))
+    state, record = trial_state.state(place)
     directory = place.attempt(record.get("attempt", 0))
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -131,12 +134,12 @@ def read(paths: SweepPaths, entry: Entry, options: ResultsOptions, look: metrics
         problems = [*trained.problems, *problems]
     elif state in ("running", "pruned"):
         if state == "pruned":
-            look(os.path.join(directory, attempt.RECORD))
-        trained = trained_in(os.path.join(directory, attempt.OUTPUT), directory, options, look, running=True)
+            look(os.path.join(directory, places.RECORD))
+        trained = trained_in(os.path.join(directory, places.OUTPUT), directory, options, look, running=True)
         values, problems = trained.values, list(trained.problems)
     elif state in ENDED:  # what is kept must have been looked at before it was read
-        look(os.path.join(directory, attempt.RECORD))
-        state, record = attempt.state(place)
+        look(os.path.join(directory, places.RECORD))
+        state, record = trial_state.state(place)
     kept = {key: record[key] for key in (*RECORDED, *MARKS) if record.get(key) is not None and record[key] != []}
     return Row(entry, state, record.get("seconds"), values, "; ".join(problems), kept, tuple(executed), paths.name)
 
@@ -145,11 +148,11 @@ def trained_in(
     found: str, directory: str, options: ResultsOptions, look: metrics.Look = metrics.nobody, running: bool = False
 ) -> metrics.Reading:
     """What training has written into its output `found`, and printed in the attempt at `directory`."""
-    log = os.path.join(directory, attempt.LOG)
+    log = os.path.join(directory, places.LOG)
     return metrics.read(metrics.Output(found, log, running), options.pattern, options.metric, look)
 
 
-def _executed(place: attempt.Place, look: metrics.Look) -> tuple[dict[str, Any], list[str]]:
+def _executed(place: Place, look: metrics.Look) -> tuple[dict[str, Any], list[str]]:
     """What commands of `exec` have measured, as LABEL.NAME."""
     values: dict[str, Any] = {}
     problems: list[str] = []

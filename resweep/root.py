@@ -7,8 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from resweep import attempt
 from resweep.errors import ConfigError, ProjectError
+from resweep.launcher import places
 
 SETUP = "setup.py"
 PYPROJECT = "pyproject.toml"
@@ -27,7 +27,7 @@ def find_root(start: Path) -> Path:
 def find_sweeps(start: Path) -> Path:
     """Where the sweeps of the nearest project are: its root, or what was unpacked of it, which needs no source."""
     for folder in (start, *start.parents):
-        if folder.joinpath(*attempt.CONFIG_ROOT).is_dir():
+        if folder.joinpath(*places.CONFIG_ROOT).is_dir():
             return folder
         if (folder / SETUP).is_file() or (folder / PYPROJECT).is_file():
             break

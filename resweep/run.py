@@ -17,11 +17,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from resweep import attempt, gpus, resources, status, task
+from resweep import gpus, resources, status
 from resweep.errors import counted
 from resweep.gpus import Card, Pool
 from resweep.index import Entry
 from resweep.interrupts import Interrupts
+from resweep.launcher import claims, places, processes, slurm_job, slurm_task, storage, trial_state
+from resweep.launcher.places import Place
+from resweep.launcher.signals import Signals
+from resweep.launcher.storage import AttemptError, Record
 from resweep.runners import registered
 from resweep.running import Options, Outcome, Running, Supply
 from resweep.status import Status
@@ -98,13 +102,13 @@ class Runner:
                 raise
             for worker in self._idle:
                 worker.close()
-            refused = task.requeue(self.interrupts > 0) if self._requeue else ""
+            refused = slurm_task.requeue(self.interrupts > 0) if self._requeue else ""
         if self._requeue and refused:
             self.watcher.told(f"a trial asked to be run again, and the job is not requeued: {refused}")
         elif self._requeue:
             self.watcher.told("a trial asked to be run again; the job is requeued")
             if not self.interrupts:
-                task.await_end()
+                slurm_task.await_end()
         return list(self.outcomes.values())
 
     def _drain(self, interrupts: Interrupts) -> None:
@@ -162,10 +166,10 @@ class Runner:
                 return
             self.queue.popleft()
             try:
-                manifest = attempt.read_manifest(place.capsule)
+                manifest = places.read_manifest(place.capsule)
                 described = tuple(gpus.described(cards))
-                state, record = attempt.begin(place, manifest, number, described, pruned=True)  # so it was settled
-            except (attempt.AttemptError, OSError) as error:
+                state, record = claims.begin(place, manifest, number, described, pruned=True)  # so it was settled
+            except (AttemptError, OSError) as error:
                 self._give_back(cards)
                 outcome = Outcome(Status(entry, "failed", {}, Path(place.attempts)), str(error))
                 self._heed_canary(outcome)
@@ -193,17 +197,17 @@ class Runner:
         self._left = not refused
         return self._left
 
-    def _settled(self, entry: Entry, place: attempt.Place) -> bool:
+    def _settled(self, entry: Entry, place: Place) -> bool:
         """Whether there is nothing to start for this trial, now that it is its turn; remembers why."""
-        now, record = attempt.state(place)
+        now, record = trial_state.state(place)
         if now == "queued":
             return False
         if now == "finished":
-            attempt.settle(place)
+            claims.settle(place)
             self._end(Outcome(status.status(self.paths, entry), "finished already", here=False), quietly=True)
             return True
         if now == "running":
-            if attempt.gone(place, record):
+            if trial_state.gone(place, record):
                 return False
             self.elsewhere[entry] = time.monotonic() + ELSEWHERE
             return True
@@ -214,7 +218,7 @@ class Runner:
             return True
         job = self.options.job
         if job is not None:
-            retry = task.wanted(place, now, record, job.since, job.max_requeues)
+            retry = slurm_task.wanted(place, now, record, job.since, job.max_requeues)
         else:
             retry = now != "failed" or self._may_retry(place, record)
         if not retry:
@@ -222,12 +226,12 @@ class Runner:
             return True
         return False
 
-    def _may_retry(self, place: attempt.Place, record: attempt.Record) -> bool:
+    def _may_retry(self, place: Place, record: Record) -> bool:
         """Whether a trial whose last attempt failed is run again by this runner."""
         if self.options.max_attempts:
             return failed_attempts(place) < self.options.max_attempts
         # once in each run: another runner's try since we began is ours, too
-        path = os.path.join(place.attempt(record["attempt"]), attempt.RECORD)
+        path = os.path.join(place.attempt(record["attempt"]), places.RECORD)
         return os.stat(path).st_mtime < self._began
 
     def _take_cards(self) -> list[Card] | None:
@@ -245,7 +249,7 @@ class Runner:
         if self._pool is not None and cards:
             self._pool.give_back(cards, os.getpid())
 
-    def _launch(self, entry: Entry, place: attempt.Place, record: attempt.Record, cards: list[Card]) -> None:
+    def _launch(self, entry: Entry, place: Place, record: Record, cards: list[Card]) -> None:
         """Let a worker conduct the attempt that was claimed."""
         worker = self._idle.pop() if self._idle else self._new_worker()
         if self._pool is not None and cards:
@@ -263,7 +267,7 @@ class Runner:
 
     def _environment(self, cards: list[Card]) -> Environment:
         job = self.options.job
-        site: Environment = {**attempt.site_grace(job.kill_wait, job.grace_time)} if job else {}
+        site: Environment = {**slurm_job.site_grace(job.kill_wait, job.grace_time)} if job else {}
         if cards:
             return {**site, **gpus.environment(cards)}
         return {**site, gpus.VISIBLE: ""} if self.options.hide_gpus else site
@@ -275,7 +279,7 @@ class Runner:
         for running, why in self.supply.watch(self.running.values()):
             if not _is_over(running):
                 directory = running.place.attempt(running.number)
-                attempt.write_json(os.path.join(directory, attempt.PRUNE), why)
+                storage.write_json(os.path.join(directory, places.PRUNE), why)
                 os.kill(running.worker.pid, signal.SIGTERM)
 
     # --- ending ---------------------------------------------------------------------------------------------------
@@ -311,10 +315,10 @@ class Runner:
 
     def _disown(self, running: Running) -> None:
         """Take our own name off an attempt whose worker died before it put its name there: we live, it does not."""
-        heartbeat = os.path.join(running.place.attempt(running.number), attempt.HEARTBEAT)
-        _, record = attempt.state(running.place)
+        heartbeat = os.path.join(running.place.attempt(running.number), places.HEARTBEAT)
+        _, record = trial_state.state(running.place)
         if record.get("attempt") == running.number and record["pid"] == os.getpid():
-            attempt.note_processes(heartbeat, {**record, "pid": running.worker.pid, "pid_start": None})
+            processes.note_processes(heartbeat, {**record, "pid": running.worker.pid, "pid_start": None})
 
     def _look_elsewhere(self) -> None:
         """Look at the trials that other processes run: they are waited for, and taken over when they are lost."""
@@ -328,7 +332,7 @@ class Runner:
             del self.elsewhere[entry]
             place, job = self.paths.place(entry.name), self.options.job
             if job is not None:
-                again = task.wanted(place, now.state, now.record, job.since, job.max_requeues)
+                again = slurm_task.wanted(place, now.state, now.record, job.since, job.max_requeues)
             else:
                 again = now.state in ("lost", "queued")
             if again:
@@ -352,12 +356,14 @@ class Runner:
             return
         self._end(outcome)
 
-    def _asks_again(self, outcome: Outcome, place: attempt.Place) -> bool:
+    def _asks_again(self, outcome: Outcome, place: Place) -> bool:
         """Whether a training has saved a checkpoint and goes on with it, now or in the next life of our job."""
         record, job = outcome.status.record, self.options.job
-        if not outcome.here or not task.asks_again(record):
+        if not outcome.here or not slurm_task.asks_again(record):
             return False
-        if (self.interrupts and not job) or task.asked(place) > (job.max_requeues if job else resources.MAX_REQUEUES):
+        if (self.interrupts and not job) or slurm_task.asked(place) > (
+            job.max_requeues if job else resources.MAX_REQUEUES
+        ):
             return False
         if self.warned or self.interrupts:  # of a job whose end is near, or has come
             self._requeue = True
@@ -388,7 +394,7 @@ class Runner:
         USR1 and USR2 are for trainings that listen. In a job of Slurm's they say that its time is nearly over, and HUP
         stops its trial alone. Called in the midst of anything: what there is to do, `_obey` does when its turn comes.
         """
-        if number in attempt.Signals.PASSED:
+        if number in Signals.PASSED:
             self._to_pass.append(number)
         elif number == signal.SIGHUP and self.options.job is not None:
             self._to_pass.append(signal.SIGTERM)
@@ -408,13 +414,13 @@ class Runner:
             )
             return
         if self.running:
-            seconds = attempt.grace(next(iter(self.running.values())).place.capsule).usual
+            seconds = slurm_job.grace(next(iter(self.running.values())).place.capsule).usual
             self._terminate()
             self.watcher.told(f"stops {counted(len(self.running), 'trial')}, within {seconds:g} s")
 
     def _pass_on(self, number: int) -> None:
         """Signal the launchers of the trials that run, which know who is meant."""
-        if number in attempt.Signals.PASSED and self.options.job is not None and not self.warned:
+        if number in Signals.PASSED and self.options.job is not None and not self.warned:
             self.warned = True
             self.watcher.told("the time of this job is nearly over; starts no other trial")
         for running in self.running.values():
@@ -431,7 +437,7 @@ def _is_over(running: Running) -> bool:
     return bool(select.select([running.worker.output], [], [], 0)[0])
 
 
-def failed_attempts(place: attempt.Place) -> int:
+def failed_attempts(place: Place) -> int:
     """How many attempts of a trial have failed."""
-    records = (attempt.read_json(os.path.join(place.attempt(n), attempt.RECORD)) for n in range(1, place.last() + 1))
+    records = (storage.read_json(os.path.join(place.attempt(n), places.RECORD)) for n in range(1, place.last() + 1))
     return sum(record.get("state") == "failed" for record in records)

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 
-from resweep import attempt
+from resweep.launcher import processes, storage
 from resweep.trial import SweepPaths
 
 
@@ -17,7 +17,7 @@ def registered(paths: SweepPaths) -> Iterator[float]:
     folder = paths.runners
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{socket.gethostname()}-{os.getpid()}.json"
-    attempt.write_json(str(path), attempt.this_process())
+    storage.write_json(str(path), processes.this_process())
     try:
         yield path.stat().st_mtime
     finally:
@@ -28,10 +28,10 @@ def on_this_machine(paths: SweepPaths) -> list[int]:
     """The pids of the sweep's runners that live on this machine; forgets those that have died here."""
     pids = []
     for path in sorted(paths.runners.glob("*.json")):
-        noted = attempt.read_json(str(path))
-        if not attempt.of_this_boot(noted):
+        noted = storage.read_json(str(path))
+        if not processes.of_this_boot(noted):
             continue
-        if attempt.same_process(noted["pid"], noted["pid_start"]):
+        if processes.same_process(noted["pid"], noted["pid_start"]):
             pids.append(int(noted["pid"]))
         else:
             path.unlink(missing_ok=True)

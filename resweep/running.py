@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from resweep import attempt, bad_node
 from resweep.gpus import Card
 from resweep.index import Entry
+from resweep.launcher import bad_node, places
+from resweep.launcher.places import Place
 from resweep.status import Status
 from resweep.worker import Worker
 
@@ -70,7 +71,7 @@ class Running:
     """A trial that this runner runs, the worker that conducts it, and its cards."""
 
     entry: Entry
-    place: attempt.Place
+    place: Place
     number: int
     worker: Worker
     cards: list[Card]
@@ -79,7 +80,7 @@ class Running:
     @property
     def log(self) -> Path:
         """The attempt's log."""
-        return Path(self.place.attempt(self.number), attempt.LOG)
+        return Path(self.place.attempt(self.number), places.LOG)
 
 
 class Supply(Protocol):

@@ -11,8 +11,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from resweep import attempt, trial
+from resweep import trial
 from resweep.errors import TrialError
+from resweep.launcher import places
+from resweep.launcher.storage import AttemptError
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ class Frozen:
     def snapshot(self) -> Snapshot:
         """The source; a TrialError when a file of it is not what the manifest says."""
         try:
-            listing = attempt.read_manifest(str(self._capsule))["snapshot"]
-        except attempt.AttemptError as error:
+            listing = places.read_manifest(str(self._capsule))["snapshot"]
+        except AttemptError as error:
             raise TrialError(str(error)) from None
         files = []
         for path in sorted(listing["files"], key=_place):

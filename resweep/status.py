@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt, data
 from resweep.index import Entry
+from resweep.launcher import checks, fingerprints, places, storage, trial_state
+from resweep.launcher.places import Place
 from resweep.trial import SweepPaths
 
 STATES = ("finished", "pruned", "running", "failed", "stopped", "lost", "queued")
@@ -62,9 +63,9 @@ def survey(paths: SweepPaths, entries: Iterable[Entry]) -> list[Status]:
 def status(paths: SweepPaths, entry: Entry) -> Status:
     """The status of one trial."""
     place = paths.place(entry.name)
-    state, record = attempt.state(place)
+    state, record = trial_state.state(place)
     number = record.get("attempt") or place.last() or 1 if state != "queued" else 1
-    return Status(entry, state, record, Path(place.attempt(number), attempt.LOG))
+    return Status(entry, state, record, Path(place.attempt(number), places.LOG))
 
 
 def counts(statuses: Iterable[Status]) -> dict[str, int]:
@@ -210,11 +211,11 @@ def frozen(paths: SweepPaths, entry: Entry, file: str) -> str:
 
 def data_changes(paths: SweepPaths) -> list[str]:
     """The files of the sweep's data that have changed, as far as a look tells, without reading them."""
-    place = attempt.Place(str(paths.directory / "-" / "-"))
-    recorded = attempt.read_json(attempt.sweep_data(place) or os.devnull)
+    place = Place(str(paths.directory / "-" / "-"))
+    recorded = storage.read_json(checks.sweep_data(place) or os.devnull)
     if not recorded:
         return []
-    return [str(change) for change in data.noticed(recorded, attempt.data_root(place), attempt.data_cache(place))]
+    return [str(change) for change in fingerprints.noticed(recorded, checks.data_root(place), checks.data_cache(place))]
 
 
 def last_lines(log: Path) -> list[str]:

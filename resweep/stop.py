@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from resweep import attempt, runners, status
+from resweep import runners, status
 from resweep.index import Entry
+from resweep.launcher import places, processes, slurm_job, storage
 from resweep.status import Status
 from resweep.trial import SweepPaths
 
@@ -44,7 +45,7 @@ def stop(paths: SweepPaths, entries: Sequence[Entry], with_runners: bool) -> Sto
     def runs(each: Status) -> bool:
         return _runs(paths, each)
 
-    patience = PATIENCE + max((_grace(paths, each) for each in here), default=attempt.GRACE_SECONDS)
+    patience = PATIENCE + max((_grace(paths, each) for each in here), default=slurm_job.GRACE_SECONDS)
     _until(patience, lambda: not any(map(runs, here)) and not any(map(_lives, pids)))
     for each in filter(runs, here):
         _end(each, signal.SIGKILL)
@@ -67,7 +68,7 @@ def _running(paths: SweepPaths, entries: Sequence[Entry]) -> list[Status]:
 
 
 def _here(each: Status) -> bool:
-    return attempt.of_this_boot(each.record)
+    return processes.of_this_boot(each.record)
 
 
 def _runs(paths: SweepPaths, each: Status) -> bool:
@@ -77,13 +78,13 @@ def _runs(paths: SweepPaths, each: Status) -> bool:
 
 
 def _lives(pid: int) -> bool:
-    return attempt.start_time(pid) is not None
+    return processes.start_time(pid) is not None
 
 
 def _end(each: Status, number: signal.Signals) -> None:
     """Signal the launcher, which ends the training and records it; without one, the training's process group."""
     record = each.record
-    if attempt.same_process(record["pid"], record["pid_start"]):
+    if processes.same_process(record["pid"], record["pid_start"]):
         _signal(os.kill, record["pid"], number)
     elif record["group"]:
         _signal(os.killpg, record["group"], number)
@@ -97,7 +98,7 @@ def _signal(send: Callable[[int, int], None], target: int | None, number: signal
 
 def _grace(paths: SweepPaths, each: Status) -> float:
     """The seconds that a launcher leaves its training between TERM and KILL."""
-    return attempt.grace(paths.place(each.entry.name).capsule, on_slurm=bool(each.record.get("slurm"))).usual
+    return slurm_job.grace(paths.place(each.entry.name).capsule, on_slurm=bool(each.record.get("slurm"))).usual
 
 
 def _until(seconds: float, condition: Callable[[], bool]) -> None:
@@ -108,5 +109,5 @@ def _until(seconds: float, condition: Callable[[], bool]) -> None:
 
 def mark(paths: SweepPaths, each: Status) -> None:
     """Record the end of an attempt whose launcher was killed before it could."""
-    path = os.path.join(paths.place(each.entry.name).attempt(each.attempts), attempt.RECORD)
-    attempt.write_json(path, {**each.record, "state": "stopped", "ended": attempt.now()}, sync=True)
+    path = os.path.join(paths.place(each.entry.name).attempt(each.attempts), places.RECORD)
+    storage.write_json(path, {**each.record, "state": "stopped", "ended": storage.now()}, sync=True)

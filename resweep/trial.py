@@ -20,18 +20,19 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt
 from resweep.errors import ConfigError
+from resweep.launcher import places, storage
+from resweep.launcher.places import Place
 
-FORMAT = attempt.FORMAT
+FORMAT = storage.FORMAT
 ID_LENGTH = 12
 LONGEST = 100  # characters of a value beside other things, where people read
 TRAIN = "train.sh"
 RERUN = "rerun.sh"
-MANIFEST = attempt.MANIFEST
+MANIFEST = places.MANIFEST
 PROVENANCE = "provenance.json"
-ENVIRONMENT = attempt.ENVIRONMENT  # of a capsule: where it was generated; of an attempt: where it ran
-FINGERPRINTS = attempt.FINGERPRINTS
+ENVIRONMENT = places.ENVIRONMENT  # of a capsule: where it was generated; of an attempt: where it ran
+FINGERPRINTS = places.FINGERPRINTS
 # what a capsule says of its origin: no part of the id or the manifest, for others may get the same trial elsewhere
 PROVENANCES = frozenset({PROVENANCE, ENVIRONMENT, FINGERPRINTS})
 REPRODUCED_SUFFIX = ".reproduced"  # beside a trial's output: what `reproduce` ran
@@ -92,7 +93,7 @@ class SweepPaths:
     @property
     def generated(self) -> Path:
         """Home of all sweeps of the project."""
-        return self.root.joinpath(*attempt.CONFIG_ROOT)
+        return self.root.joinpath(*places.CONFIG_ROOT)
 
     @property
     def directory(self) -> Path:
@@ -117,7 +118,7 @@ class SweepPaths:
     @property
     def run_options(self) -> Path:
         """What `[run]` says and the launcher must know; only where it says something."""
-        return self.directory / attempt.RUN_OPTIONS
+        return self.directory / places.RUN_OPTIONS
 
     @property
     def lock(self) -> Path:
@@ -137,12 +138,12 @@ class SweepPaths:
     @property
     def data_cache(self) -> Path:
         """What is known of the data's files without reading them."""
-        return self.generated / attempt.DATA_CACHE
+        return self.generated / places.DATA_CACHE
 
     @property
     def runners(self) -> Path:
         """Home of the notes of those that run this sweep's trials now."""
-        return self.root.joinpath(*attempt.MODEL_ROOT) / self.name / ".runners"
+        return self.root.joinpath(*places.MODEL_ROOT) / self.name / ".runners"
 
     @property
     def study(self) -> Path:
@@ -157,7 +158,7 @@ class SweepPaths:
     @property
     def slurm_output(self) -> Path:
         """Home of what Slurm's tasks print outside of an attempt."""
-        return self.root.joinpath(*attempt.MODEL_ROOT) / self.name / ".slurm"
+        return self.root.joinpath(*places.MODEL_ROOT) / self.name / ".slurm"
 
     @property
     def jobs(self) -> Path:
@@ -173,9 +174,9 @@ class SweepPaths:
         """The directory of one trial."""
         return self.directory / trial.id / str(trial.trial)
 
-    def place(self, trial: TrialName) -> attempt.Place:
+    def place(self, trial: TrialName) -> Place:
         """The same trial as the launcher sees it: its capsule, output and attempts."""
-        return attempt.Place(str(self.capsule(trial)))
+        return Place(str(self.capsule(trial)))
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -15,10 +15,13 @@ import sys
 import traceback
 from collections.abc import Iterable
 
-from resweep import attempt
+from resweep.launcher import attempt, main, places
+from resweep.launcher.places import Place
+from resweep.launcher.signals import Signals
+from resweep.launcher.storage import Record
 
-_HELD_BACK = attempt.Signals.CAUGHT
-_FORGOTTEN = (signal.SIGTERM, *attempt.Signals.PASSED)  # when they come too late for an attempt
+_HELD_BACK = Signals.CAUGHT
+_FORGOTTEN = (signal.SIGTERM, *Signals.PASSED)  # when they come too late for an attempt
 
 Environment = dict[str, str | None]
 
@@ -47,9 +50,7 @@ class Worker:
         """The runner's ends of the pipes."""
         return self._input, self.output
 
-    def conduct(
-        self, capsule: str, record: attempt.Record, environment: Environment, script: str | None = None
-    ) -> None:
+    def conduct(self, capsule: str, record: Record, environment: Environment, script: str | None = None) -> None:
         """Let the worker run the attempt that this process has claimed, with changes to its environment.
 
         Where a site's `script` is named, that is run in place of train.sh.
@@ -104,17 +105,17 @@ def _work(down: int, up: int) -> None:
         os._exit(0)
 
 
-def _conduct(capsule: str, record: attempt.Record, environment: Environment, script: str | None) -> str:
+def _conduct(capsule: str, record: Record, environment: Environment, script: str | None) -> str:
     for name, value in environment.items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    place = attempt.Place(capsule)
+    place = Place(capsule)
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            attempt.guarded(lambda: attempt.conduct(place, attempt.read_manifest(capsule), record, script))
+            main.guarded(lambda: attempt.conduct(place, places.read_manifest(capsule), record, script))
         except Exception:
             traceback.print_exc()
     return said.getvalue().strip()[:60000]

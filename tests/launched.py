@@ -17,7 +17,24 @@ from typing import Any
 
 from small_project import Project, Result
 
-from resweep import attempt, trial
+from resweep import trial
+from resweep.launcher import storage, trial_state
+
+
+def _pythons() -> dict[str, str]:
+    """The Pythons of this machine by version, from the oldest on that the launcher knows: on PATH, or kept by pyenv."""
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    found = {f"3.{sys.version_info[1]}": sys.executable}
+    for minor in range(8, 20):
+        places = [*sorted(map(str, kept.glob(f"3.{minor}.*/bin"))), *os.environ["PATH"].split(os.pathsep)]
+        program = shutil.which(f"python3.{minor}", path=os.pathsep.join(places))
+        # a shim of pyenv is there for versions that are not
+        if program and not subprocess.run([program, "-c", ""], capture_output=True, check=False).returncode:
+            found.setdefault(f"3.{minor}", program)
+    return found
+
+
+PYTHONS = _pythons()
 
 
 def list_anew(capsule: Path) -> None:
@@ -105,7 +122,7 @@ class Trial:
         """An attempt's record, with the processes that its heartbeat names while it runs."""
         record: dict[str, Any] = json.loads((self.directory(number) / "record.json").read_text())
         if record["state"] == "running":
-            record |= attempt.read_json(str(self.directory(number) / "heartbeat"))
+            record |= storage.read_json(str(self.directory(number) / "heartbeat"))
         return record
 
     def edit_record(self, number: int = 1, **values: Any) -> None:
@@ -129,7 +146,7 @@ class Trial:
     @property
     def state(self) -> str:
         """The trial's state."""
-        return attempt.state(self.place)[0]
+        return trial_state.state(self.place)[0]
 
 
 @contextlib.contextmanager

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import sklearn.model_selection  # noqa: F401  imported once: a space asks it in this process then
 
-from resweep import attempt, capsule, definition, disk, index, plan, snapshot, space, sweep, trial
-from resweep.data import Listing
+from resweep import capsule, definition, disk, index, plan, snapshot, space, sweep, trial
 from resweep.definition import Definition, Filled, Wanted
+from resweep.launcher import claims, places, storage
+from resweep.launcher.fingerprints import Listing
 from resweep.plan import Plan, SourceChange
 from resweep.snapshot import Snapshot, SourceFile
 from resweep.template import Template
@@ -93,12 +94,12 @@ class Sweep:
         """Let a trial have ended so, in an attempt of its own."""
         entry = next(entry for entry in index.read(self.paths).entries if entry.number == number)
         place = self.paths.place(entry.name)
-        manifest: Mapping[str, object] = attempt.read_manifest(place.capsule)
-        record = {**attempt.new_record(dict(manifest), place.last() + 1), "state": state, **values}
+        manifest: Mapping[str, object] = places.read_manifest(place.capsule)
+        record = {**claims.new_record(dict(manifest), place.last() + 1), "state": state, **values}
         folder = place.attempt(place.last() + 1)
         os.makedirs(folder)
-        attempt.write_json(os.path.join(folder, attempt.RECORD), record)
-        attempt.settle(place)
+        storage.write_json(os.path.join(folder, places.RECORD), record)
+        claims.settle(place)
 
     def numbers(self) -> dict[str, int]:
         """The values of every current trial, and its number."""

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from small_project import Project
 
-from resweep import attempt
+from resweep.launcher import processes, storage, trial_state
 
 # what every training here knows: the project's root, its output directory, its number of the repeats, id-trial
 FIND = """\
@@ -38,7 +38,7 @@ def lines(project: Project, name: str = "runs") -> list[str]:
 
 def states(project: Project, name: str = "rnn") -> list[str]:
     """The state of every trial."""
-    return [attempt.state(project.paths(name).place(entry.name))[0] for entry in project.entries(name)]
+    return [trial_state.state(project.paths(name).place(entry.name))[0] for entry in project.entries(name)]
 
 
 def attempts(project: Project, name: str = "rnn") -> list[int]:
@@ -48,7 +48,7 @@ def attempts(project: Project, name: str = "rnn") -> list[int]:
 
 def record(project: Project, number: int, name: str = "rnn") -> dict[str, Any]:
     """The last record of the trial NAME#NUMBER, with the processes of its heartbeat while it runs."""
-    return attempt.state(project.paths(name).place(project.entries(name)[number - 1].name))[1]
+    return trial_state.state(project.paths(name).place(project.entries(name)[number - 1].name))[1]
 
 
 def log(project: Project, number: int, which: int = 1, name: str = "rnn") -> str:
@@ -101,10 +101,10 @@ class Runners:
             if process.stdout and not process.stdout.closed:
                 process.communicate()
         for directory in (self.project.root / "model" / "generated").glob("*/*/*.attempts/*/"):
-            now = attempt.read_json(f"{directory}/record.json")
+            now = storage.read_json(f"{directory}/record.json")
             if now.get("state") == "running":
-                now |= attempt.read_json(f"{directory}/heartbeat")
+                now |= storage.read_json(f"{directory}/heartbeat")
                 for number, started in ((now["pid"], now["pid_start"]), (now["group"], now["group_start"])):
-                    if number and number != os.getpid() and attempt.same_process(number, started):
+                    if number and number != os.getpid() and processes.same_process(number, started):
                         with contextlib.suppress(OSError):
                             os.killpg(number, signal.SIGKILL) if number == now["group"] else os.kill(number, 9)

@@ -1,6 +1,6 @@
 """One attempt: what it finds, what it leaves, and whose source it runs.
 
-Code: attempt, launcher
+Code: launcher/
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -20,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launched import Trial, list_anew, until
+from launched import PYTHONS, Trial, list_anew, until
 from small_project import TRAIN_2020, Project
 
-from resweep import attempt, launcher
 from resweep import trial as trial_
+from resweep.launcher import bundle, claims, main, processes, storage, training_environment, trial_state
+from resweep.launcher.places import Place
+from resweep.launcher.storage import AttemptError
 
 SHOW_ENVIRONMENT = 'env -0 > "$root/environment"'
 
@@ -69,7 +73,7 @@ def test_attempt_toml_changes_nothing_below_its_header(tmp_path: Path) -> None:
     body = 'text = """\n\nconf_dir = "mine"\nserialization_dir = "mine"\n"""\n\n[a]\nconf_path = "mine"\n'
     header = 'generated_id = "x"\nconf_dir = "."\nconf_path = "x.toml"\nallennlp_conf = "x.json"\n'
     (tmp_path / "x.toml").write_text(f'{header}serialization_dir = "../o"\n\n{body}')
-    text = attempt.attempt_toml(str(tmp_path), "x", "/here/x.toml", "/here/output")
+    text = training_environment.attempt_toml(str(tmp_path), "x", "/here/x.toml", "/here/output")
     assert text.endswith("\n\n" + body)
     assert tomllib.loads(text)["serialization_dir"] == "/here/output"
 
@@ -77,20 +81,20 @@ def test_attempt_toml_changes_nothing_below_its_header(tmp_path: Path) -> None:
 def test_attempt_toml_refuses_a_header_without_its_keys(tmp_path: Path) -> None:
     """A TOML whose header lost a key is a mistake with a name, not another directory."""
     (tmp_path / "x.toml").write_text('conf_dir = "."\n\nconf_path = "x"\n')
-    with pytest.raises(attempt.AttemptError, match=r"no conf_path in its header"):
-        attempt.attempt_toml(str(tmp_path), "x", "/here/x.toml", "/here/output")
+    with pytest.raises(AttemptError, match=r"no conf_path in its header"):
+        training_environment.attempt_toml(str(tmp_path), "x", "/here/x.toml", "/here/output")
 
 
 @pytest.mark.parametrize("text", ['a"b', "a\\b", "ü\x7f\x01", "a\nb", "$(x) 'y'"])
 def test_toml_string_reads_back(text: str) -> None:
     """Any path is written so that TOML reads the same."""
-    assert tomllib.loads(f"x = {attempt.toml_string(text)}")["x"] == text
+    assert tomllib.loads(f"x = {storage.toml_string(text)}")["x"] == text
 
 
 def test_toml_string_refuses_a_path_that_is_no_text() -> None:
     """A path that is not UTF-8 cannot stand in a TOML, and is named."""
-    with pytest.raises(attempt.AttemptError, match="UTF-8"):
-        attempt.toml_string("a\udc80")
+    with pytest.raises(AttemptError, match="UTF-8"):
+        storage.toml_string("a\udc80")
 
 
 def test_record_says_who_when_and_how(trial: Trial) -> None:
@@ -149,7 +153,7 @@ def test_environment_keeps_data_and_takes_threads_from_the_manifest(trial: Trial
     trial.launch(RESWEEP_DATA="/data", OMP_NUM_THREADS="64").ok()
     env = shown(trial)
     assert env["RESWEEP_DATA"] == "/data"
-    assert {env[name] for name in attempt.THREAD_VARIABLES} == {"3"}
+    assert {env[name] for name in training_environment.THREAD_VARIABLES} == {"3"}
 
 
 def test_environment_has_a_src_layout_on_its_path(trial: Trial) -> None:
@@ -209,7 +213,7 @@ def test_frozen_source_runs_whatever_became_of_the_live_one(swept: Project, tmp_
     capsule = swept.capsules()[0]
     done = swept.shell(f"cd /; PYTHONPATH={decoy} python -B '{swept.paths().launcher}' run '{capsule}'").ok()
     assert "finished" in done.out
-    log = Path(attempt.Place(str(capsule)).attempt(1), "log.txt").read_text()
+    log = Path(Place(str(capsule)).attempt(1), "log.txt").read_text()
     assert log.strip() == str(capsule / "qb/__init__.py")
     assert swept.tree("config") == before
 
@@ -410,24 +414,57 @@ def test_what_is_no_capsule_is_refused(trial: Trial, text: str | None, said: str
     assert result.out.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["walk", "x"], ["run", "x", "y"], ["rerun", "x", "y", "z"]])
-def test_wrong_arguments_give_the_usage(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [[], ["run"], ["walk", "x"], ["run", "x", "y"], ["rerun", "x", "y", "z"], ["task", "x"]]
+)
+def test_wrong_arguments_give_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Anything but the two forms prints the usage and exits 2."""
-    done = subprocess.run([sys.executable, attempt.__file__, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("usage:")
+    assert main.main(arguments) == 2
+    assert capsys.readouterr().err.startswith("usage: attempt.py run ")
 
 
-def test_launcher_needs_no_site_packages_and_no_new_python(trial: Trial) -> None:
-    """The launcher imports the standard library alone, and is valid Python 3.8."""
-    import ast
+def test_a_sweep_has_the_launcher_as_it_is(trial: Trial) -> None:
+    """One file, the same for all sweeps."""
+    assert trial.launcher.read_text() == bundle.text()
 
-    text = trial.launcher.read_text()
-    tree = ast.parse(text, feature_version=(3, 8))
-    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in imported} <= sys.stdlib_module_names
-    assert text == launcher.text()
+
+@pytest.mark.parametrize("version", sorted(PYTHONS, key=lambda version: int(version[2:])))
+def test_the_launcher_runs_under_every_python_of_this_machine(trial: Trial, version: str) -> None:
+    """3.8 is the oldest: an attempt that fails, one that finishes, and the re-run of a copy that lies elsewhere."""
+    trial.change("train.sh", 'echo ran; test -d "$RESWEEP_OUTPUT" && exit "${EXITS:-0}"\n')
+    shell = trial.project.shell
+    launch = f"{PYTHONS[version]} -ISB {shlex.quote(str(trial.launcher))} run {shlex.quote(str(trial.capsule))}"
+    assert shell(launch, RESWEEP_PYTHON=PYTHONS[version], EXITS="3").status == 3
+    assert "finished in" in shell(launch, RESWEEP_PYTHON=PYTHONS[version]).ok().out
+    shutil.copytree(trial.capsule, trial.project.root / "elsewhere")
+    shell("bash elsewhere/rerun.sh again", RESWEEP_PYTHON=PYTHONS[version]).ok()
+    assert (trial.project.root / "again" / "log.txt").read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("damage", ["empty", "torn", "another's", "not to be written"])
+def test_what_the_launcher_has_compiled_is_used_only_where_it_is_whole_and_ones_own(
+    trial: Trial, tmp_path: Path, damage: str
+) -> None:
+    """Compiled once for a Python, and kept in the user's cache; else compiled again, and never a reason to fail."""
+    trial.change("train.sh", "exit 0\n")
+    cache = tmp_path / "cache" / "resweep"
+    launch = f"{sys.executable} -ISB {shlex.quote(str(trial.launcher))} run {shlex.quote(str(trial.capsule))}"
+    if damage == "not to be written":
+        (tmp_path / "cache").write_text("a file")
+        assert "finished in" in trial.project.shell(launch, XDG_CACHE_HOME=str(tmp_path / "cache")).ok().out
+        return
+    trial.project.shell(launch, XDG_CACHE_HOME=str(tmp_path / "cache")).ok()
+    (kept,) = cache.iterdir()
+    whole = kept.read_bytes()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    if damage == "another's":  # who may write it is not this user alone
+        kept.write_bytes(b"\0" * len(whole))
+        kept.chmod(0o666)
+    else:
+        kept.write_bytes(whole[: len(whole) // 2] if damage == "torn" else b"")
+    assert "finished already" in trial.project.shell(launch, XDG_CACHE_HOME=str(tmp_path / "cache")).ok().out
+    assert kept.read_bytes() == whole
+    assert [path.name for path in cache.iterdir()] == [kept.name]
 
 
 # --- places, records and states, looked at from outside --------------------------------------------------------------
@@ -446,38 +483,38 @@ MANIFEST = trial_.sealed(
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> attempt.Place:
+def place(tmp_path: Path) -> Place:
     """A trial of a project that was never run: its manifest and a TOML, and nothing else."""
     capsule = tmp_path / "config/generated/rnn/abc/4"
     capsule.mkdir(parents=True)
     (capsule / "manifest.json").write_text(json.dumps(MANIFEST))
     (capsule / "abc.toml").write_text(TOML)
-    return attempt.Place(str(capsule))
+    return Place(str(capsule))
 
 
-def noted(place: attempt.Place, number: int, **values: Any) -> dict[str, Any]:
+def noted(place: Place, number: int, **values: Any) -> dict[str, Any]:
     """An attempt's record, written as one that has ended."""
-    record = {**attempt.new_record(MANIFEST, number), **values}
+    record = {**claims.new_record(MANIFEST, number), **values}
     os.makedirs(place.attempt(number))
-    attempt.write_json(os.path.join(place.attempt(number), "record.json"), record)
+    storage.write_json(os.path.join(place.attempt(number), "record.json"), record)
     return record
 
 
 def test_a_place_is_known_by_its_path_alone(tmp_path: Path) -> None:
     """PROJECT/config/generated/NAME/ID/TRIAL, also where the project is the root of the disk; no other path is one."""
-    place = attempt.Place(f"{tmp_path}/config/generated/rnn/abc/../abc/4/")
+    place = Place(f"{tmp_path}/config/generated/rnn/abc/../abc/4/")
     assert (place.in_project, place.root, place.label) == (True, str(tmp_path), "rnn/abc/4")
     assert place.output == f"{tmp_path}/model/generated/rnn/abc/4"
     assert place.attempts == place.output + ".attempts"
     assert place.attempt(12) == place.attempts + "/12"
-    top = attempt.Place("/config/generated/rnn/abc/4")
+    top = Place("/config/generated/rnn/abc/4")
     assert (top.in_project, top.root, top.output) == (True, "/", "/model/generated/rnn/abc/4")
     for other in ("/a/b/c/d/e/f", "/config/generated/abc/4", "/config/generated/rnn/abc/4/qb", "/generated/rnn/abc/4"):
-        assert not attempt.Place(other).in_project, other
-    assert attempt.Place("/a/b/c/d").label == "b/c/d"
+        assert not Place(other).in_project, other
+    assert Place("/a/b/c/d").label == "b/c/d"
 
 
-def test_attempts_are_counted_by_their_directories(place: attempt.Place) -> None:
+def test_attempts_are_counted_by_their_directories(place: Place) -> None:
     """0 before the first; the highest number, not the number of names; what `exec` or a claim leaves is none."""
     assert place.last() == 0
     os.makedirs(place.attempts)
@@ -488,90 +525,90 @@ def test_attempts_are_counted_by_their_directories(place: attempt.Place) -> None
 
 
 @pytest.mark.parametrize("state", ["failed", "stopped", "pruned"])
-def test_the_last_attempt_says_how_a_trial_is(place: attempt.Place, state: str) -> None:
+def test_the_last_attempt_says_how_a_trial_is(place: Place, state: str) -> None:
     """Whatever earlier attempts came to, until one has finished; that one counts, also when another ran later."""
-    assert attempt.state(place) == ("queued", {})
+    assert trial_state.state(place) == ("queued", {})
     noted(place, 1, state="failed" if state != "failed" else "stopped")
     second = noted(place, 2, state=state)
-    assert attempt.state(place) == (state, second)
-    assert not attempt.settle(place)
+    assert trial_state.state(place) == (state, second)
+    assert not claims.settle(place)
     first = noted(place, 3, state="finished")
-    assert attempt._count(place, 3)
+    assert claims.count(place, 3)
     noted(place, 4, state="failed")
-    assert attempt.state(place) == ("finished", first)
-    assert attempt.settle(place)
+    assert trial_state.state(place) == ("finished", first)
+    assert claims.settle(place)
 
 
-def test_a_record_of_this_host_whose_processes_are_gone_is_lost(place: attempt.Place) -> None:
+def test_a_record_of_this_host_whose_processes_are_gone_is_lost(place: Place) -> None:
     """At once, however young its heartbeat is; on another host it lives until its time is up."""
     record = noted(place, 1, pid_start=1)
-    attempt.note_processes(os.path.join(place.attempt(1), "heartbeat"), record)
-    assert attempt.state(place) == ("lost", record)
+    processes.note_processes(os.path.join(place.attempt(1), "heartbeat"), record)
+    assert trial_state.state(place) == ("lost", record)
     for key in ("host", "boot"):
-        attempt.note_processes(os.path.join(place.attempt(1), "heartbeat"), record | {key: "another"})
-        assert attempt.state(place)[0] == "running"
-    attempt.note_processes(os.path.join(place.attempt(1), "heartbeat"), record | attempt.this_process())
-    assert attempt.state(place) == ("running", record | attempt.this_process())
+        processes.note_processes(os.path.join(place.attempt(1), "heartbeat"), record | {key: "another"})
+        assert trial_state.state(place)[0] == "running"
+    processes.note_processes(os.path.join(place.attempt(1), "heartbeat"), record | processes.this_process())
+    assert trial_state.state(place) == ("running", record | processes.this_process())
     assert sorted(os.listdir(place.attempt(1))) == ["heartbeat", "record.json"]  # no probe of the clock is left
 
 
-def test_staleness_is_told_by_the_file_servers_clock(place: attempt.Place) -> None:
+def test_staleness_is_told_by_the_file_servers_clock(place: Place) -> None:
     """300 seconds without a sign of life is lost, less is running; the record counts where no heartbeat is."""
     noted(place, 1, host="elsewhere")
     directory = place.attempt(1)
-    now = attempt.server_time(directory)
+    now = trial_state.server_time(directory)
     assert sorted(os.listdir(directory)) == ["record.json"]
     for name in ("record.json", "heartbeat"):
         for age, state in ((290, "running"), (310, "lost")):
             Path(directory, name).touch()
             os.utime(os.path.join(directory, name), (now - age, now - age))
             if name == "heartbeat":
-                attempt.note_processes(os.path.join(directory, name), attempt.read_json(f"{directory}/record.json"))
+                processes.note_processes(os.path.join(directory, name), storage.read_json(f"{directory}/record.json"))
                 os.utime(os.path.join(directory, name), (now - age, now - age))
-            assert attempt.state(place)[0] == state
+            assert trial_state.state(place)[0] == state
 
 
-def test_an_attempt_whose_directory_is_gone_is_not_alive(place: attempt.Place) -> None:
+def test_an_attempt_whose_directory_is_gone_is_not_alive(place: Place) -> None:
     """Who looks while another process removes an attempt finds nothing that lives."""
     record = noted(place, 1, host="elsewhere")
     shutil.rmtree(place.attempt(1))
-    assert not attempt._alive(place.attempt(1), record)
+    assert not trial_state.alive(place.attempt(1), record)
 
 
-def test_a_claim_has_the_next_number_or_the_one_that_was_decided_on(place: attempt.Place) -> None:
+def test_a_claim_has_the_next_number_or_the_one_that_was_decided_on(place: Place) -> None:
     """The first is 1; a number that a task of Slurm's decided on is claimed or nothing is."""
     gpus = ({"index": 0},)
-    state, record = attempt.begin(place, MANIFEST, gpus=gpus)
+    state, record = claims.begin(place, MANIFEST, gpus=gpus)
     assert (state, record["attempt"], record["gpus"]) == ("claimed", 1, list(gpus))
     assert (record["id"], record["trial"], record["data"], record["data_changed"]) == ("abc", 4, None, [])
     written = json.loads(Path(place.attempt(1), "record.json").read_text())
     assert written == record
-    assert attempt.begin(place, MANIFEST) == ("running", record)
-    attempt.write_json(os.path.join(place.attempt(1), "record.json"), record | {"state": "failed"})
-    assert attempt.begin(place, MANIFEST, 1)[0] == "running"  # another had attempt 1 before
-    assert attempt.begin(place, MANIFEST)[1]["attempt"] == 2
+    assert claims.begin(place, MANIFEST) == ("running", record)
+    storage.write_json(os.path.join(place.attempt(1), "record.json"), record | {"state": "failed"})
+    assert claims.begin(place, MANIFEST, 1)[0] == "running"  # another had attempt 1 before
+    assert claims.begin(place, MANIFEST)[1]["attempt"] == 2
     assert sorted(os.listdir(place.attempts)) == ["1", "2"]
 
 
-def test_what_is_over_is_not_claimed_unless_somebody_decided(place: attempt.Place) -> None:
+def test_what_is_over_is_not_claimed_unless_somebody_decided(place: Place) -> None:
     """A finished trial never; one that was stopped early only where the caller says so."""
     record = noted(place, 1, state="pruned", pruned={"why": "late"})
-    assert attempt.begin(place, MANIFEST) == ("pruned", record)
-    assert attempt.begin(place, MANIFEST, pruned=True)[1]["attempt"] == 2
+    assert claims.begin(place, MANIFEST) == ("pruned", record)
+    assert claims.begin(place, MANIFEST, pruned=True)[1]["attempt"] == 2
     shutil.rmtree(place.attempts)
     record = noted(place, 1, state="finished")
     os.mkdir(os.path.join(place.attempt(1), "output"))
-    assert attempt.begin(place, MANIFEST, pruned=True) == ("finished", record)
+    assert claims.begin(place, MANIFEST, pruned=True) == ("finished", record)
     assert os.path.isdir(place.output)  # what the crash left undone
     assert os.listdir(place.attempts).count("2") == 0
 
 
-def test_a_claim_that_the_disk_refuses_leaves_nothing(place: attempt.Place) -> None:
+def test_a_claim_that_the_disk_refuses_leaves_nothing(place: Place) -> None:
     """A file in the attempt's place is no other process's claim: the error is told, and no half of an attempt stays."""
     os.makedirs(place.attempts)
     Path(place.attempt(1)).touch()
     with pytest.raises(NotADirectoryError):
-        attempt._claim(place, attempt.new_record(MANIFEST, 1))
+        claims.claim(place, claims.new_record(MANIFEST, 1))
     assert os.listdir(place.attempts) == ["1"]
 
 
@@ -587,100 +624,100 @@ def other_disk(tmp_path: Path) -> Iterator[Path]:
     pytest.skip("this machine has one file system")
 
 
-def test_a_finish_is_a_copy_where_the_disk_has_no_hard_links(place: attempt.Place, other_disk: Path) -> None:
+def test_a_finish_is_a_copy_where_the_disk_has_no_hard_links(place: Place, other_disk: Path) -> None:
     """The same bytes, claimed once: the second to finish does not count, whichever way it asks."""
     noted(place, 1, state="finished")
     noted(place, 2, state="finished")
     for number in ("1", "2"):
         shutil.move(os.path.join(place.attempts, number), other_disk)
         os.symlink(other_disk / number, os.path.join(place.attempts, number))
-    assert attempt._count(place, 2)
+    assert claims.count(place, 2)
     finished = Path(place.attempts, "finished")
     assert finished.read_bytes() == (other_disk / "2/record.json").read_bytes()
     assert finished.stat().st_dev != (other_disk / "2").stat().st_dev
-    assert not attempt._count(place, 1)
-    assert attempt._count(place, 2)
-    assert attempt.state(place)[1]["attempt"] == 2
+    assert not claims.count(place, 1)
+    assert claims.count(place, 2)
+    assert trial_state.state(place)[1]["attempt"] == 2
 
 
-def test_a_torn_finish_is_that_of_the_first_attempt_that_has_finished(place: attempt.Place) -> None:
+def test_a_torn_finish_is_that_of_the_first_attempt_that_has_finished(place: Place) -> None:
     """Its record says it; 0 where none does."""
-    assert attempt._finished_attempt(place) == 0
+    assert claims.finished_attempt(place) == 0
     noted(place, 1, state="failed")
-    assert attempt._finished_attempt(place) == 0
+    assert claims.finished_attempt(place) == 0
     for number in (2, 3):
         noted(place, number, state="finished")
         os.mkdir(os.path.join(place.attempt(number), "output"))
         Path(place.attempt(number), "output", "of").write_text(str(number))
     Path(place.attempts, "finished").touch()
-    assert attempt.settle(place)
+    assert claims.settle(place)
     assert Path(place.output, "of").read_text() == "2"
 
 
-def test_output_is_moved_once_and_leaves_a_link(place: attempt.Place) -> None:
+def test_output_is_moved_once_and_leaves_a_link(place: Place) -> None:
     """The link is relative, for projects that move; output that is in its place already is left alone."""
     noted(place, 1, state="finished")
     source = Path(place.attempt(1), "output")
     source.mkdir()
     (source / "of").write_text("1")
-    attempt._move_output(place, 1)
+    claims.move_output(place, 1)
     assert os.readlink(source) == "../../4"
     assert (source / "of").read_text() == "1"
-    attempt._move_output(place, 1)
+    claims.move_output(place, 1)
     assert os.listdir(place.output) == ["of"]
     noted(place, 2)
     os.mkdir(os.path.join(place.attempt(2), "output"))
-    attempt._move_output(place, 2)
+    claims.move_output(place, 2)
     assert os.listdir(place.output) == ["of"]
     assert not os.path.islink(os.path.join(place.attempt(2), "output"))
 
 
 @pytest.mark.parametrize("asks", [{"exit_status": 85, "state": "stopped"}, {}])
-def test_a_new_attempt_resumes_what_the_last_that_wrote_has_left(place: attempt.Place, asks: dict[str, Any]) -> None:
+def test_a_new_attempt_resumes_what_the_last_that_wrote_has_left(place: Place, asks: dict[str, Any]) -> None:
     """Where the last asked for it, or the sweep's run.json does; an attempt that left no output is passed over."""
-    assert attempt._resume(place, 1) is None
+    assert claims.resume(place, 1) is None
     sweep = Path(place.capsule).parent.parent
     noted(place, 1, state="failed")
     os.mkdir(os.path.join(place.attempt(1), "output"))
     noted(place, 2, **{"state": "failed", "exit_status": 1, **asks})
     noted(place, 3)
     if not asks:
-        assert attempt._resume(place, 3) is None
+        assert claims.resume(place, 3) is None
         (sweep / "run.json").write_text('{"on_retry": "restart"}')
-        assert attempt._resume(place, 3) is None
+        assert claims.resume(place, 3) is None
         (sweep / "run.json").write_text('{"on_retry": "resume"}')
-    assert attempt._resume(place, 3) == 1
+    assert claims.resume(place, 3) == 1
     assert os.path.isdir(os.path.join(place.attempt(3), "output"))
     assert not os.path.lexists(os.path.join(place.attempt(1), "output"))
 
 
-def test_what_was_stopped_early_is_not_resumed(place: attempt.Place) -> None:
+def test_what_was_stopped_early_is_not_resumed(place: Place) -> None:
     """Neither its own output nor one before it; nor is a link taken for output that an attempt left."""
     Path(place.capsule).parent.parent.joinpath("run.json").write_text('{"on_retry": "resume"}')
     noted(place, 1, state="failed")
     os.mkdir(os.path.join(place.attempt(1), "output"))
     noted(place, 2, state="pruned")
     noted(place, 3)
-    assert attempt._resume(place, 3) is None
+    assert claims.resume(place, 3) is None
     assert os.path.isdir(os.path.join(place.attempt(1), "output"))
     shutil.rmtree(place.attempt(2))
     noted(place, 2, state="failed")
     os.symlink("../1/output", os.path.join(place.attempt(2), "output"))
-    assert attempt._resume(place, 3) == 1
+    assert claims.resume(place, 3) == 1
 
 
 def test_a_heartbeat_is_written_in_place_and_has_always_one_size(tmp_path: Path) -> None:
     """Who reads it finds the old or the new processes whole, and nothing of a longer text that stood there."""
     path = tmp_path / "heartbeat"
-    record = {**attempt.new_record(MANIFEST, 1), "group": 12345, "group_start": 67890}
-    attempt.note_processes(str(path), record)
+    record = {**claims.new_record(MANIFEST, 1), "group": 12345, "group_start": 67890}
+    processes.note_processes(str(path), record)
     first = path.stat()
     assert first.st_mode & 0o777 == 0o644 & ~_umask()
     assert (first.st_size, path.read_bytes()[-1:]) == (512, b"\n")
-    attempt.note_processes(str(path), {**record, "group": 1, "group_start": None})
+    processes.note_processes(str(path), {**record, "group": 1, "group_start": None})
     assert (path.stat().st_size, path.stat().st_ino) == (512, first.st_ino)
     keys = ("host", "boot", "pid", "pid_start")
-    assert attempt.read_json(str(path)) == {**{key: record[key] for key in keys}, "group": 1, "group_start": None}
+    assert storage.read_json(str(path)) == {**{key: record[key] for key in keys}, "group": 1, "group_start": None}
 
 
 def _umask() -> int:
@@ -693,15 +730,15 @@ def test_a_record_is_written_whole_for_people_too(tmp_path: Path) -> None:
     """Sorted keys, two spaces, a line's end, no other file left; what is no table reads as nothing known."""
     path = tmp_path / "record.json"
     for sync in (False, True):
-        attempt.write_json(str(path), {"b": [1], "a": None}, sync)
+        storage.write_json(str(path), {"b": [1], "a": None}, sync)
         assert path.read_text() == '{\n  "a": null,\n  "b": [\n    1\n  ]\n}\n'
         assert os.listdir(tmp_path) == ["record.json"]
     for text in ("", "[1]", "3", '{"a": '):
         path.write_text(text)
-        assert attempt.read_json(str(path)) == {}
-    assert attempt.read_json(str(tmp_path / "none")) == {}
+        assert storage.read_json(str(path)) == {}
+    assert storage.read_json(str(tmp_path / "none")) == {}
     path.write_bytes(b"\xff")
-    assert attempt.read_json(str(path)) == {}
+    assert storage.read_json(str(path)) == {}
 
 
 @pytest.mark.parametrize(
@@ -718,24 +755,24 @@ def test_a_record_is_written_whole_for_people_too(tmp_path: Path) -> None:
 )
 def test_the_status_of_a_launcher_is_what_came_of_its_training(ended: dict[str, Any], status: int) -> None:
     """train.sh's own, 128 and more for a signal; one that was told to stop and ended with 0 has not finished."""
-    assert attempt._status({"signal": None, **ended}) == status
+    assert trial_state.status({"signal": None, **ended}) == status
 
 
-def test_a_process_is_itself_as_long_as_it_started_when_it_did(place: attempt.Place) -> None:
+def test_a_process_is_itself_as_long_as_it_started_when_it_did(place: Place) -> None:
     """A pid with another start, or with none, is another process; a record says which process to look at."""
-    me = attempt.this_process()
-    assert attempt.same_process(me["pid"], me["pid_start"])
-    assert not attempt.same_process(me["pid"], me["pid_start"] + 1)
-    assert not attempt.same_process(1 << 22, None)  # a process that is gone has no start, and is not one without
-    record = {**attempt.new_record(MANIFEST, 1), "pid_start": 1}
-    assert attempt._process(record) == f"process {os.getpid()}"
-    assert not attempt.processes_live(record)
+    me = processes.this_process()
+    assert processes.same_process(me["pid"], me["pid_start"])
+    assert not processes.same_process(me["pid"], me["pid_start"] + 1)
+    assert not processes.same_process(1 << 22, None)  # a process that is gone has no start, and is not one without
+    record = {**claims.new_record(MANIFEST, 1), "pid_start": 1}
+    assert processes.described(record) == f"process {os.getpid()}"
+    assert not processes.processes_live(record)
     own = {"group": os.getpid(), "group_start": me["pid_start"]}
-    assert attempt._process(record | own) == f"process group {os.getpid()}, whose launcher is gone"
-    assert attempt.processes_live(record | own)
-    assert attempt._process({**record, **own, **me}) == f"process {os.getpid()}"
-    assert attempt._process(record | own | {"group_start": 1}) == f"process {os.getpid()}"
-    assert attempt.of_this_boot(record)
-    assert not any(attempt.of_this_boot(record | {key: "another"}) for key in ("host", "boot"))
-    assert not attempt.of_this_boot({"host": me["host"]})
-    assert not attempt.of_this_boot({})
+    assert processes.described(record | own) == f"process group {os.getpid()}, whose launcher is gone"
+    assert processes.processes_live(record | own)
+    assert processes.described({**record, **own, **me}) == f"process {os.getpid()}"
+    assert processes.described(record | own | {"group_start": 1}) == f"process {os.getpid()}"
+    assert processes.of_this_boot(record)
+    assert not any(processes.of_this_boot(record | {key: "another"}) for key in ("host", "boot"))
+    assert not processes.of_this_boot({"host": me["host"]})
+    assert not processes.of_this_boot({})

@@ -26,8 +26,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_project import SWEEP, Project
 
-from resweep import attempt, capsule, trial
+from resweep import capsule, trial
 from resweep.errors import ConfigError, TrialError
+from resweep.launcher import training_environment
 from resweep.snapshot import Snapshot, SourceFile
 from resweep.sweep import TRIAL_KEYS
 from resweep.trial import TrialName
@@ -102,7 +103,7 @@ def test_an_attempts_toml_differs_in_its_paths_alone(
     folder = "/somewhere/" + folder.replace("/", "-").replace("\0", "-")
     home = tmp_path_factory.getbasetemp()
     (home / "abcdefghijkl.toml").write_bytes(capsule.toml_bytes(config, "rnn", NAME))
-    text = attempt.attempt_toml(str(home), "abcdefghijkl", f"{folder}/x.toml", f"{folder}/output")
+    text = training_environment.attempt_toml(str(home), "abcdefghijkl", f"{folder}/x.toml", f"{folder}/output")
     read = tomllib.loads(text)
     assert read.pop("conf_path") == f"{folder}/x.toml"
     assert read.pop("serialization_dir") == f"{folder}/output"

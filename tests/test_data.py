@@ -1,6 +1,6 @@
 """Data is fingerprinted when it is generated and checked before each attempt, and big files are read once.
 
-Code: data, cli/marks
+Code: launcher/fingerprints, cli/marks
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from launched import Trial
 from small_project import SWEEP, Project, Result
 
-from resweep import data
-from resweep.data import Cache
+from resweep.launcher import fingerprints
+from resweep.launcher.fingerprints import Cache
 
 DATA = SWEEP + '\n[data]\nfiles = ["data/*.json"]\n'
 LONG_AGO = time.time() - 1000
@@ -44,7 +44,7 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float = 100):  # type: ignor
     """A while later: files that were written now have settled."""
     real = time.time_ns
     with monkeypatch.context() as patch:
-        patch.setattr(data.time, "time_ns", lambda: real() + int(seconds * 1e9))
+        patch.setattr(fingerprints.time, "time_ns", lambda: real() + int(seconds * 1e9))
         yield
 
 
@@ -52,8 +52,8 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float = 100):  # type: ignor
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were read whole."""
     found: list[str] = []
-    real = data._hash
-    monkeypatch.setattr(data, "_hash", lambda file: (found.append(Path(file.name).name), real(file))[1])
+    real = fingerprints._hash
+    monkeypatch.setattr(fingerprints, "_hash", lambda file: (found.append(Path(file.name).name), real(file))[1])
     return found
 
 
@@ -146,19 +146,19 @@ def test_changes_are_exactly_the_differences(
     before = {"always": "", **before}
     for name, text in before.items():
         write(root / "d" / name, text)
-    recorded = data.listing(["d/*"], str(root), Cache(None))
+    recorded = fingerprints.listing(["d/*"], str(root), Cache(None))
     for name in before:
         (root / "d" / name).unlink()
     for name, text in ({"always": ""} | after).items():
         write(root / "d" / name, text)
-    now = data.listing(["d/*"], str(root), Cache(None))
+    now = fingerprints.listing(["d/*"], str(root), Cache(None))
     expected = sorted(
         (f"d/{name}", "changed" if name in before and name in after else "missing" if name in before else "new")
         for name in before.keys() | after.keys()
         if before.get(name) != after.get(name) and name != "always"
     )
-    assert [tuple(change) for change in data.changes(recorded, str(root), Cache(None))] == expected
-    assert [tuple(change) for change in data.differences(recorded, now)] == expected
+    assert [tuple(change) for change in fingerprints.changes(recorded, str(root), Cache(None))] == expected
+    assert [tuple(change) for change in fingerprints.differences(recorded, now)] == expected
 
 
 def test_patterns_name_files_directories_and_whole_paths(tmp_path: Path) -> None:
@@ -166,10 +166,10 @@ def test_patterns_name_files_directories_and_whole_paths(tmp_path: Path) -> None
     root = tmp_path / "a [strange] root"
     for name in ("a.json", "d/b.json", "d/e/c.json", "d/e/f.txt"):
         write(root / name, "")
-    assert data.find(["*.json"], str(root)) == ["a.json"]
-    assert data.find(["**/*.json"], str(root)) == ["a.json", "d/b.json", "d/e/c.json"]
-    assert data.find(["d", "a.json"], str(root)) == ["a.json", "d/b.json", "d/e/c.json", "d/e/f.txt"]
-    assert data.find([f"{tmp_path}/*/d/e/*.txt"], "/") == [f"{root}/d/e/f.txt"]
+    assert fingerprints.find(["*.json"], str(root)) == ["a.json"]
+    assert fingerprints.find(["**/*.json"], str(root)) == ["a.json", "d/b.json", "d/e/c.json"]
+    assert fingerprints.find(["d", "a.json"], str(root)) == ["a.json", "d/b.json", "d/e/c.json", "d/e/f.txt"]
+    assert fingerprints.find([f"{tmp_path}/*/d/e/*.txt"], "/") == [f"{root}/d/e/f.txt"]
 
 
 # --- sweeps -----------------------------------------------------------------------------------------------------------

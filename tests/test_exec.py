@@ -18,7 +18,8 @@ import pytest
 from launched import Trial, until
 from small_project import SWEEP, Project, Result
 
-from resweep import attempt, results
+from resweep import results
+from resweep.launcher import processes
 
 METRIC = '[results]\nmetric = "best_validation_accuracy"\n'
 
@@ -172,7 +173,7 @@ def test_exit_status_is_the_command_s(done: Trial) -> None:
 def test_what_the_command_leaves_running_ends_with_it(done: Trial) -> None:
     """A background process of the command does not outlive it, and is not waited for."""
     result = executed(done, "sh", "-c", "sleep 600 & echo $!").ok()
-    until(lambda: attempt.start_time(int(result.out)) is None)
+    until(lambda: processes.start_time(int(result.out)) is None)
 
 
 def test_ctrl_c_stops_the_command_s_whole_group(done: Trial) -> None:
@@ -188,7 +189,7 @@ def test_ctrl_c_stops_the_command_s_whole_group(done: Trial) -> None:
     assert process.returncode == 130
     assert "stopped after" in err
     assert record(done)["state"] == "stopped"
-    until(lambda: attempt.start_time(sleeper) is None)
+    until(lambda: processes.start_time(sleeper) is None)
 
 
 @pytest.mark.slow

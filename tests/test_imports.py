@@ -84,7 +84,7 @@ READING = (
     "gpus",
 )
 # the launcher, and what it carries: they run under whatever Python the training has
-CARRIED = ("attempt", "data", "delivery", "surroundings", "witness")
+CARRIED = sorted(room for room in FILES if room.startswith("launcher.") and room != "launcher.bundle")
 
 
 def imported(path: Path) -> set[str]:
@@ -94,10 +94,11 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            assert node.level == 0 or path.parent.name == "launcher", f"{path}: a relative import"
+            module = node.module if not node.level else ".".join(filter(None, ("resweep.launcher", node.module)))
+            names = {f"{module}.{alias.name}" for alias in node.names}
             rooms = {name for name in names if name.removeprefix("resweep.") in FILES and name.startswith("resweep.")}
-            found |= rooms or {str(node.module)}
+            found |= rooms or {str(module)}
     return found
 
 
@@ -114,8 +115,8 @@ def knows(room: str) -> set[str]:
 
 @pytest.mark.parametrize("room", PURE)
 def test_a_pure_room_imports_pure_rooms_only(room: str) -> None:
-    """What computes does not know what writes, runs or prints; `attempt` gives it the names of the files of a run."""
-    assert knows(room) <= {*PURE, "attempt", "resweep"}
+    """What computes does not know what writes, runs or prints; the launcher names the files of a run."""
+    assert knows(room) <= {*PURE, "launcher", "resweep"}
     assert not imported(FILES[room]) & {"shutil", "tempfile", "socket", "fcntl", "click"}
     if room != "space":  # it asks ParameterGrid in a process of its own, which keeps the command fast
         assert "subprocess" not in imported(FILES[room])
@@ -167,7 +168,7 @@ def test_no_two_rooms_need_each_other() -> None:
 def test_only_the_command_line_prints_exits_and_knows_click() -> None:
     """Every other room gives values and raises errors; the launcher is a program of its own."""
     for room, path in FILES.items():
-        if room.partition(".")[0] in ("cli", "attempt", "task", "__main__"):
+        if room.partition(".")[0] in ("cli", "launcher", "__main__"):
             continue
         assert not knows(room) & {"cli"}, room
         assert not imported(path) & {"click", "rich"}, room
@@ -179,15 +180,16 @@ def test_only_the_command_line_prints_exits_and_knows_click() -> None:
         assert not calls & {"print", "exit", "input"}, room
 
 
-@pytest.mark.parametrize("room", [*CARRIED, "task", "bad_node"])
+@pytest.mark.parametrize("room", CARRIED)
 def test_the_launcher_needs_python_3_8_and_nothing_else(room: str) -> None:
-    """attempt.py, with what it carries, is copied into every capsule, task.py and bad_node.py into every submission."""
+    """It is copied into every sweep, and into every capsule's rerun.sh."""
     text = FILES[room].read_text("utf-8")
     ast.parse(text, feature_version=(3, 8))
-    modules = {name.partition(".")[0] for name in imported(FILES[room])}
-    assert modules - {"attempt", "bad_node", "resweep"} <= set(sys.stdlib_module_names)
-    assert ROOMS[room] == {"task": {"attempt", "bad_node"}, "bad_node": {"attempt"}}.get(room, set())
-    assert "'''" not in text  # the text of what it carries stands between these in the launcher
+    ours = {name for name in imported(FILES[room]) if name.startswith("resweep")}
+    assert all(name.startswith("resweep.launcher") for name in ours)
+    others = {name.partition(".")[0] for name in imported(FILES[room]) - ours}
+    assert others - {"launcher"} <= set(sys.stdlib_module_names)
+    assert "'''" not in text  # the text of each stands between these in the launcher
     # evaluated when the file is read, unlike what stands in an annotation
     assert not re.search(r"^\w+ = .*\b(dict|list|tuple|set)\[", text, re.MULTILINE)
 

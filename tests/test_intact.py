@@ -1,6 +1,6 @@
 """A capsule is held against what was written before it runs; one that differs does not run, or everything says so.
 
-Code: intact, attempt, leaked
+Code: launcher/intact, launcher/attempt, leaked
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from small_project import Project
 
-from resweep import intact
+from resweep.launcher import intact
 
 MODULE = "print('hello')\n"
 

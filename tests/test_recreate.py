@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from small_project import Project, Result
 
-from resweep import recreate, surroundings
+from resweep import recreate
 from resweep.errors import ProjectError, counted
+from resweep.launcher import host
 
 
 def wheel(folder: Path, name: str, version: str, requires: str = "") -> Path:
@@ -43,8 +44,8 @@ def wheel(folder: Path, name: str, version: str, requires: str = "") -> Path:
 
 def environment(**packages: Any) -> dict[str, Any]:
     """A recorded environment of this Python with these packages."""
-    full = {surroundings.normalised(name): {"name": name, **facts} for name, facts in packages.items()}
-    return {**surroundings.interpreter(), "packages": full, "conda": None}
+    full = {host.normalised(name): {"name": name, **facts} for name, facts in packages.items()}
+    return {**host.interpreter(), "packages": full, "conda": None}
 
 
 def index(version: str) -> dict[str, str]:
@@ -143,9 +144,9 @@ def test_another_patch_of_python_is_told_and_another_minor_refused(links: Path, 
 
 def test_another_platform_is_told(tmp_path: Path) -> None:
     """The same versions are other builds there."""
-    recorded = {"platform": {**surroundings.platform_(), "machine": "sparc"}}
+    recorded = {"platform": {**host.platform_(), "machine": "sparc"}}
     assert "sparc" in recreate._platform_notes(recorded)[0]
-    assert recreate._platform_notes({"platform": surroundings.platform_()}) == []
+    assert recreate._platform_notes({"platform": host.platform_()}) == []
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """What the launcher does with signals: whom of a training they reach, how often, and how long it may take to end.
 
-Code: attempt, delivery
+Code: launcher/attempt, launcher/delivery
 """
 
 from __future__ import annotations

@@ -166,9 +166,11 @@ def test_a_script_that_is_missing_is_one_line(tmp_path: Path) -> None:
 
 
 def run_task(text: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a task's script whose task.py prints what it was given."""
+    """Run a task's script whose launcher prints what it was given."""
     (folder / "task.sh").write_text(text)
-    (folder / "task.py").write_text("import os, sys\nprint(sys.argv[1:], os.environ.get('LOADED'), sys.executable)\n")
+    (folder / "attempt.py").write_text(
+        "import os, sys\nprint(sys.argv[1:], os.environ.get('LOADED'), sys.executable)\n"
+    )
     return subprocess.run(
         ["bash", str(folder / "task.sh"), str(folder), "1"],
         env={**os.environ, **environment},
@@ -225,7 +227,7 @@ def test_lines_of_setup_run_in_the_tasks_own_shell(tmp_path: Path) -> None:
     text = script.task_script("rnn", site(tmp_path), ["A='$x \"y\"'", 'export LOADED="$A!"'], None, sys.executable)
     done = run_task(text, tmp_path)
     assert done.returncode == 0, done
-    assert done.stdout.startswith(f"[{str(tmp_path)!r}, '1'] $x \"y\"!")
+    assert done.stdout.startswith(f"['task', {str(tmp_path)!r}, '1'] $x \"y\"!")
 
 
 def test_a_line_of_setup_that_fails_is_named(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from launched import until
 from running import WAIT, Runners, repeated
 from small_project import Project
 
-from resweep import attempt, index
+from resweep import index
 from resweep.index import Entry, Index
+from resweep.launcher import trial_state
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_lost_trial_is_named(project: Project, runners: Runners) -> None:
     process.kill()
     process.communicate()
     place = project.paths().place(project.entries()[0].name)
-    found = attempt.state(place)[1]
+    found = trial_state.state(place)[1]
     for name in ("record.json", "heartbeat"):
         path = Path(place.attempt(1), name)
         text = json.loads(path.read_text()) | {"pid": 2**22 + 1, "group": None}

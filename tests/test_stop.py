@@ -16,7 +16,7 @@ from launched import until
 from running import WAIT, Runners, attempts, record, repeated, states
 from small_project import Project
 
-from resweep import attempt
+from resweep.launcher import processes
 
 # something of its own that TERM does not reach by itself
 TRAIN = 'sleep 600 & echo $! >> "$root/sleepers"\n' + WAIT
@@ -37,7 +37,7 @@ def started(project: Project, *numbers: int) -> None:
 
 def alive(pid: int) -> bool:
     """Whether a process lives; one that nobody has waited for does not."""
-    return attempt.start_time(pid) is not None
+    return processes.start_time(pid) is not None
 
 
 def sleepers(project: Project) -> list[int]:

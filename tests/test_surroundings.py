@@ -1,6 +1,6 @@
 """What is installed, where it came from, and what has changed since.
 
-Code: surroundings
+Code: launcher/host
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resweep import surroundings
-from resweep.surroundings import Installed, packages, without_credentials
+from resweep.launcher import host
+from resweep.launcher.host import Installed, packages, without_credentials
+from resweep.launcher.import_audit import Witness
 
 
 def dist(site: Path, name: str, version: str, **direct: Any) -> Path:
@@ -34,7 +35,7 @@ def test_every_distribution_of_this_interpreter_is_found() -> None:
     found = {key: each.version for key, each in packages(entry for entry in sys.path if entry).items()}
     expected = {}
     for each in metadata.distributions():
-        expected.setdefault(surroundings.normalised(each.metadata["Name"]), each.version)
+        expected.setdefault(host.normalised(each.metadata["Name"]), each.version)
     assert found == expected
 
 
@@ -60,7 +61,7 @@ def test_every_distribution_of_this_interpreter_is_found() -> None:
 )
 def test_the_origin_is_what_the_installer_recorded(tmp_path: Path, direct: Any, origin: Any) -> None:
     """PEP 610's direct_url.json tells editable, VCS, local and other installations, without credentials."""
-    assert surroundings.origin(Installed("a", "1", str(dist(tmp_path, "a", "1", **direct)))) == origin
+    assert host.origin(Installed("a", "1", str(dist(tmp_path, "a", "1", **direct)))) == origin
 
 
 def test_older_installations_are_found_too(tmp_path: Path) -> None:
@@ -73,8 +74,8 @@ def test_older_installations_are_found_too(tmp_path: Path) -> None:
     (site / "Three-4.5-py3.8.egg-info").write_text("Name: Three\nVersion: 4.5\n")
     found = packages([str(site)])
     assert {key: each.version for key, each in found.items()} == {"one-two": "3", "three": "4.5"}
-    assert surroundings.origin(found["one-two"]) == {"origin": "editable", "path": str(source)}
-    assert surroundings.origin(found["three"]) == {"origin": "index"}
+    assert host.origin(found["one-two"]) == {"origin": "editable", "path": str(source)}
+    assert host.origin(found["three"]) == {"origin": "index"}
     assert packages([str(source)])["one-two"].version == "3"
 
 
@@ -108,7 +109,7 @@ def test_no_password_survives(scheme: str, user: str, host: str, path: str) -> N
 def test_variables_are_those_that_change_numbers_and_no_secrets() -> None:
     """By name or its beginning; one that looks like a secret is left out, its value too."""
     given_ = {"OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":16:8", "HOME": "/root", "TORCH_API_TOKEN": "x"}
-    assert surroundings.variables(given_) == {"OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":16:8"}
+    assert host.variables(given_) == {"OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":16:8"}
 
 
 def report(site: Path, **changes: Any) -> dict[str, Any]:
@@ -120,9 +121,7 @@ def report(site: Path, **changes: Any) -> dict[str, Any]:
 def recorded(site: Path) -> dict[str, Any]:
     """The environment that a generation recorded there."""
     found = packages([str(site)])
-    listed = {
-        key: {"name": each.name, "version": each.version, **surroundings.origin(each)} for key, each in found.items()
-    }
+    listed = {key: {"name": each.name, "version": each.version, **host.origin(each)} for key, each in found.items()}
     return {"python": {"version": "3.11.7", "implementation": "cpython"}, "packages": listed, "conda": None}
 
 
@@ -138,8 +137,8 @@ def test_drift_names_what_came_went_and_changed(tmp_path: Path) -> None:
     dist(after, "other", "2")
     dist(after, "New-One", "1")
     dist(after, "vcs", "1", **{**git, "vcs_info": {"vcs": "git", "commit_id": "2"}})
-    assert surroundings.drift(recorded(before), report(before)) == []
-    found = surroundings.drift(recorded(before), report(after, python="3.11.8"))
+    assert host.drift(recorded(before), report(before)) == []
+    found = host.drift(recorded(before), report(after, python="3.11.8"))
     assert [(each["what"], each["before"], each["after"]) for each in found] == [
         ("python", "3.11.7", "3.11.8"),
         ("gone", "1", None),
@@ -153,9 +152,9 @@ def test_packages_that_change_while_a_worker_lives_are_seen(tmp_path: Path) -> N
     """The listing is kept only while its directory stays as it is."""
     dist(tmp_path, "one", "1")
     before = recorded(tmp_path)
-    assert surroundings.drift(before, report(tmp_path)) == []
+    assert host.drift(before, report(tmp_path)) == []
     dist(tmp_path, "two", "1")
-    assert [each["what"] for each in surroundings.drift(before, report(tmp_path))] == ["two"]
+    assert [each["what"] for each in host.drift(before, report(tmp_path))] == ["two"]
 
 
 def test_conda_packages_are_listed_and_drift(tmp_path: Path) -> None:
@@ -164,12 +163,12 @@ def test_conda_packages_are_listed_and_drift(tmp_path: Path) -> None:
     meta.mkdir()
     (meta / "mkl-2023.1-h1_0.json").write_text('{"build": "h1_0", "channel": "https://t:u@h.org/main", "name": "mkl"}')
     (meta / "history").write_text("")
-    found = surroundings.conda(str(tmp_path))
+    found = host.conda(str(tmp_path))
     assert found == {"mkl": {"version": "2023.1", "build": "h1_0", "channel": "https://h.org/main"}}
     before = recorded(tmp_path) | {"conda": found}
-    assert surroundings.drift(before, report(tmp_path, prefix=str(tmp_path))) == []
+    assert host.drift(before, report(tmp_path, prefix=str(tmp_path))) == []
     (meta / "mkl-2023.1-h1_0.json").rename(meta / "mkl-2023.1-h2_0.json")
-    assert surroundings.drift(before, report(tmp_path, prefix=str(tmp_path))) == [
+    assert host.drift(before, report(tmp_path, prefix=str(tmp_path))) == [
         {"what": "conda mkl", "before": "2023.1 h1_0", "after": "2023.1 h2_0"}
     ]
 
@@ -177,12 +176,11 @@ def test_conda_packages_are_listed_and_drift(tmp_path: Path) -> None:
 @given(st.lists(st.text(min_size=1), max_size=4))
 def test_a_report_gives_back_what_a_witness_wrote(tmp_path_factory: pytest.TempPathFactory, paths: list[str]) -> None:
     """Whatever stands in a path, line breaks too."""
-    from resweep.witness import Witness
 
     home = tmp_path_factory.mktemp("witness")
     watching = Witness(str(home), str(home))
     paths = [path.encode("utf-8", "replace").decode() for path in paths]
     watching._tell([("leaked", path) for path in paths])
-    read = surroundings.read_report(watching._file)
+    read = host.read_report(watching._file)
     assert read["leaked"] == paths
     assert read["python"] == sys.version.split()[0]

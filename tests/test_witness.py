@@ -1,6 +1,6 @@
 """What ran is what was frozen: a module of the project's that came from elsewhere marks the trial leaked.
 
-Code: witness, surroundings
+Code: launcher/import_audit, launcher/host
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from launched import Trial, list_anew
 
-from resweep import surroundings, witness
+from resweep.launcher import host, import_audit
 
 PYTHON = '"$RESWEEP_PYTHON"'
 
@@ -171,7 +171,7 @@ def test_a_sitecustomize_of_the_environment_still_runs(trial: Trial, tmp_path: P
 def test_the_reports_are_gone_and_the_attempt_says_what_it_ran_on(trial: Trial) -> None:
     """No file of the audit stays; environment.json has machine, variables and the drift of packages, here none."""
     trial.launch().ok()
-    assert not (trial.directory() / surroundings.REPORTS).exists()
+    assert not (trial.directory() / host.REPORTS).exists()
     ran = json.loads((trial.directory() / "environment.json").read_text())
     assert ran["drift"] == []
     assert ran["python"]["python"] == sys.version.split()[0]
@@ -201,7 +201,7 @@ def test_the_witness_imports_next_to_nothing(tmp_path: Path) -> None:
     capsule, reports = tmp_path / "capsule", tmp_path / "reports"
     (capsule / "qb").mkdir(parents=True)
     reports.mkdir()
-    (reports / "sitecustomize.py").write_text(Path(witness.__file__).read_text())
+    (reports / "sitecustomize.py").write_text(Path(import_audit.__file__).read_text())
     env = {**os.environ, "PYTHONPATH": f"{capsule}:{reports}", "RESWEEP_WITNESS": f"{capsule}:{reports}"}
     command = [sys.executable, "-X", "importtime", "-c", "pass"]
     loaded = []

@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 
-from resweep import attempt, environment, trial
+from resweep import environment, trial
 from resweep.cli import project, select
 from resweep.errors import counted, disk_errors
 from resweep.index import Entry
+from resweep.launcher import places, storage, trial_state
+from resweep.launcher.places import Place
 from resweep.trial import SweepPaths
 
 WIDTH = 100  # of the lines that list packages
@@ -43,7 +45,7 @@ def env(name: str, as_json: bool, directory: Path | None) -> None:
     if directory is not None:
         sys.exit(_recreate(_without_the_tool(recorded, capsule, label), directory, label))
     if as_json:
-        origin = attempt.read_json(str(capsule / trial.PROVENANCE))
+        origin = storage.read_json(str(capsule / trial.PROVENANCE))
         click.echo(json.dumps({"format": 1, "environment": recorded, "provenance": origin, "attempt": ran}, indent=2))
         return
     _say(label, capsule, recorded)
@@ -53,11 +55,11 @@ def env(name: str, as_json: bool, directory: Path | None) -> None:
 
 def _trial(name: str) -> tuple[Path, str, Path | None]:
     """A trial's capsule, what people call it, and the directory of its last attempt; also of one that was moved."""
-    if (Path(name) / trial.MANIFEST).is_file() and not attempt.Place(name).in_project:
+    if (Path(name) / trial.MANIFEST).is_file() and not Place(name).in_project:
         return Path(name), name, None
     paths, entry = select.one(project.root(), name)
     place = paths.place(entry.name)
-    _, record = attempt.state(place)
+    _, record = trial_state.state(place)
     number = record.get("attempt") or place.last()
     return Path(place.capsule), _called(paths, entry), Path(place.attempt(number)) if number else None
 
@@ -69,7 +71,7 @@ def _called(paths: SweepPaths, entry: Entry) -> str:
 def _say(label: str, capsule: Path, recorded: dict[str, Any]) -> None:
     python, platform = recorded["python"], recorded["platform"]
     packages = recorded["packages"].values()
-    origin = attempt.read_json(str(capsule / trial.PROVENANCE))
+    origin = storage.read_json(str(capsule / trial.PROVENANCE))
     click.echo(f"{label}: generated {origin.get('created', 'at an unknown time')} in {origin.get('project', '?')}")
     click.echo(f"  python    {python['implementation']} {python['version']}  {python['executable']}")
     click.echo(f"  platform  {platform['system']} {platform['machine']}, {platform['libc'] or 'unknown C library'}")
@@ -99,7 +101,7 @@ def _say_git(git: dict[str, Any] | None) -> None:
 def _say_attempt(ran: dict[str, Any], directory: Path | None) -> None:
     machine = ran["machine"]
     memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB" if machine["memory_bytes"] else "unknown memory"
-    record = attempt.read_json(str(Path(directory or "", attempt.RECORD)))
+    record = storage.read_json(str(Path(directory or "", places.RECORD)))
     click.echo(f"  attempt   {record.get('attempt', '?')} on {record.get('host', 'an unknown host')}")
     click.echo(
         f"    machine   {machine['cpu'] or machine['machine']}, {counted(machine['cores'] or 0, 'core')}, {memory}"

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 import click
 
-from resweep import attempt, frozen, gpus
 from resweep import exec as execution
+from resweep import frozen, gpus
 from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.index import Entry
+from resweep.launcher import places, trial_state
+from resweep.launcher.signals import Signals
 from resweep.points import By
 from resweep.trial import SweepPaths, check_label
 
@@ -72,7 +74,7 @@ def exec_(
     definition = frozen.definition(paths)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     changes = {gpus.VISIBLE: ""} if definition.gpus == 0 else {}
-    with disk_errors(paths.root), attempt.Signals() as signals:
+    with disk_errors(paths.root), Signals() as signals:
         status = _run(paths, entries, command, label, signals, changes, finished is not None or len(entries) > 1)
     sys.exit(status)
 
@@ -87,7 +89,7 @@ def _chosen(
     if found := best_of.named(root, best, metric, by):
         return found[0], [found[1]]
     paths, entries = select.trials(root, names or [finished or ""])
-    states = {entry: attempt.state(paths.place(entry.name))[0] for entry in entries}
+    states = {entry: trial_state.state(paths.place(entry.name))[0] for entry in entries}
     if finished is not None:
         entries = [entry for entry in entries if states[entry] == "finished"]
         if not entries:
@@ -106,7 +108,7 @@ def _run(
     entries: Sequence[Entry],
     command: Sequence[str],
     label: str,
-    signals: attempt.Signals,
+    signals: Signals,
     changes: dict[str, str],
     several: bool,
 ) -> int:
@@ -122,7 +124,7 @@ def _run(
             click.echo(f"{select.shown(entry)}: {error}", err=True)
             failed.append(entry)
             continue
-        said = attempt.outcome(done.record, str(project.short(done.directory / attempt.LOG)))
+        said = trial_state.outcome(done.record, str(project.short(done.directory / places.LOG)))
         where = f", in {project.short(done.directory)}" if done.record["state"] == "finished" else ""
         click.echo(f"{select.shown(entry)}: {said}{where}", err=True)
         if signals.received:

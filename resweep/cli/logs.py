@@ -8,10 +8,12 @@ from pathlib import Path
 
 import click
 
-from resweep import attempt, status
+from resweep import status
 from resweep.cli import project, select
 from resweep.errors import TrialError
 from resweep.index import Entry
+from resweep.launcher import places, trial_state
+from resweep.launcher.places import Place
 from resweep.slurm import ledger, states
 from resweep.slurm.states import View
 from resweep.trial import SweepPaths
@@ -48,7 +50,7 @@ def logs(name: str, follow: bool, number: int | None) -> None:
     try:
         _print(place, directory, follow)
     finally:
-        if number in (None, last) and attempt.state(place)[0] in ("failed", "stopped", "lost"):
+        if number in (None, last) and trial_state.state(place)[0] in ("failed", "stopped", "lost"):
             _print_said(name, paths, entries[0])
 
 
@@ -71,8 +73,8 @@ def _outputs(paths: SweepPaths, entry: Entry) -> list[Path]:
     return states.outputs(each, View(submissions, assigned, workers=ledger.workers(submissions), paths=paths))
 
 
-def _print(place: attempt.Place, directory: Path, follow: bool) -> None:
-    log = directory / attempt.LOG
+def _print(place: Place, directory: Path, follow: bool) -> None:
+    log = directory / places.LOG
     while follow and not log.exists() and _runs(place, directory):
         time.sleep(LOOK)
     try:
@@ -91,6 +93,6 @@ def _print(place: attempt.Place, directory: Path, follow: bool) -> None:
             time.sleep(LOOK)
 
 
-def _runs(place: attempt.Place, directory: Path) -> bool:
+def _runs(place: Place, directory: Path) -> bool:
     """Whether this attempt runs: another one may have begun since."""
-    return place.last() == int(directory.name) and attempt.state(place)[0] == "running"
+    return place.last() == int(directory.name) and trial_state.state(place)[0] == "running"

@@ -11,12 +11,14 @@ from typing import TextIO
 
 import click
 
-from resweep import attempt, frozen, gpus, index, status
+from resweep import frozen, gpus, index, status
 from resweep import run as runner
 from resweep.cli import project, searching, select
 from resweep.cli.view import watcher
 from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.index import Entry
+from resweep.launcher import checks, claims, trial_state
+from resweep.launcher.storage import AttemptError
 from resweep.running import Options, Outcome
 from resweep.slurm import work
 from resweep.sweep import Sweep, valid_cards
@@ -85,9 +87,9 @@ def run(
     """
     words = _Words(jobs, cards, where, states, only, max_trials or 0, max_attempts or 0, canary, task)
     if allow_changed_data:
-        os.environ[attempt.ALLOW_CHANGED_DATA] = "1"  # for the launchers, which check before each attempt
+        os.environ[checks.ALLOW_CHANGED_DATA] = "1"  # for the launchers, which check before each attempt
     if allow_changed_trials:
-        os.environ[attempt.ALLOW_CHANGED_TRIALS] = "1"
+        os.environ[checks.ALLOW_CHANGED_TRIALS] = "1"
     groups = select.by_sweep(project.root(), names)
     if only is not None and len(groups) > 1:
         raise ConfigError(f"--only works with one sweep, not with {len(groups)}")
@@ -135,8 +137,8 @@ def _run(names: tuple[str, ...], words: _Words) -> int:
     if definition.search.learns and whole:
         return searching.run(paths, definition, options)
     with disk_errors(paths.root):
-        left = [entry for entry in entries if not attempt.settle(paths.place(entry.name))]
-        pruned = {entry for entry in left if attempt.state(paths.place(entry.name))[0] == "pruned"}
+        left = [entry for entry in entries if not claims.settle(paths.place(entry.name))]
+        pruned = {entry for entry in left if trial_state.state(paths.place(entry.name))[0] == "pruned"}
         spared: set[Entry] = pruned if options.pruned else set()
         if pruned := pruned - spared:
             said = f"{counted(len(pruned), 'trial')} stopped early before, and not run again; --state pruned runs them"
@@ -167,8 +169,8 @@ def _check_data(paths: SweepPaths, left: list[Entry]) -> None:
     if left:
         place = paths.place(left[0].name)
         try:
-            attempt.check_data(place, attempt.sweep_data(place))
-        except attempt.AttemptError as error:
+            checks.check_data(place, checks.sweep_data(place))
+        except AttemptError as error:
             raise TrialError(str(error)) from None
 
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt
 from resweep.errors import ExportError, disk_errors
+from resweep.launcher import places
 
 MARK = "resweep-export.json"
 KIND = "resweep export"
@@ -51,7 +51,7 @@ def read(directory: Path, target: str) -> dict[str, Any] | None:
 
 def outside(directory: Path, root: Path) -> None:
     """Refuse a directory among what a project's sweeps and trainings wrote."""
-    for parts in (attempt.CONFIG_ROOT, attempt.MODEL_ROOT):
+    for parts in (places.CONFIG_ROOT, places.MODEL_ROOT):
         home = root.joinpath(*parts).resolve()
         if directory.resolve().is_relative_to(home):
             raise ExportError(f"{directory}: lies in {home}, which belongs to the sweeps; name a directory elsewhere")

@@ -18,16 +18,18 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
-from resweep import attempt, clean, index, trial
+from resweep import clean, index, trial
 from resweep.errors import ConfigError, TrialError
 from resweep.index import Entry, Index
+from resweep.launcher import places
+from resweep.launcher.places import Place
 from resweep.proof import check, contents, stream, tar, verify
 from resweep.proof.contents import Contents, Item
 from resweep.trial import SweepPaths, TrialName
 
 _CHUNK = 1 << 20
 # what the launcher leaves for a while, or makes for the machine that it runs on
-_PASSING = (attempt.HEARTBEAT, "bin", ".new-*", ".now-*", "*.part")
+_PASSING = (places.HEARTBEAT, "bin", ".new-*", ".now-*", "*.part")
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def _add_capsule(found: _Found, capsule: Path) -> None:
         found.add(f"{capsule}/{path}", shared=True)
 
 
-def _add_outputs(found: _Found, place: attempt.Place, name: str, everything: bool) -> None:
+def _add_outputs(found: _Found, place: Place, name: str, everything: bool) -> None:
     """Add what a trial's attempts left."""
     if busy := clean.in_use(place):
         found.notes.append(f"{name}: {busy}; its output is left out")
@@ -141,7 +143,7 @@ def _add_outputs(found: _Found, place: attempt.Place, name: str, everything: boo
     _add_tree(found, place.output, patterns)
     for folder in _listdir(place.attempts):
         path = os.path.join(place.attempts, folder)
-        if folder == attempt.FINISHED:
+        if folder == places.FINISHED:
             found.add(path, shared=False)
         elif folder.isdigit():
             _add_attempt(found, place, path, patterns)
@@ -149,13 +151,13 @@ def _add_outputs(found: _Found, place: attempt.Place, name: str, everything: boo
             _add_tree(found, path, patterns, _PASSING)
 
 
-def _add_attempt(found: _Found, place: attempt.Place, folder: str, patterns: Sequence[str]) -> None:
+def _add_attempt(found: _Found, place: Place, folder: str, patterns: Sequence[str]) -> None:
     """Add what the launcher left of an attempt, whatever it is called, and what training did."""
     for name in _listdir(folder):
         path = os.path.join(folder, name)
-        if name != attempt.OUTPUT and not _matches(name, _PASSING) and stat.S_ISREG(os.lstat(path).st_mode):
+        if name != places.OUTPUT and not _matches(name, _PASSING) and stat.S_ISREG(os.lstat(path).st_mode):
             found.add(path, shared=False)
-    output = os.path.join(folder, attempt.OUTPUT)
+    output = os.path.join(folder, places.OUTPUT)
     if not os.path.islink(output):
         _add_tree(found, output, patterns)
     elif os.path.isdir(output) and os.path.samefile(output, place.output):

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from resweep import data, trial
-from resweep.data import Listing
+from resweep import trial
+from resweep.launcher import fingerprints
+from resweep.launcher.fingerprints import Listing
 
 # of `machine` in an attempt's environment.json, as people say them; memory says little
 _MACHINE = {
@@ -124,7 +125,7 @@ def _variables(before: Run, after: Run) -> Iterator[Change]:
 
 
 def _data(before: Run, after: Run) -> Iterator[Change]:
-    for change in data.differences(before.data, after.data):
+    for change in fingerprints.differences(before.data, after.data):
         yield Change("data", change.file, "as fingerprinted" if change.what != "new" else None, change.what)
     for when, run in (("before", before), ("after", after)):
         for change_ in run.record.get("data_changed") or ():

@@ -9,8 +9,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt, trial
+from resweep import trial
 from resweep.errors import ArchiveError, ConfigError
+from resweep.launcher import places
 from resweep.proof import contents
 from resweep.proof.contents import Contents, File
 from resweep.trial import SweepPaths, TrialName
@@ -99,7 +100,7 @@ def check(listed: Contents, where: str) -> None:
         for path in file.paths:
             if file.mode not in (place[path] or ()):
                 raise ArchiveError(f"{where}: {path!a}: mode {file.mode:04o}, which no file there has")
-    index = "/".join((*attempt.CONFIG_ROOT, listed.sweep, contents.INDEX))
+    index = "/".join((*places.CONFIG_ROOT, listed.sweep, contents.INDEX))
     if not listed.files or listed.files[0].paths != (index,):
         raise ArchiveError(f"{where}: found no {contents.INDEX} in front, expected the list of the sweep's trials")
     _check_trials(listed, set(paths), where)
@@ -111,7 +112,7 @@ def _check_trials(listed: Contents, paths: set[str], where: str) -> None:
     for name, count in Counter(listed.trials).items():
         if count > 1:
             raise ArchiveError(f"{where}: the trial {str(name)!a} is listed twice")
-        if "/".join((*attempt.CONFIG_ROOT, listed.sweep, str(name), trial.MANIFEST)) not in paths:
+        if "/".join((*places.CONFIG_ROOT, listed.sweep, str(name), trial.MANIFEST)) not in paths:
             raise ArchiveError(f"{where}: the trial {str(name)!a} is listed without its {trial.MANIFEST}")
 
 
@@ -137,7 +138,7 @@ def _check_path(path: str, where: str) -> None:
 
 def _place(path: str, sweep: str, trials: set[TrialName]) -> tuple[int, ...] | None:
     """The modes that a file may have there; None when nothing of the sweep or of its trials has that place."""
-    config, model = "/".join((*attempt.CONFIG_ROOT, sweep, "")), "/".join((*attempt.MODEL_ROOT, sweep, ""))
+    config, model = "/".join((*places.CONFIG_ROOT, sweep, "")), "/".join((*places.MODEL_ROOT, sweep, ""))
     owner = contents.trial_of(path)
     if owner in trials and path.startswith((config, model)):
         return contents.OWN if path.startswith(model) else contents.SHARED
@@ -183,7 +184,7 @@ def _check_links(listed: Contents, paths: list[str], where: str) -> None:
     """
     there = {*paths, *listed.directories}
     there |= {above for path in (*paths, *listed.directories) for above in _above(path)}
-    outputs = "/".join((*attempt.MODEL_ROOT, listed.sweep, ""))
+    outputs = "/".join((*places.MODEL_ROOT, listed.sweep, ""))
     for path in (*(path for path, _ in listed.links), *listed.directories):
         if not path.startswith(outputs):  # nothing else in an archive is a link or an empty directory
             raise ArchiveError(f"{where}: {path!a}: a symbolic link or empty directory that is no output of a trial")

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resweep import attempt, trial
+from resweep import trial
+from resweep.launcher import places
 from resweep.trial import SweepPaths, TrialName
 
 NAME = "resweep-archive.json"
@@ -23,8 +24,8 @@ INDEX = SweepPaths(Path(), "").index.name
 MOST_NAMES = 50_000  # of one file: ext4 stops at 65,000 hard links
 
 _OWNER = re.compile(
-    rf"(?:{'/'.join(attempt.CONFIG_ROOT)}|({'/'.join(attempt.MODEL_ROOT)}))/[^/]+/([a-z2-7]{{{trial.ID_LENGTH}}})/"
-    rf"(0|[1-9][0-9]{{0,8}})({re.escape(attempt.ATTEMPTS_SUFFIX)})?(?=/|\Z)"
+    rf"(?:{'/'.join(places.CONFIG_ROOT)}|({'/'.join(places.MODEL_ROOT)}))/[^/]+/([a-z2-7]{{{trial.ID_LENGTH}}})/"
+    rf"(0|[1-9][0-9]{{0,8}})({re.escape(places.ATTEMPTS_SUFFIX)})?(?=/|\Z)"
 )
 
 
@@ -120,8 +121,8 @@ def _sharing(item: Item) -> object:
     if item.mode in SHARED:
         return (item.sha256, item.size, item.mode)
     # the record of the attempt that counts, and its second name
-    folder, suffix, rest = item.path.partition(attempt.ATTEMPTS_SUFFIX + "/")
-    if suffix and (rest == attempt.FINISHED or re.fullmatch(rf"[0-9]+/{attempt.RECORD}", rest)):
+    folder, suffix, rest = item.path.partition(places.ATTEMPTS_SUFFIX + "/")
+    if suffix and (rest == places.FINISHED or re.fullmatch(rf"[0-9]+/{places.RECORD}", rest)):
         return (folder, item.sha256, item.size, item.mode)
     return item.path
 
@@ -136,14 +137,14 @@ def _order(file: File) -> tuple[int, TrialName, str]:
     owner = owners.pop() if len(owners) == 1 else None
     if owner is not None:
         return (2, owner, first)
-    is_index = first.count("/") == len(attempt.CONFIG_ROOT) + 1 and first.endswith("/" + INDEX)
+    is_index = first.count("/") == len(places.CONFIG_ROOT) + 1 and first.endswith("/" + INDEX)
     return (0 if is_index else 1, TrialName("", 0), first)
 
 
 def narrowed(listed: Contents, trials: Iterable[TrialName], generations: Iterable[int], text: bytes) -> Contents:
     """What would have been listed had these trials been packed alone, which have the index `text`."""
     names = set(trials)
-    home = "/".join((*attempt.CONFIG_ROOT, listed.sweep))
+    home = "/".join((*places.CONFIG_ROOT, listed.sweep))
     folders = tuple(f"{home}/generations/{number}/" for number in generations)
 
     def wanted(path: str) -> bool:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from resweep import attempt, trial
+from resweep import trial
 from resweep.errors import ArchiveError
+from resweep.launcher import places
 from resweep.proof import capsule
 from resweep.proof.capsule import Contents, Difference, Known, Seen
 from resweep.proof.contents import INDEX, File, trial_of
@@ -16,7 +17,7 @@ from resweep.proof.reading import AlteredError, Archive
 from resweep.proof.verify import Report
 from resweep.trial import TrialName
 
-_CONFIG = "/".join((*attempt.CONFIG_ROOT, ""))
+_CONFIG = "/".join((*places.CONFIG_ROOT, ""))
 
 
 def verify(path: Path) -> Report:

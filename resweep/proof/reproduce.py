@@ -10,9 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt, clean, gpus, results, trial
+from resweep import clean, gpus, results, trial
 from resweep.errors import TrialError
 from resweep.index import Entry
+from resweep.launcher import attempt, checks, claims, places, storage, trial_state
+from resweep.launcher.places import Place
+from resweep.launcher.storage import AttemptError, Record
 from resweep.proof import causes, verdict, verify
 from resweep.proof.causes import Run
 from resweep.proof.compare import Output, Rules, compare
@@ -37,7 +40,7 @@ def ready(paths: SweepPaths, entry: Entry, options: Options) -> list[str]:
     The trial must have finished, and its capsule be what was written.
     """
     place = paths.place(entry.name)
-    state, record = attempt.state(place)
+    state, record = trial_state.state(place)
     if state != "finished":
         raise TrialError(
             f"{place.label}: {state}, expected a trial that has finished: there is nothing to compare with"
@@ -72,11 +75,11 @@ def prepare(paths: SweepPaths, entry: Entry, options: Options) -> Path:
             except FileExistsError:
                 continue
     for taken in (str(paths.generated), place.output, place.attempts):
-        if attempt.inside(str(options.into), taken):
+        if storage.inside(str(options.into), taken):
             raise TrialError(f"{options.into}: lies in {taken}, which stays as it is; name another directory")
     try:
-        return Path(attempt.fresh(place.capsule, "", str(options.into)))
-    except attempt.AttemptError as error:
+        return Path(storage.fresh(place.capsule, "", str(options.into)))
+    except AttemptError as error:
         raise TrialError(str(error)) from None
 
 
@@ -88,17 +91,17 @@ def reproduce(
     A TrialError, and no directory, when it cannot be started: data that changed, no card that is free.
     """
     place = paths.place(entry.name)
-    before = attempt.state(place)[1]
+    before = trial_state.state(place)[1]
     try:
         with _surroundings(asked, options):
-            manifest = attempt.read_manifest(place.capsule)
-            attempt.check(place.capsule, manifest, str(directory))
-            fed = attempt.check_trial(place, manifest)
-            fed |= attempt.check_data(place, _fingerprints(paths, place, before))
+            manifest = places.read_manifest(place.capsule)
+            checks.check(place.capsule, manifest, str(directory))
+            fed = checks.check_trial(place, manifest)
+            fed |= checks.check_data(place, _fingerprints(paths, place, before))
             with _cards(asked, before) as cards:
-                record = {**attempt.new_record(manifest, 1), **fed, "gpus": cards}
-                record = attempt.execute(place.capsule, manifest, str(directory), record, attempt.data_root(place))
-    except (attempt.AttemptError, TrialError) as error:
+                record = {**claims.new_record(manifest, 1), **fed, "gpus": cards}
+                record = attempt.execute(place.capsule, manifest, str(directory), record, checks.data_root(place))
+    except (AttemptError, TrialError) as error:
         _remove(directory)
         raise TrialError(str(error)) from None
     attempts = (Path(place.attempt(before.get("attempt", 1))), directory)
@@ -128,9 +131,9 @@ def _remove(directory: Path) -> None:
 @contextmanager
 def _surroundings(asked: Sweep, options: Options) -> Iterator[None]:
     """While it is open, the launcher finds in the environment what was asked for."""
-    changes = {attempt.ALLOW_CHANGED_DATA: "1"} if options.allow_changed_data else {}
+    changes = {checks.ALLOW_CHANGED_DATA: "1"} if options.allow_changed_data else {}
     if options.unverified:
-        changes[attempt.ALLOW_CHANGED_TRIALS] = "1"
+        changes[checks.ALLOW_CHANGED_TRIALS] = "1"
     if asked.gpus == 0:
         changes[gpus.VISIBLE] = ""
     old = {name: os.environ.get(name) for name in (*changes, gpus.VISIBLE, "CUDA_DEVICE_ORDER")}
@@ -163,7 +166,7 @@ def _cards(asked: Sweep, before: Mapping[str, Any]) -> Iterator[list[dict[str, A
         pool.give_back(taken, os.getpid())
 
 
-def _fingerprints(paths: SweepPaths, place: attempt.Place, before: Mapping[str, Any]) -> str | None:
+def _fingerprints(paths: SweepPaths, place: Place, before: Mapping[str, Any]) -> str | None:
     """The fingerprints that the trial's data was checked against when it ran; those of its capsule if it was not."""
     known = [Path(place.capsule), *paths.generations.glob("*")]
     for folder in known:
@@ -179,14 +182,14 @@ def _judged(
     entry: Entry,
     asked: Sweep,
     attempts: tuple[Path, Path],
-    records: tuple[attempt.Record, attempt.Record],
+    records: tuple[Record, Record],
     unverified: list[str],
 ) -> Verdict:
     place = paths.place(entry.name)
     changes = causes.changes(*(_run(place, *each) for each in zip(attempts, records, strict=True)))
     record, directory = records[1], attempts[1]
     if record["state"] != "finished":
-        said = attempt.outcome(record, str(directory / attempt.LOG))
+        said = trial_state.outcome(record, str(directory / places.LOG))
         return Verdict("not compared", directory, record, changes=changes, unverified=unverified, reason=said)
     outputs = (_first(paths, place, records[0], attempts[0], asked), _second(directory))
     found = compare(*outputs, Rules.of(asked.results))
@@ -203,30 +206,30 @@ def _judged(
     return Verdict(word, directory, record, found, held, changes, unverified, reason)
 
 
-def _run(place: attempt.Place, directory: Path, record: attempt.Record) -> Run:
+def _run(place: Place, directory: Path, record: Record) -> Run:
     def reader(folder: Path) -> causes.Read:
         return lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None
 
     return causes.run(reader(Path(place.capsule)), reader(directory), record)
 
 
-def _first(paths: SweepPaths, place: attempt.Place, record: attempt.Record, directory: Path, asked: Sweep) -> Output:
+def _first(paths: SweepPaths, place: Place, record: Record, directory: Path, asked: Sweep) -> Output:
     """What the trial wrote, as far as it is still there: weights may have been cleaned, or not been packed."""
-    packed = attempt.read_json(str(paths.root / ARCHIVE_LIST)).get("outputs")
+    packed = storage.read_json(str(paths.root / ARCHIVE_LIST)).get("outputs")
     kept = clean.KEPT if packed in ("metrics", "none") else None
     own = _own(directory)
     return Output(Path(results.output(place, record)), own, kept, asked.results.weights)
 
 
 def _second(directory: Path) -> Output:
-    return Output(directory / attempt.OUTPUT, _own(directory))
+    return Output(directory / places.OUTPUT, _own(directory))
 
 
 def _own(directory: Path) -> tuple[str, ...]:
     """The paths by which a run knew its output, as the TOML says that it was given; the longest first."""
     import tomllib
 
-    found = {str(directory / attempt.OUTPUT), str(directory)}
+    found = {str(directory / places.OUTPUT), str(directory)}
     for path in directory.glob("*.toml"):
         try:
             output = tomllib.loads(path.read_text("utf-8"))["serialization_dir"]

@@ -16,18 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt, clean, dotted, frozen, index, results, sweep, trial
+from resweep import clean, dotted, frozen, index, results, sweep, trial
 from resweep.errors import TrialError, disk_errors
 from resweep.index import Entry
+from resweep.launcher import places, trial_state
+from resweep.launcher.places import Place
+from resweep.launcher.storage import AttemptError
 from resweep.proof import causes
 from resweep.proof.causes import Run
 from resweep.proof.compare import fits, flat
 from resweep.proof.reading import AlteredError, Archive
 from resweep.trial import SweepPaths
 
-_CONFIG, _MODEL = ("/".join(parts) for parts in (attempt.CONFIG_ROOT, attempt.MODEL_ROOT))
+_CONFIG, _MODEL = ("/".join(parts) for parts in (places.CONFIG_ROOT, places.MODEL_ROOT))
 # the files that say how a trial ran and what came of it: what an archive without weights has of its outputs
-_TOLD = (*clean.KEPT, attempt.FINISHED, trial.ENVIRONMENT)
+_TOLD = (*clean.KEPT, places.FINISHED, trial.ENVIRONMENT)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Side:
 def of_project(paths: SweepPaths, entry: Entry) -> Side:
     """A trial of a sweep."""
     place = paths.place(entry.name)
-    state, record = attempt.state(place)
+    state, record = trial_state.state(place)
     number = record.get("attempt") or place.last()
     label = f"{paths.name}#{entry.number} {entry.name} {entry.described()}".rstrip()
     return _on_disk(
@@ -94,7 +97,7 @@ def of_project(paths: SweepPaths, entry: Entry) -> Side:
 
 def of_directory(folder: Path) -> Side:
     """The trial whose directory this is: with all that is known of it where it stands in a project, else alone."""
-    place = attempt.Place(str(folder))
+    place = Place(str(folder))
     if place.in_project:
         paths = SweepPaths(Path(place.root), place.label.split("/")[0])
         name = "/".join(place.label.split("/")[1:])
@@ -120,8 +123,8 @@ def _on_disk(
     metrics: Mapping[str, Any],
 ) -> Side:
     try:
-        manifest = attempt.read_manifest(str(capsule))
-    except attempt.AttemptError as error:
+        manifest = places.read_manifest(str(capsule))
+    except AttemptError as error:
         raise TrialError(str(error)) from None
     files = frozenset(
         Path(folder, name).relative_to(capsule).as_posix() for folder, _, names in os.walk(capsule) for name in names
@@ -153,9 +156,9 @@ def _archived(path: Path, paths: SweepPaths, entry: Entry, capsule: Mapping[str,
     if manifest.get("id") != entry.id:
         raise TrialError(f"{path}: {entry.name}: has no readable {trial.MANIFEST}; `resweep verify` says more")
     place = paths.place(entry.name)
-    state, record = attempt.state(place)
+    state, record = trial_state.state(place)
     if type(record.get("attempt", 0)) is not int:  # it names a directory
-        raise TrialError(f"{path}: {entry.name}: has no readable {attempt.RECORD}; `resweep verify` says more")
+        raise TrialError(f"{path}: {entry.name}: has no readable {places.RECORD}; `resweep verify` says more")
     run = causes.run(capsule.get, _reader(Path(place.attempt(record.get("attempt", 0)))), record)
     label = f"{path}#{entry.number} {entry.name} {entry.described()}".rstrip()
     said = state if state in results.ENDED else "not known to have finished"
@@ -191,7 +194,7 @@ def _kept(found: Archive, paths: SweepPaths, entry: Entry) -> dict[str, bytes]:
     def wanted(name: str) -> bool:
         if name.startswith(asked):
             return fits(name, (trial.GENERATION, trial.DEFINITION))
-        told = name.startswith((f"{model}/", f"{model}{attempt.ATTEMPTS_SUFFIX}/")) and fits(name, _TOLD)
+        told = name.startswith((f"{model}/", f"{model}{places.ATTEMPTS_SUFFIX}/")) and fits(name, _TOLD)
         return told or name.startswith(f"{config}/")
 
     _write(paths.root, [str(paths.index.relative_to(paths.root))], [found.text])

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from resweep import __version__, attempt, index, results, trial
+from resweep import __version__, index, results, trial
 from resweep.index import Entry
+from resweep.launcher import trial_state
+from resweep.launcher.storage import Record
 from resweep.metrics import finite
 from resweep.proof.causes import Change
 from resweep.proof.compare import Comparison, Metric, Output, Rules, came_to, flat, is_number
@@ -59,7 +61,7 @@ class Verdict:
 
     word: Word
     directory: Path
-    record: attempt.Record
+    record: Record
     comparison: Comparison = field(default_factory=Comparison)
     judged: Judged = field(default_factory=Judged)
     changes: Sequence[Change] = ()
@@ -78,7 +80,7 @@ def judged(paths: SweepPaths, entry: Entry, outputs: tuple[Output, Output], aske
     """What the two runs came to, held against the finished trials of the point."""
     rules = Rules.of(asked)
     place = paths.place(entry.name)
-    first = Path(place.attempt(attempt.state(place)[1].get("attempt", 0)))
+    first = Path(place.attempt(trial_state.state(place)[1].get("attempt", 0)))
     attempts = first, outputs[1].directory.parent
     tables = [_numbers(each.directory, where, asked) for each, where in zip(outputs, attempts, strict=True)]
     if not any(not rules.ignores(key) and is_number(tables[1][key]) for key in tables[0].keys() & tables[1].keys()):
@@ -112,7 +114,7 @@ def _repeats(paths: SweepPaths, entry: Entry, asked: ResultsOptions) -> Iterator
     for each in index.read(paths).entries:
         if each.id == entry.id:
             place = paths.place(each.name)
-            state, record = attempt.state(place)
+            state, record = trial_state.state(place)
             directory = Path(place.attempt(record.get("attempt", 0)))
             table = _numbers(Path(results.output(place, record)), directory, asked) if state == "finished" else {}
             if table:
@@ -131,7 +133,7 @@ def as_table(paths: SweepPaths, entry: Entry, found: Verdict) -> dict[str, Any]:
         "id": entry.id,
         "trial": entry.trial,
         "digest": entry.digest,
-        "attempt": attempt.state(paths.place(entry.name))[1].get("attempt"),
+        "attempt": trial_state.state(paths.place(entry.name))[1].get("attempt"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tool": {"name": "resweep", "version": __version__},
         "unverified": list(found.unverified),

@@ -17,10 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from resweep import attempt, definition, index, snapshot, trial
+from resweep import definition, index, snapshot, trial
 from resweep.capsule import TEMPORARY
 from resweep.errors import TrialError
 from resweep.index import Entry, Index
+from resweep.launcher.places import Place
 from resweep.proof import capsule as judge
 from resweep.proof.capsule import Contents, Difference, Known, Seen
 from resweep.trial import SweepPaths, TrialName
@@ -80,7 +81,7 @@ def hash_file(path: str) -> str:
 
 def capsule(path: Path, cache: Cache) -> list[Difference]:
     """How the capsule at `path` differs from what was written there; empty when it does not."""
-    place = attempt.Place(str(path))
+    place = Place(str(path))
     folder, number = os.path.split(place.capsule)
     known = place.in_project and number.isdigit()
     name = TrialName(os.path.basename(folder), int(number)) if known else None

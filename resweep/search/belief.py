@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, engine, frozen, index, trial
+from resweep import engine, frozen, index, trial
 from resweep.errors import ResweepError
 from resweep.index import Entry
+from resweep.launcher import storage
 from resweep.search import origin, over, study
 from resweep.search.study import FROM, TRIAL, Journal
 from resweep.search.tally import Tally
@@ -66,7 +67,7 @@ class Belief:
 def believed(paths: SweepPaths) -> Belief | None:
     """What a sweep's search has come to; None for a sweep that has none, without a look at Optuna."""
     number = index.generation(paths)
-    record = attempt.read_json(str(paths.generations / str(number) / trial.GENERATION))
+    record = storage.read_json(str(paths.generations / str(number) / trial.GENERATION))
     if not record.get("search"):
         return None
     asked = frozen.definition(paths)

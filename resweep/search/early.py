@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, disk, engine, index, metrics, results, space
+from resweep import disk, engine, index, metrics, results, space
 from resweep.choices import Choices
 from resweep.index import Entry
+from resweep.launcher import places
+from resweep.launcher.storage import Record
 from resweep.running import Outcome, Running
 from resweep.search import maker, study
 from resweep.search.follow import Follower
@@ -96,14 +98,14 @@ class Early:
                 self._trials[entry] = self._journal.trial(found.number)
         return self._trials[entry]
 
-    def _value(self, entry: Entry, record: attempt.Record) -> float | None:
+    def _value(self, entry: Entry, record: Record) -> float | None:
         """The metric of `[results]` of a trial that has finished; else the last that it was judged by."""
         options = self._asked.results
         name = options.metric or self._follower.metric
         value = metrics.read(self._output(entry, record), options.pattern, name).values.get(name)
         return float(value) if value is not None and metrics.number(value) and math.isfinite(value) else None
 
-    def _output(self, entry: Entry, record: attempt.Record) -> metrics.Output:
+    def _output(self, entry: Entry, record: Record) -> metrics.Output:
         place = self._paths.place(entry.name)
-        log = os.path.join(place.attempt(record.get("attempt", 0)), attempt.LOG)
+        log = os.path.join(place.attempt(record.get("attempt", 0)), places.LOG)
         return metrics.Output(results.output(place, record), log)

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, metrics
+from resweep import metrics
 from resweep.index import Entry
+from resweep.launcher import places
 from resweep.metrics import Curve
 from resweep.running import Running
 from resweep.search import study
@@ -43,7 +44,7 @@ class Follower:
     def news(self, running: Running) -> list[tuple[int, float]]:
         """The steps of the metric that training has written since the last look, each with its value."""
         directory = running.place.attempt(running.number)
-        output = metrics.Output(os.path.join(directory, attempt.OUTPUT), os.path.join(directory, attempt.LOG), True)
+        output = metrics.Output(os.path.join(directory, places.OUTPUT), os.path.join(directory, places.LOG), True)
         return self._read((str(running.entry.name), running.number), output)
 
     def rest(self, entry: Entry, output: metrics.Output, number: int) -> list[tuple[int, float]]:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, dotted, engine, gather, index, results
+from resweep import dotted, engine, gather, index, results
 from resweep.choices import Choices
 from resweep.errors import counted
 from resweep.index import Entry
+from resweep.launcher import processes, trial_state
 from resweep.points import points
 from resweep.results import Row
 from resweep.search import over
@@ -73,7 +74,7 @@ def adopt(journal: Journal, choices: Choices, paths: SweepPaths, listed: Iterabl
         if statistic.n < asked.n_trials and point.entry.id not in told:
             continue
         params, distributions = inside
-        ours = {"id": point.entry.id, "point": point.entry.swept, "by": attempt.this_process()}
+        ours = {"id": point.entry.id, "point": point.entry.swept, "by": processes.this_process()}
         journal.study.add_trial(
             library.create_trial(
                 params=params, distributions=distributions, value=statistic.mean, user_attrs={TRIAL: ours}
@@ -104,7 +105,7 @@ def _finished(paths: SweepPaths, listed: Iterable[Entry]) -> list[Entry]:
     for group in groups.values():
         places = [paths.place(entry.name) for entry in group]
         if any(place.finished() for place in places) and not {"running", "pruned"} & {
-            attempt.state(place)[0] for place in places
+            trial_state.state(place)[0] for place in places
         }:
             found += group
     return found

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from resweep import attempt, capsule, disk, engine, metrics, results, space, status, table, trial
+from resweep import capsule, disk, engine, metrics, results, space, status, table, trial
 from resweep.choices import Choices
 from resweep.definition import Wanted
 from resweep.errors import ConfigError
 from resweep.index import Entry
+from resweep.launcher import places, processes, trial_state
+from resweep.launcher.storage import Record
 from resweep.results import Row
 from resweep.running import Outcome, Running
 from resweep.search import origin, others, study
@@ -179,7 +181,7 @@ class Search:
             if twin is not None:
                 self._repeat(asked, twin)
                 continue
-            asked.set_user_attr(TRIAL, {"id": wanted[0].entry.id, "point": point, "by": attempt.this_process()})
+            asked.set_user_attr(TRIAL, {"id": wanted[0].entry.id, "point": point, "by": processes.this_process()})
             return self._take(asked, wanted)
         if not self._active and not any_runs:
             self._study.set_user_attr(USED_UP, self._asked.search.n)  # the next look finds the search over
@@ -254,7 +256,7 @@ class Search:
                 if not kept:
                     self._study.tell(asked, state=_state("FAIL"))
                     continue
-            taken = {"by": attempt.this_process(), "at": time.time(), "after": [place.last() for place in places]}
+            taken = {"by": processes.this_process(), "at": time.time(), "after": [place.last() for place in places]}
             asked.set_user_attr(TRIAL, {**own, **taken})
             return self._begun(asked, kept) if kept else self._take(asked, wanted)
         return None
@@ -316,7 +318,7 @@ class Search:
             entry, metric = active.entries[0], self._asked.results.metric
             self._told(f"best so far: {metric} {best.value:.4g} #{entry.number} {entry.described()}")
 
-    def _value(self, active: Active, entry: Entry, record: attempt.Record) -> float | None:
+    def _value(self, active: Active, entry: Entry, record: Record) -> float | None:
         """What a finished trial reports for the metric; where it does not, that is said."""
         options = self._asked.results
         found = metrics.read(self._output(entry, record), options.pattern, options.metric)
@@ -330,9 +332,9 @@ class Search:
         self._told(said)
         return None
 
-    def _output(self, entry: Entry, record: attempt.Record) -> metrics.Output:
+    def _output(self, entry: Entry, record: Record) -> metrics.Output:
         place = self._paths.place(entry.name)
-        log = os.path.join(place.attempt(record.get("attempt", 0)), attempt.LOG)
+        log = os.path.join(place.attempt(record.get("attempt", 0)), places.LOG)
         return metrics.Output(results.output(place, record), log)
 
     # --- early stopping -------------------------------------------------------------------------------------------
@@ -364,14 +366,16 @@ class Search:
         told = {key for key, each in self._tally.points.items() if counts(each)}
         listed = [each for each in self._maker.list.entries.values() if each.current and each.id in told]
         return [
-            each for each in listed if attempt.state(self._paths.place(each.name))[0] in ("queued", "stopped", "lost")
+            each
+            for each in listed
+            if trial_state.state(self._paths.place(each.name))[0] in ("queued", "stopped", "lost")
         ]
 
     def close(self) -> None:
         """End what this worker has started for itself."""
         self._maker.close()
 
-    def _report_rest(self, active: Active, entry: Entry, record: attempt.Record) -> None:
+    def _report_rest(self, active: Active, entry: Entry, record: Record) -> None:
         if self._follower is None or entry != active.entries[0]:
             return
         number = record.get("attempt", 0)

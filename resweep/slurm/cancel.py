@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from resweep import attempt, status, stop
+from resweep import status, stop
 from resweep.errors import SlurmError
 from resweep.index import Entry
+from resweep.launcher import slurm_job
 from resweep.slurm import doubts, identity, ledger, queue, states
 from resweep.slurm.queue import TaskName
 from resweep.slurm.recover import Recovered
@@ -119,7 +120,7 @@ def _others(view: View, before: Sequence[Status]) -> dict[TrialName, str]:
 def _wait(paths: SweepPaths, entries: Sequence[Entry], targets: set[TaskName], told: set[TaskName]) -> list[TaskName]:
     """Wait until the tasks have ended, and the workers that were told run other trials; those that do not."""
     capsule = paths.place(entries[0].name).capsule if entries else str(paths.directory)
-    end = time.monotonic() + PATIENCE + attempt.grace(capsule, on_slurm=True).usual
+    end = time.monotonic() + PATIENCE + slurm_job.grace(capsule, on_slurm=True).usual
     pause, left = LOOK, list(targets)
     while True:
         with contextlib.suppress(SlurmError):  # it has taken the cancellation; this is only a look

@@ -4,7 +4,7 @@ config/generated/NAME/submissions/N/
     submission.json       what was asked for, and of how many trials each list is; `prints` of a list are the files
                           that [slurm] output and error name, as sbatch's patterns
     1.txt, 2.txt, ...     a trial a line; task i of the job of list 1 runs the trial on line i of 1.txt
-    task.sh, task.py      what each task runs, with bad_node.py; attempt.py, the launcher. Tasks of a search, or of
+    task.sh, attempt.py   what each task runs, and the launcher, which does the work. Tasks of a search, or of
                           trials that may be stopped early, are runners of the tool's own:
                           resweep run NAME --task N/LIST
     slurm-allennlp.sh     the site's script as it was

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from resweep import attempt
+from resweep.launcher import storage
 from resweep.slurm import commands, identity, ledger, queue
 from resweep.slurm.ledger import Job, Submission
 from resweep.slurm.queue import Task, TaskName
@@ -151,7 +151,7 @@ def jobs(submission: Submission, tasks: Iterable[tuple[TaskName, Task]]) -> list
             first=1 if number is not None else index,
             last=max(earlier.last if earlier else 1, index) if number is not None else index,
             array=number is not None,
-            submitted=attempt.now(),
+            submitted=storage.now(),
         )
     return list(found.values())
 

@@ -138,10 +138,10 @@ def _words(line: str) -> list[str]:
 def task_script(
     sweep: str, site: SiteScript, setup: Sequence[str], python: str | None, own_python: str, root: Path | None = None
 ) -> str:
-    """The script that every task of a submission runs: the site's #SBATCH lines, `[slurm] setup`, and task.py.
+    """The script that every task of a submission runs: the site's #SBATCH lines, `[slurm] setup`, and the launcher.
 
-    `python` trains, where the person names one; `own_python` may run task.py where there is no other. With the `root`
-    of the project each task is a runner in place of task.py: `resweep run` with `own_python`.
+    `python` trains, where the person names one; `own_python` may run the launcher where there is no other. With
+    the `root` of the project each task is a runner in its place: `resweep run` with `own_python`.
     """
     text = " ".join(setup)
     data = os.environ.get("RESWEEP_DATA")
@@ -190,7 +190,7 @@ try() {
 _TASK = """\
 for python in "${RESWEEP_PYTHON-}" python python3 @OWN@; do
     [ -n "$python" ] && "$python" -ISc 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null \\
-        && exec "$python" -ISB "$submission/task.py" "$@"
+        && exec "$python" -ISB "$submission/attempt.py" task "$@"
 done
 echo "@SWEEP@: found no Python 3.8 or newer on $(hostname); RESWEEP_PYTHON, or python in [run], names one" >&2
 exit 2

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from resweep import attempt, status
+from resweep import status
 from resweep.errors import SlurmError
+from resweep.launcher import processes, slurm_job, trial_state
 from resweep.slurm import commands, identity, ledger, queue, recover
 from resweep.slurm.ledger import Assigned, Job, Submission
 from resweep.slurm.owners import Owners, is_of
@@ -196,7 +197,10 @@ def _had_run(each: Status, one: Assigned) -> bool:
     ids = each.record.get("slurm") or {}
     if of_record(each) != one.task or ids.get("SLURM_CLUSTER_NAME", one.cluster) != one.cluster:
         return False
-    again = ids.get(attempt.ENDED_BY) in ("requeue", "preemption") or each.record.get("exit_status") == attempt.REQUEUE
+    again = (
+        ids.get(slurm_job.ENDED_BY) in ("requeue", "preemption")
+        or each.record.get("exit_status") == trial_state.REQUEUE
+    )
     return each.state == "failed" or (each.state == "stopped" and not again)
 
 
@@ -310,13 +314,13 @@ def _with_attempt(each: Status, view: View, ran: TaskName) -> Status:
         return replace(each, state="queued", task=shown(ran), note=task.words())
     if each.state == "running":
         # a node that failed takes the sign of life of its trials away with it, minutes before it is missed
-        if not task.runs and not attempt.of_this_boot(each.record):
+        if not task.runs and not processes.of_this_boot(each.record):
             return replace(each, state="lost", task=shown(ran), note=_joined(task.words(), _told(each, view)))
         return replace(each, task=shown(ran), note=status.SUSPENDED if task.suspended else "")
     ended = task.state in queue.NAMED and (each.record["state"] != "failed" or task.state == "OUT_OF_MEMORY")
-    if each.record.get("exit_status") == attempt.REQUEUE and each.state == "stopped":
+    if each.record.get("exit_status") == trial_state.REQUEUE and each.state == "stopped":
         return replace(each, task=shown(ran), note="asked to be run again; submit it again, with what it has saved")
-    by = each.record.get("slurm", {}).get(attempt.ENDED_BY)
+    by = each.record.get("slurm", {}).get(slurm_job.ENDED_BY)
     note = task.words() if ended or each.state == "lost" else f"ended by Slurm: {by}" if by else ""
     return replace(each, task=shown(ran), note=_joined(note, told))
 

@@ -13,18 +13,17 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from resweep import attempt, bad_node, launcher, task, trial
+from resweep import trial
 from resweep.errors import SlurmError, disk_errors
+from resweep.launcher import bundle, storage
 from resweep.slurm import commands, identity, ledger, limits, recover, sbatch, script
 from resweep.slurm.batches import Batch
 from resweep.slurm.draft import Draft
 from resweep.slurm.ledger import Job, Submission
 from resweep.slurm.sbatch import Answer, Interrupted, LostError
 
-TASK, BAD_NODE = "task.py", "bad_node.py"
 LOOKS = (0.0, 1.0, 3.0)  # seconds before each look for a job whose id got lost, where it may come late
 
 
@@ -59,7 +58,7 @@ def submit(planned: Draft, told: Callable[[Batch, str, int], None] = lambda *_: 
         except _LimitError as error:
             done.reason = error.__cause__ if isinstance(error.__cause__, SlurmError) else None
         except LostError as error:
-            submission.note(lost=str(error), time=attempt.now())
+            submission.note(lost=str(error), time=storage.now())
             done.unsure = recover.why(submission, planned.cluster)
         except SlurmError as error:
             done.reason = error
@@ -166,7 +165,7 @@ class _Call:
             raise
         first, last = (line, line) if line else (1, count)
         cluster = answer.cluster if answer.cluster != self.submission.cluster else None
-        return Job(answer.id, self.batch.name, first, last, array, cluster, attempt.now())
+        return Job(answer.id, self.batch.name, first, last, array, cluster, storage.now())
 
     def _search(self, error: LostError, line: int) -> Answer:
         """The job in the queue for which sbatch gave no answer. Where there is none, what that means."""
@@ -198,7 +197,7 @@ def _write(planned: Draft) -> Submission:
     record = {
         "format": trial.FORMAT,
         "sweep": paths.name,
-        "created": attempt.now(),
+        "created": storage.now(),
         "host": socket.gethostname(),
         "cluster": planned.cluster,
         "uid": uid,
@@ -217,9 +216,7 @@ def _write(planned: Draft) -> Submission:
     files = {
         ledger.SUBMISSION: (json.dumps(record, indent=2, sort_keys=True, default=str) + "\n").encode(),
         ledger.TASK_SCRIPT: planned.task_script.encode(errors="surrogateescape"),
-        TASK: Path(task.__file__).read_bytes(),
-        BAD_NODE: Path(bad_node.__file__).read_bytes(),
-        script.LAUNCHER: launcher.text().encode(),
+        script.LAUNCHER: bundle.text().encode(),
         planned.site.path.name: planned.site.data,
         **{f"{batch.name}.txt": "".join(f"{e.name}\n" for e in batch.trials).encode() for batch in planned.batches},
     }

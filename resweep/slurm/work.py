@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from resweep import attempt, bad_node
 from resweep.errors import SlurmError
+from resweep.launcher import bad_node, storage
 from resweep.running import Job, Options
 from resweep.slurm import ledger
 
@@ -22,7 +22,7 @@ class Work:
 
 def read(path: Path) -> Work:
     """The work of the tasks of one list, SUBMISSION/LIST; a SlurmError where no submission says what that is."""
-    record = attempt.read_json(str(path.parent / ledger.SUBMISSION))
+    record = storage.read_json(str(path.parent / ledger.SUBMISSION))
     asked = record.get("lists", {}).get(path.name, {})
     if asked.get("runner") not in ledger.RUNNERS:
         raise SlurmError(f"{path}: expected a list of a submission, for tasks that are runners")

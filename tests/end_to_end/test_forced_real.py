@@ -1,6 +1,6 @@
 """A training of the example that deletes its output directory first, as those of 2020 do.
 
-Code: attempt
+Code: launcher/attempt
 """
 
 from __future__ import annotations

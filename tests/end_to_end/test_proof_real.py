@@ -1,6 +1,6 @@
 """The example's own training, audited: what ran from elsewhere is named. test_real_training.py has a normal run.
 
-Code: /qb/, witness, data
+Code: /qb/, launcher/import_audit, launcher/fingerprints
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The example for real: AllenNLP trains, the source changes, the capsule moves, and the same weights come out.
 
-Code: /qb/, /train.sh, attempt, jobs, witness, environment
+Code: /qb/, /train.sh, launcher/attempt, jobs, launcher/import_audit, environment
 """
 
 from __future__ import annotations

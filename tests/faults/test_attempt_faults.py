@@ -1,6 +1,6 @@
 """What breaks while an attempt runs: processes that die, hosts that pause, two at once, disks that refuse.
 
-Code: attempt
+Code: launcher/attempt
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from launched import Trial, silent, until
 
-from resweep import attempt
+from resweep.launcher import claims, main, places, processes, trial_state
 
 # Training that runs until it is told to go on, first attempts only: `hold` touches a file when it has started.
 HOLD = 'mkdir -p "$out"; touch "$root/started"; while [ ! -e "$root/go" ]; do sleep 0.02; done; echo 1 > "$out/by"\n'
@@ -49,7 +49,7 @@ def held(trial: Trial, group: list[int], script: str = HOLD) -> subprocess.Popen
 
 def lives(pid: int) -> bool:
     """Whether a process runs, and is no zombie."""
-    return attempt.start_time(pid) is not None
+    return processes.start_time(pid) is not None
 
 
 def as_if_elsewhere(trial: Trial) -> None:
@@ -86,9 +86,9 @@ def test_two_that_start_together_run_once(trial: Trial) -> None:
 
 def test_claim_is_had_once(trial: Trial) -> None:
     """A launcher that looked before another claimed the attempt gets nothing, and leaves nothing."""
-    manifest = attempt.read_manifest(str(trial.capsule))
-    assert attempt._claim(trial.place, attempt.new_record(manifest, 1))
-    assert not attempt._claim(trial.place, attempt.new_record(manifest, 1))
+    manifest = places.read_manifest(str(trial.capsule))
+    assert claims.claim(trial.place, claims.new_record(manifest, 1))
+    assert not claims.claim(trial.place, claims.new_record(manifest, 1))
     assert os.listdir(trial.place.attempts) == ["1"]
     assert os.listdir(trial.directory()) == ["record.json"]
 
@@ -111,7 +111,7 @@ def test_late_finish_does_not_count(trial: Trial, group: list[int]) -> None:
     assert first.returncode == 0
     assert (trial.output / "by").read_text() == "2\n"
     assert (trial.directory(1) / "output/by").read_text() == "1\n"
-    assert attempt.state(trial.place)[1]["attempt"] == 2
+    assert trial_state.state(trial.place)[1]["attempt"] == 2
 
 
 def test_late_finish_counts_when_it_is_the_first(trial: Trial, group: list[int]) -> None:
@@ -285,9 +285,9 @@ def test_reused_pid_is_recognised(trial: Trial, group: list[int]) -> None:
     me = os.getpid()
     trial.edit_record(pid=me, group=me)
     assert trial.state == "lost"
-    trial.edit_record(pid=me, group=me, pid_start=attempt.start_time(me))
+    trial.edit_record(pid=me, group=me, pid_start=processes.start_time(me))
     assert trial.state == "running"
-    trial.edit_record(pid=1 << 22, group=me, group_start=attempt.start_time(me))
+    trial.edit_record(pid=1 << 22, group=me, group_start=processes.start_time(me))
     assert trial.state == "running"
 
 
@@ -348,10 +348,10 @@ def test_finish_without_hard_links_is_claimed_once(trial: Trial) -> None:
     text = finished.read_text()
     finished.unlink()
     finished.write_text(text)
-    assert attempt._count(trial.place, 1)
+    assert claims.count(trial.place, 1)
     trial.directory(2).mkdir()
     shutil.copy(trial.directory(1) / "record.json", trial.directory(2))
-    assert not attempt._count(trial.place, 2)
+    assert not claims.count(trial.place, 2)
 
 
 def as_nobody(trial: Trial) -> tuple[int, str]:
@@ -368,7 +368,7 @@ def as_nobody(trial: Trial) -> tuple[int, str]:
                 if os.getuid() == 0:
                     os.setgid(65534)
                     os.setuid(65534)
-                status = attempt.main(["run", str(trial.capsule)])
+                status = main.main(["run", str(trial.capsule)])
                 sys.stdout.flush()
             finally:
                 os._exit(status)

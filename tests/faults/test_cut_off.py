@@ -1,6 +1,6 @@
 """An attempt that is taken for lost and runs on: the next one has what it wrote, and takes nothing away from it.
 
-Code: attempt
+Code: launcher/attempt
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ try 'conda activate qb'
 try 'export X="it'"'"'s $HOME"'
 for python in "${RESWEEP_PYTHON-}" python python3 /tools/python; do
     [ -n "$python" ] && "$python" -ISc 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null \
-        && exec "$python" -ISB "$submission/task.py" "$@"
+        && exec "$python" -ISB "$submission/attempt.py" task "$@"
 done
 echo "golden: found no Python 3.8 or newer on $(hostname); RESWEEP_PYTHON, or python in [run], names one" >&2
 exit 2

@@ -15,8 +15,9 @@ import pytest
 from small_project import Project
 from worked import BRANIN, EPOCHS, at_will, functions, journal, points, searched, states, work
 
-from resweep import attempt, frozen, status
+from resweep import frozen, status
 from resweep.errors import counted
+from resweep.launcher import trial_state
 from resweep.run import Runner
 from resweep.running import Options
 from resweep.search.early import Early
@@ -340,7 +341,7 @@ def test_a_runner_that_dies_leaves_its_judgements_to_the_next(project: Project) 
     assert status.status(paths, entries[0]).state == "stopped"
     watching.leaves = False
     Runner(paths, entries, Options(), watching, Early(paths, asked, print)).run()
-    assert attempt.state(paths.place(entries[0].name))[0] == "finished"
+    assert trial_state.state(paths.place(entries[0].name))[0] == "finished"
     (only,) = journal(project)
     assert only.state.name == "COMPLETE"
     assert sorted(only.intermediate_values) == list(range(1, 13))

@@ -14,7 +14,7 @@ from small_project import Project
 from test_early import ASHA, SLOW, grid
 from worked import EPOCHS, at_will, points, searched, states, work
 
-from resweep import attempt
+from resweep.launcher import trial_state
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("often")]
 
@@ -95,7 +95,7 @@ def test_what_was_stopped_with_the_wrong_mode_is_run_again_by_the_search_that_ha
     for entry in project.entries():
         place = project.paths().place(entry.name)
         assert place.last() == (2 if entry.name in wrongly else 1)
-        state, record = attempt.state(place)
+        state, record = trial_state.state(place)
         assert state == "finished" or record["pruned"]["mode"] == "min"
     assert wrongly & {entry.name for entry in project.entries()}
     assert finished & {entry.name for entry in project.entries()}
@@ -178,7 +178,7 @@ def test_a_grid_that_measures_something_else_is_not_judged_by_what_it_measured_b
         project.write({"config/rnn.toml": text.replace("epochs = 12", "epochs = 11")})
     project.generate("--new-source").ok()
     assert states(project) == ["queued"] * 5
-    project.resweep("run", "rnn").ok()
+    project.resweep("run", "rnn", "--jobs", "1").ok()
     assert states(project) == before
     out = project.resweep("status", "rnn").ok().out
     pruned = before.count("pruned")
@@ -186,7 +186,7 @@ def test_a_grid_that_measures_something_else_is_not_judged_by_what_it_measured_b
     # what is added to a grid is judged by the rest of it
     project.write({"config/rnn.toml": (project.root / "config/rnn.toml").read_text().replace("-2.0]", "-2.0, -4.9]")})
     project.generate("--keep-finished").ok()
-    project.resweep("run", "rnn").ok()
+    project.resweep("run", "rnn", "--jobs", "1").ok()
     assert states(project) == [*before, "pruned"]
 
 

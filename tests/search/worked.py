@@ -10,7 +10,8 @@ from typing import Any
 import optuna
 from small_project import Project
 
-from resweep import attempt, frozen
+from resweep import frozen
+from resweep.launcher import trial_state
 from resweep.run import Runner
 from resweep.running import Options, Outcome
 from resweep.search.search import Search
@@ -145,7 +146,7 @@ def points(project: Project, *keys: str, name: str = "rnn") -> list[tuple[float,
 
 def states(project: Project, name: str = "rnn") -> list[str]:
     """The state of every trial."""
-    return [attempt.state(project.paths(name).place(entry.name))[0] for entry in project.entries(name)]
+    return [trial_state.state(project.paths(name).place(entry.name))[0] for entry in project.entries(name)]
 
 
 def alone(

@@ -128,12 +128,12 @@ class Soak:
             print(f"{time.strftime('%H:%M:%S')} {what}", flush=True)
 
     def kill_task(self) -> str:
-        """SIGKILL to a task.py, which Slurm then calls failed."""
-        return self._kill("task.py")
+        """SIGKILL to a task, which Slurm then calls failed."""
+        return self._kill("attempt.py task")
 
     def kill_launcher(self) -> str:
         """SIGKILL to a launcher."""
-        return self._kill("attempt.py")
+        return self._kill("attempt.py run")
 
     def kill_training(self) -> str:
         """SIGKILL to a training."""

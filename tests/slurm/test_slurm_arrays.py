@@ -1,6 +1,6 @@
 """Trials as arrays on a real Slurm: one submission, a throttle, nothing twice, and nothing remapped.
 
-Code: slurm/batches, slurm/submit, task
+Code: slurm/batches, slurm/submit, launcher/slurm_task
 """
 
 from __future__ import annotations

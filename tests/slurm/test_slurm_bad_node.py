@@ -1,6 +1,6 @@
 """A node that fails at once what it is given: counted, said, and left after a few failures.
 
-Code: bad_node, task, status
+Code: launcher/bad_node, launcher/slurm_task, status
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A node that Slurm takes for dead while its job runs on: no second attempt beside it, and its files stay its own.
 
-Code: attempt, task
+Code: launcher/attempt, launcher/slurm_task
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import running
 from on_slurm import Cluster, go, record, start, status, sweep
 from small_project import Project
 
-from resweep import attempt
+from resweep.launcher import processes, storage
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -82,7 +82,7 @@ def test_an_attempt_that_gives_no_sign_of_life_is_followed_by_one_with_a_copy(sp
         os.kill(now["pid"], signal.SIGSTOP)  # no sign of life, as if its files were out of its reach
         os.utime(f"{directory}/heartbeat", (1, 1))  # for long
         on_slurm.until((project.root / "started-0-2").exists, 90, lambda: status(project))
-        assert attempt.start_time(now["group"]), "the training of the first attempt lives"
+        assert processes.start_time(now["group"]), "the training of the first attempt lives"
         lines = os.path.join(directory, "output", "lines")
         before = os.path.getsize(lines)
         on_slurm.until(lambda: os.path.getsize(lines) > before)
@@ -97,7 +97,7 @@ def test_an_attempt_that_gives_no_sign_of_life_is_followed_by_one_with_a_copy(sp
     assert record(project, 1, 2)["resumed"] == 1
     assert set(running.lines(project, "lines-2")) == {"1", "2"}
     assert set(running.lines(project, "lines-1")) == {"1"}
-    assert attempt.read_json(os.path.join(os.path.dirname(directory), "finished"))["attempt"] == 2
+    assert storage.read_json(os.path.join(os.path.dirname(directory), "finished"))["attempt"] == 2
 
 
 def test_a_life_that_slurm_ends_late_neither_requeues_nor_claims_the_next_one(split: Cluster, project: Project) -> None:

@@ -1,6 +1,6 @@
 """How long a training has to save when its trial ends on Slurm, and that TERM comes to it once.
 
-Code: attempt, delivery, slurm/limits, slurm/draft
+Code: launcher/attempt, launcher/delivery, slurm/limits, slurm/draft
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from faulty import fresh, path_with
 from on_slurm import Cluster, go, jobs, start, started, status, sweep
 from small_project import Project, Result
 
-from resweep import attempt
+from resweep.launcher import claims, places, processes, storage
+from resweep.launcher.places import Place
 from resweep.slurm import identity, ledger, queue
 
 pytestmark = pytest.mark.timeout(400)
@@ -115,18 +116,18 @@ def test_a_trial_in_a_job_that_is_in_no_ledger_and_runs_elsewhere_is_named_and_l
     assert f"runs on elsewhere in job {own}, which is not one of the sweep's; stop it there" in done.err
     assert alive(slurm, own) == 1
     place = project.paths().place(project.entries()[1].name)
-    attempt.write_json(f"{place.attempt(1)}/record.json", now | {"state": "running"})
-    attempt.note_processes(f"{place.attempt(1)}/heartbeat", now)
+    storage.write_json(f"{place.attempt(1)}/record.json", now | {"state": "running"})
+    processes.note_processes(f"{place.attempt(1)}/heartbeat", now)
     go(project)
     slurm.drained()
 
 
-def elsewhere(project: Project, number: int) -> attempt.Place:
+def elsewhere(project: Project, number: int) -> Place:
     """Make the running attempt of rnn#NUMBER look as its files do from another machine than the one that it runs on."""
     now = running.record(project, number) | {"host": "elsewhere", "boot": "another", "state": "running"}
     place = project.paths().place(project.entries()[number - 1].name)
-    attempt.write_json(f"{place.attempt(1)}/record.json", now)
-    attempt.note_processes(f"{place.attempt(1)}/heartbeat", now)
+    storage.write_json(f"{place.attempt(1)}/record.json", now)
+    processes.note_processes(f"{place.attempt(1)}/heartbeat", now)
     return place
 
 
@@ -168,7 +169,7 @@ def test_a_trial_that_runs_on_another_cluster_is_not_started_a_second_time(
     started(project, 0)
     place = elsewhere(project, 1)
     monkeypatch.setenv("SLURM_CONF", west.environment["SLURM_CONF"])
-    assert attempt.begin(place, attempt.read_manifest(place.capsule))[0] == "running"
+    assert claims.begin(place, places.read_manifest(place.capsule))[0] == "running"
     assert "1 running" in status(project)
     assert "1 run" in start(project).ok().out
     stopped = project.resweep("stop", "rnn#1")
@@ -406,5 +407,5 @@ def test_a_job_that_is_being_preempted_still_holds_its_node(
     text = "set -o pipefail; REAL \"$@\" | sed 's/RUNNING/PREEMPTING/'"
     monkeypatch.setenv("PATH", path_with(tmp_path / "bin", squeue=text))
     assert "PREEMPTING" in subprocess.run(["squeue", "-o", "%T"], capture_output=True, text=True, check=True).stdout
-    assert attempt.begin(place, attempt.read_manifest(place.capsule))[0] == "running"
+    assert claims.begin(place, places.read_manifest(place.capsule))[0] == "running"
     go(project)

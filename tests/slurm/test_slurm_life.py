@@ -1,6 +1,6 @@
 """What happens to jobs on a cluster: cancelled, requeued, preempted, nodes that fail. Records say what was.
 
-Code: task, attempt, slurm/states
+Code: launcher/slurm_task, launcher/attempt, slurm/states
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import running
 from on_slurm import Cluster, go, jobs, record, runs, start, started, status, sweep
 from small_project import Project
 
-from resweep import attempt
+from resweep.launcher import claims, places, processes, storage, trial_state
+from resweep.launcher.places import Place
 
 pytestmark = [pytest.mark.timeout(600)]
 
@@ -135,7 +136,7 @@ def test_a_launcher_that_is_killed_leaves_a_lost_trial_which_runs_again(slurm: C
     start(project).ok()
     started(project, 0)
     now = running.record(project, 1)
-    task = int(attempt._stat(now["pid"])[1])
+    task = int(processes.stat(now["pid"])[1])
     for send, target in ((os.kill, task), (os.kill, now["pid"]), (os.killpg, now["group"])):
         send(target, signal.SIGKILL)
     slurm.drained()
@@ -147,12 +148,12 @@ def test_a_launcher_that_is_killed_leaves_a_lost_trial_which_runs_again(slurm: C
     assert running.attempts(project) == [2]
 
 
-def look_like_elsewhere(place: attempt.Place, record: dict[str, Any]) -> None:
+def look_like_elsewhere(place: Place, record: dict[str, Any]) -> None:
     """Make a running attempt look as its files do from another machine than the one that the job runs on."""
     elsewhere = record | {"host": "elsewhere", "boot": "another", "state": "running"}
-    attempt.write_json(f"{place.attempt(1)}/record.json", elsewhere)
-    attempt.note_processes(f"{place.attempt(1)}/heartbeat", elsewhere)
-    assert attempt.begin(place, attempt.read_manifest(place.capsule))[0] == "running"
+    storage.write_json(f"{place.attempt(1)}/record.json", elsewhere)
+    processes.note_processes(f"{place.attempt(1)}/heartbeat", elsewhere)
+    assert claims.begin(place, places.read_manifest(place.capsule))[0] == "running"
 
 
 def test_a_trial_of_another_host_is_lost_as_soon_as_slurm_says_that_its_job_is_over(
@@ -165,14 +166,14 @@ def test_a_trial_of_another_host_is_lost_as_soon_as_slurm_says_that_its_job_is_o
     (entry,) = project.entries()
     place = project.paths().place(entry.name)
     now = running.record(project, 1)
-    processes = [now["group"], now["pid"], int(attempt._stat(now["pid"])[1])]
+    tree = [now["group"], now["pid"], int(processes.stat(now["pid"])[1])]
     look_like_elsewhere(place, now)
     assert "1 running" in status(project)
     assert "1 run" in start(project).ok().out
-    for send, target in zip((os.killpg, os.kill, os.kill), processes, strict=True):
+    for send, target in zip((os.killpg, os.kill, os.kill), tree, strict=True):
         send(target, signal.SIGKILL)
     slurm.drained()
-    assert attempt.state(place)[0] == "running", "the heartbeat alone cannot tell yet"
+    assert trial_state.state(place)[0] == "running", "the heartbeat alone cannot tell yet"
     assert "1 lost" in status(project)
     go(project)
     start(project).ok()
@@ -195,7 +196,7 @@ def test_a_trial_of_another_host_whose_task_has_the_arrays_own_number_is_not_tak
     now = running.record(project, last + 1)
     place = project.paths().place(project.entries()[last].name)
     look_like_elsewhere(place, now)
-    attempt.note_processes(f"{place.attempt(1)}/heartbeat", now)
+    processes.note_processes(f"{place.attempt(1)}/heartbeat", now)
     go(project)
     slurm.drained()
     assert running.states(project) == ["finished", "finished"]

@@ -1,6 +1,6 @@
 """Time limits, the signal before them, and what is left when Slurm's controller has forgotten a job.
 
-Code: task, slurm/states
+Code: launcher/slurm_task, slurm/states
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import running
 from on_slurm import Cluster, go, jobs, start, started, status, sweep
 from small_project import Project
 
-from resweep import attempt
+from resweep.launcher import processes
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -32,7 +32,7 @@ def lines(project: Project, state: str) -> list[str]:
 def kill(project: Project, number: int, text: str) -> None:
     """Kill training, launcher and task of a trial, after Slurm's text was written to what its job prints."""
     now = running.record(project, number)
-    task = int(attempt._stat(now["pid"])[1])
+    task = int(processes.stat(now["pid"])[1])
     with open(f"/proc/{task}/fd/2", "a") as printed:
         printed.write(text + "\n")
     for send, target in ((os.kill, task), (os.kill, now["pid"]), (os.killpg, now["group"])):

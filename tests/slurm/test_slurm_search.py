@@ -20,7 +20,8 @@ import running
 from on_slurm import Cluster, go, jobs, start, status
 from small_project import REPOSITORY, Project
 
-from resweep import attempt, index
+from resweep import index
+from resweep.launcher import processes
 from resweep.search import maker, study
 
 pytestmark = [pytest.mark.timeout(600)]
@@ -147,7 +148,7 @@ def test_workers_that_are_killed_outright_lose_nothing(slurm: Cluster, project: 
     start(project, "--workers", "2").ok()
     begun(project, 2)
     now = running.record(project, 1)
-    runner = int(attempt._stat(now["pid"])[1])
+    runner = int(processes.stat(now["pid"])[1])
     for send, target in ((os.kill, runner), (os.kill, now["pid"]), (os.killpg, now["group"])):
         send(target, signal.SIGKILL)
     on_slurm.until(lambda: running.states(project)[0] == "lost")
@@ -385,7 +386,7 @@ def test_a_worker_on_another_host_takes_up_at_once_what_slurm_has_ended(
     search(project, 4, wait=True)
     project.resweep("submit", "rnn", "--workers", "2").ok()
     begun(project, 2)
-    assert not attempt.of_this_boot(running.record(project, 1)), "this has shown nothing"
+    assert not processes.of_this_boot(running.record(project, 1)), "this has shown nothing"
     slurm.ask("scancel", jobs(project)[0].id)
     slurm.drained()
     assert running.states(project) == ["stopped", "stopped"], said(project)

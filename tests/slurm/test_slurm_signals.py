@@ -1,6 +1,6 @@
 """The signal before a time limit, on a real Slurm: it reaches who listens, once, and ends nobody else.
 
-Code: attempt, delivery, task
+Code: launcher/attempt, launcher/delivery, launcher/slurm_task
 """
 
 from __future__ import annotations

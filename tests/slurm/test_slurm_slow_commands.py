@@ -1,6 +1,6 @@
 """Slurm's commands that take long, hang, or are wrappers whose children live on: every wait is bounded.
 
-Code: slurm/commands, slurm/queue, slurm/cancel, slurm/states, cli/status, attempt
+Code: slurm/commands, slurm/queue, slurm/cancel, slurm/states, cli/status, launcher/attempt
 """
 
 from __future__ import annotations

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import json
+import marshal
 import os
-import py_compile
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from typing import Any, Callable, Dict, Iterable, NamedTuple
 
 Facts = Dict[str, Any]
@@ -453,14 +453,10 @@ def _compiled(text: str) -> bytes:
 
     For this version of Python; another one, which the training may have, does not look at it.
     """
-    with tempfile.TemporaryDirectory(prefix="resweep-") as home:
-        source, target = os.path.join(home, "sitecustomize.py"), os.path.join(home, "compiled")
-        with open(source, "w", encoding="utf-8") as file:
-            file.write(text)
-        unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        py_compile.compile(source, target, REPORTS + "/sitecustomize.py", doraise=True, invalidation_mode=unchecked)
-        with open(target, "rb") as binary:
-            return binary.read()
+    code = compile(text, REPORTS + "/sitecustomize.py", "exec")
+    unchecked = (1).to_bytes(4, "little")  # PEP 552
+    source = importlib.util.source_hash(text.encode())
+    return importlib.util.MAGIC_NUMBER + unchecked + source + marshal.dumps(code)
 
 
 def read_report(path: str) -> Facts:

@@ -1,5 +1,4 @@
-# ruff: noqa: UP031, UP035
-"""Which processes of a training get a signal, and how. Carried by the launcher: standard library, Python 3.8.
+"""Which processes of a training get a signal, and how.
 
 A training is the process group that the launcher started, all descendants of it (torchrun gives each rank a session of
 its own), and in a Slurm job every process that carries the attempt's own variable: the ranks of srun are children of
@@ -14,21 +13,20 @@ import os
 import re
 import signal
 import time
-from typing import Callable, Iterator, NamedTuple
+
+from . import processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Iterator
+
+    from .processes import Process
 
 SHELLS = ("bash", "rbash", "sh", "ksh", "ksh93", "mksh", "zsh")
 # With an EXIT trap, bash catches every signal that would end it; these are never trapped for their own sake.
 CAUGHT_FOR_EXIT = (signal.SIGSYS, signal.SIGXFSZ, signal.SIGVTALRM)
 LONGEST_SCRIPT = 1 << 20  # bytes of a shell's script that are searched for a trap
 SRUN_SECONDS = 2.0  # for srun to kill its ranks
-
-
-class Process(NamedTuple):
-    """A living process: its parent, its process group, and when it started, in clock ticks since boot."""
-
-    parent: int
-    group: int
-    started: int
 
 
 class Training:
@@ -48,7 +46,7 @@ class Training:
 
         A data loader is forked by the training and has inherited its handler, which is not meant for it.
         """
-        living = processes()
+        living = processes.living()
         members = self._members(living)
         listening = {pid for pid in members if listens(pid, number)}
         told = {pid for pid in listening if listening.isdisjoint(_ancestors(pid, living))}
@@ -62,7 +60,7 @@ class Training:
 
     def terminate(self) -> None:
         """Send TERM to the process group; where it holds an srun, to its ranks in place of it."""
-        living = processes()
+        living = processes.living()
         members = self._members(living)
         sruns = _sruns(members, living)
         if not sruns:
@@ -77,25 +75,31 @@ class Training:
 
     def kill(self) -> None:
         """Send KILL to every process of the training, whatever its session."""
-        living = processes()
+        living = processes.living()
         members = self._members(living)
         sruns = _sruns(members, living)
         for pid in sruns:  # it kills its ranks on all nodes; without it they would live on
             _send(pid, signal.SIGTERM)
         end = time.monotonic() + SRUN_SECONDS
-        while sruns & processes().keys() and time.monotonic() < end:
+        while sruns & processes.living().keys() and time.monotonic() < end:
             time.sleep(0.05)
         _send_group(self.group, signal.SIGKILL)
-        for pid, process in processes().items():
+        for pid, process in processes.living().items():
             if self._seen.get(pid) == process.started:
                 _send(pid, signal.SIGKILL)
 
     def lives(self) -> bool:
         """Whether a process of the group lives, or one that was seen when the last signal was sent."""
-        return any(
-            process.group == self.group or self._seen.get(pid) == process.started
-            for pid, process in processes().items()
-        )
+        if any(processes.start_time(pid) == started for pid, started in self._seen.items()):
+            return True
+        try:
+            os.killpg(self.group, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        # what nobody has waited for answers to a signal, too; asking all processes is what takes long
+        return any(process.group == self.group for process in processes.living().values())
 
     def _members(self, living: dict[int, Process]) -> set[int]:
         """All processes of the training that live, which are remembered: a child may lose its parent."""
@@ -201,19 +205,6 @@ def name(pid: int) -> str:
             return file.read().strip()
     except OSError:
         return ""
-
-
-def processes() -> dict[int, Process]:
-    """All living processes by pid, as far as /proc tells; a zombie does not live."""
-    found = {}
-    for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
-        if not entry.isdigit():
-            continue
-        with contextlib.suppress(OSError, IndexError), open("/proc/%s/stat" % entry, "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-            if fields[0] not in (b"Z", b"X"):
-                found[int(entry)] = Process(int(fields[1]), int(fields[2]), int(fields[19]))
-    return found
 
 
 def _sruns(members: set[int], living: dict[int, Process]) -> set[int]:

@@ -1,9 +1,8 @@
 """What one task of a Slurm job does: runs its trial, or drains a list of trials, through the site's script.
 
-    python task.py SUBMISSION LIST [LINE]     in a job; LINE is by default the number of the task
+    python attempt.py task SUBMISSION LIST [LINE]     in a job; LINE is by default the number of the task
 
-Lies beside `attempt.py` in the submission's directory, and needs Python 3.8 and nothing else, as that does. Signals go
-to the launcher, which knows what the training does with them:
+Signals go to the launcher, which knows what the training does with them:
 
     TERM, INT     the job ends: the trial is stopped, and no other one is started
     HUP           this trial is stopped; a worker goes on with its next one
@@ -28,12 +27,10 @@ import sys
 import time
 from collections.abc import Iterator
 
-if __package__:
-    from resweep import attempt, bad_node
-else:
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    import attempt  # type: ignore[no-redef, import-not-found, unused-ignore]
-    import bad_node  # type: ignore[no-redef, import-not-found, unused-ignore]
+from . import bad_node, claims, places, processes, slurm_job, storage, trial_state
+from .places import Place
+from .signals import Signals
+from .storage import AttemptError, Record
 
 LOOK = 0.1  # seconds between two looks at a launcher that has outlived the script that started it
 REQUEUE_PATIENCE = 60.0  # seconds that Slurm has to take a requeue, and then to end the job
@@ -46,10 +43,10 @@ class Task:
     def __init__(self, submission: str, name: str, line: int) -> None:
         self.folder = os.path.abspath(submission)
         self.sweep = os.path.dirname(os.path.dirname(self.folder))
-        self.record: attempt.Record = attempt.read_json(os.path.join(self.folder, "submission.json"))
-        self.list: attempt.Record = self.record.get("lists", {}).get(name, {})
+        self.record: Record = storage.read_json(os.path.join(self.folder, "submission.json"))
+        self.list: Record = self.record.get("lists", {}).get(name, {})
         if not self.list:
-            raise attempt.AttemptError("%s: names no list %s of this sweep" % (self.folder, name))
+            raise AttemptError("%s: names no list %s of this sweep" % (self.folder, name))
         self.line = line
         with open(os.path.join(self.folder, name + ".txt"), encoding="ascii") as file:
             self.trials = file.read().split()
@@ -57,24 +54,24 @@ class Task:
         self.since = os.stat(os.path.join(self.folder, "submission.json")).st_mtime
         self.stopped = False
         self.node = bad_node.Node(self.sweep, self.folder, int(self.record.get("leave_node_after") or 0))
-        os.environ.update(attempt.site_grace(self.record.get("kill_wait"), self.list.get("grace_time")))
+        os.environ.update(slurm_job.site_grace(self.record.get("kill_wait"), self.list.get("grace_time")))
 
     def run(self) -> int:
         """Run this task's trial, or as many as there are for a worker; the exit status of the last one."""
         if self.list["kind"] != "workers":
             if not 1 <= self.line <= len(self.trials):
-                raise attempt.AttemptError("%s: found no line %d" % (self.folder, self.line))
+                raise AttemptError("%s: found no line %d" % (self.folder, self.line))
             trial = self.trials[self.line - 1]
-            return attempt.BUSY if self._leaves(trial) else self._tidied(self._launch(trial))
+            return trial_state.BUSY if self._leaves(trial) else self._tidied(self._launch(trial))
         status, started = 0, 0
         for trial in self._turns():
             if self.stopped or 0 < (self.list.get("trials_per_job") or 0) <= started:
                 break
             if self._open(trial) or self._left(trial):
                 if self._leaves(trial):
-                    return attempt.BUSY
+                    return trial_state.BUSY
                 code = self._launch(trial)
-                if code != attempt.BUSY:  # another one was quicker
+                if code != trial_state.BUSY:  # another one was quicker
                     started += 1
                     status = code
         print("%s: %d trials run by this worker" % (os.path.basename(self.sweep), started))
@@ -98,21 +95,21 @@ class Task:
 
     def _open(self, trial: str) -> bool:
         """Whether the trial wants an attempt of this worker's."""
-        place = attempt.Place(os.path.join(self.sweep, trial))
+        place = Place(os.path.join(self.sweep, trial))
         # before the state is read: a failure meanwhile makes the launcher's claim fail
-        os.environ[attempt.NEXT] = str(place.last() + 1)
-        now, record = attempt.state(place)
+        os.environ[claims.NEXT] = str(place.last() + 1)
+        now, record = trial_state.state(place)
         return now != "running" and wanted(place, now, record, self.since, int(self.record["max_requeues"]))
 
     def _left(self, trial: str) -> bool:
         """Whether an earlier life of this job has the trial, or had it: nobody else looks after that."""
-        now, record = attempt.state(attempt.Place(os.path.join(self.sweep, trial)))
-        return now == "running" and not attempt.of_this_boot(record) and _of_this_job(record) and not _mine(record)
+        now, record = trial_state.state(Place(os.path.join(self.sweep, trial)))
+        return now == "running" and not processes.of_this_boot(record) and _of_this_job(record) and not _mine(record)
 
     def _launch(self, trial: str) -> int:
         """Run one trial through the site's script, and wait for its end; the launcher's exit status."""
         capsule = os.path.join(self.sweep, trial)
-        place = attempt.Place(capsule)
+        place = Place(capsule)
         toml = os.path.join(capsule, trial.split("/")[0] + ".toml")
         script = os.path.join(self.folder, self.record["script"])
         command = [script, capsule, toml]
@@ -122,7 +119,7 @@ class Task:
         sys.stdout.flush()
         before = place.last()
         self.node.began(trial)
-        with attempt.Signals() as signals:
+        with Signals() as signals:
             try:
                 child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
             except OSError as error:
@@ -131,13 +128,13 @@ class Task:
                 child = subprocess.Popen(["bash", *command], stdin=subprocess.DEVNULL)  # no #! line, or a noexec disk
             status = self._wait(child, place, signals)
             self.node.ended(trial, before, status)
-            record = attempt.state(place)[1]
-            requeued = status == attempt.REQUEUE and asks_again(record) and self._requeue(place)
+            record = trial_state.state(place)[1]
+            requeued = status == trial_state.REQUEUE and asks_again(record) and self._requeue(place)
         if requeued and not self.stopped:
             await_end()
         return status
 
-    def _wait(self, child: subprocess.Popen[bytes], place: attempt.Place, signals: attempt.Signals) -> int:
+    def _wait(self, child: subprocess.Popen[bytes], place: Place, signals: Signals) -> int:
         """Wait for the site's script and the launcher that it started, and pass on what signals say meanwhile."""
         heeded = 0
         early: list[int] = []  # that came before there was a launcher
@@ -158,12 +155,12 @@ class Task:
                 os.read(signals.reader, 512)
         return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
-    def _heed(self, number: int, child: subprocess.Popen[bytes], place: attempt.Place) -> bool:
+    def _heed(self, number: int, child: subprocess.Popen[bytes], place: Place) -> bool:
         """Pass a signal on to the launcher; whether that was possible, or is not worth another try."""
-        if number in attempt.Signals.STOP and number != signal.SIGHUP:
+        if number in Signals.STOP and number != signal.SIGHUP:
             self.stopped = True
         launcher = _launcher(place)
-        passed = signal.SIGTERM if number in attempt.Signals.STOP else number
+        passed = signal.SIGTERM if number in Signals.STOP else number
         with contextlib.suppress(ProcessLookupError):
             if launcher:
                 os.kill(launcher, passed)
@@ -173,7 +170,7 @@ class Task:
                 return False
         return True
 
-    def _requeue(self, place: attempt.Place) -> bool:
+    def _requeue(self, place: Place) -> bool:
         """Let Slurm run this task again, since the training asked for it, unless it has asked too often."""
         times, limit = asked(place), self.record["max_requeues"]
         if times > limit:
@@ -187,7 +184,7 @@ class Task:
         return True
 
     @staticmethod
-    def _not_requeued(place: attempt.Place, why: str) -> None:
+    def _not_requeued(place: Place, why: str) -> None:
         # no line that begins with the trial's name: the record does not say this
         print("trial %s asked to be run again, but the job is not requeued: %s" % (place.label, why), flush=True)
 
@@ -196,10 +193,10 @@ class Task:
         number = os.environ.get("SLURM_ARRAY_JOB_ID", os.environ.get("SLURM_JOB_ID", ""))
         if "SLURM_ARRAY_TASK_ID" in os.environ:
             number += "_" + os.environ["SLURM_ARRAY_TASK_ID"]
-        place = attempt.Place(os.path.join(self.sweep, self.trials[self.line - 1]))
-        path = os.path.join(place.root, *attempt.MODEL_ROOT, os.path.basename(self.sweep), ".slurm", number + ".txt")
+        place = Place(os.path.join(self.sweep, self.trials[self.line - 1]))
+        path = os.path.join(place.root, *places.MODEL_ROOT, os.path.basename(self.sweep), ".slurm", number + ".txt")
         sys.stdout.flush()
-        record = attempt.read_json(os.path.join(place.attempt(place.last()), attempt.RECORD))
+        record = storage.read_json(os.path.join(place.attempt(place.last()), places.RECORD))
         if not _mine(record):
             return status
         with contextlib.suppress(OSError):
@@ -212,23 +209,23 @@ class Task:
         return status
 
 
-def wanted(place: attempt.Place, now: str, record: attempt.Record, since: float, max_requeues: int) -> bool:
+def wanted(place: Place, now: str, record: Record, since: float, max_requeues: int) -> bool:
     """Whether a trial in the state `now`, which does not run, wants another attempt in a job submitted at `since`."""
     if now in ("finished", "pruned"):
         return False
     if asks_again(record):
         return asked(place) <= max_requeues
-    if now == "failed" or (now == "stopped" and not record["slurm"].get(attempt.ENDED_BY)):
+    if now == "failed" or (now == "stopped" and not record["slurm"].get(slurm_job.ENDED_BY)):
         # it failed, or a person stopped it: not again in one submission. What ended with its job is taken up again.
-        path = os.path.join(place.attempt(record["attempt"]), attempt.RECORD)
+        path = os.path.join(place.attempt(record["attempt"]), places.RECORD)
         return os.stat(path).st_mtime < since
     return True
 
 
-def asks_again(record: attempt.Record) -> bool:
+def asks_again(record: Record) -> bool:
     """Whether a training has ended with the wish to be run again, which a person who stops a trial does not share."""
-    wish = record.get("state") == "stopped" and record.get("exit_status") == attempt.REQUEUE
-    return wish and not (record.get("told_to_stop") and not record["slurm"].get(attempt.ENDED_BY))
+    wish = record.get("state") == "stopped" and record.get("exit_status") == trial_state.REQUEUE
+    return wish and not (record.get("told_to_stop") and not record["slurm"].get(slurm_job.ENDED_BY))
 
 
 def requeue(told_to_end: bool) -> str:
@@ -239,15 +236,15 @@ def requeue(told_to_end: bool) -> str:
     """
     end = time.monotonic() + REQUEUE_PATIENCE
     while True:
-        job = attempt.own_job()
-        reason = attempt.ended_by(job)
-        if attempt.started_again(job):
+        job = slurm_job.own_job()
+        reason = slurm_job.ended_by(job)
+        if slurm_job.started_again(job):
             return ""  # Slurm has done so itself, or starts it again already
         if job and (reason == "cancel" or (reason is None and told_to_end)):
             return "it was told to end"
         said = "Slurm does not answer"
         if job:
-            code, said = attempt.slurm("scontrol", "requeue", own_name(job))
+            code, said = slurm_job.slurm("scontrol", "requeue", own_name(job))
             if not code:
                 return ""
             said = said.strip() or "Slurm does not answer"
@@ -274,43 +271,35 @@ def await_end() -> None:
     print("requeued, but Slurm did not end it", flush=True)
 
 
-def asked(place: attempt.Place) -> int:
+def asked(place: Place) -> int:
     """How often the trial has asked to be run again."""
-    paths = [os.path.join(place.attempt(number), attempt.RECORD) for number in range(1, place.last() + 1)]
-    return sum(attempt.read_json(path).get("exit_status") == attempt.REQUEUE for path in paths)
+    paths = [os.path.join(place.attempt(number), places.RECORD) for number in range(1, place.last() + 1)]
+    return sum(storage.read_json(path).get("exit_status") == trial_state.REQUEUE for path in paths)
 
 
-def _launcher(place: attempt.Place) -> int:
+def _launcher(place: Place) -> int:
     """The process that conducts an attempt of the trial in this very job, 0 when there is none here."""
-    now, record = attempt.state(place)
+    now, record = trial_state.state(place)
     if (
         now == "running"
         and _mine(record)
-        and attempt.of_this_boot(record)
-        and attempt.same_process(record["pid"], record["pid_start"])
+        and processes.of_this_boot(record)
+        and processes.same_process(record["pid"], record["pid_start"])
     ):
         return int(record["pid"])
     return 0
 
 
-def _mine(record: attempt.Record) -> bool:
+def _mine(record: Record) -> bool:
     """Whether an attempt was made by this job, in this life of it."""
-    return _of_this_job(record) and attempt.restarts(record["slurm"]) == attempt.restarts(os.environ)
+    return _of_this_job(record) and slurm_job.restarts(record["slurm"]) == slurm_job.restarts(os.environ)
 
 
-def _of_this_job(record: attempt.Record) -> bool:
+def _of_this_job(record: Record) -> bool:
     job = os.environ.get("SLURM_JOB_ID")
     return bool(job) and record.get("slurm", {}).get("SLURM_JOB_ID") == job
 
 
-def main(arguments: list[str]) -> int:
-    """The command line; the exit status."""
-    if len(arguments) not in (2, 3):
-        print("usage: task.py SUBMISSION LIST [LINE]", file=sys.stderr)
-        return 2
-    line = int(arguments[2] if len(arguments) == 3 else os.environ.get("SLURM_ARRAY_TASK_ID", "1"))
-    return attempt.guarded(lambda: Task(arguments[0], arguments[1], line).run())
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def run(submission: str, name: str, line: str = "") -> int:
+    """What a task does; its exit status."""
+    return Task(submission, name, int(line or os.environ.get("SLURM_ARRAY_TASK_ID", "1"))).run()

@@ -12,7 +12,6 @@ import glob
 import hashlib
 import json
 import os
-import tempfile
 import time
 from typing import Any, Dict, NamedTuple, Sequence
 
@@ -90,6 +89,8 @@ class Cache:
             return
         self._known = {**self._read(), **self._new}
         with contextlib.suppress(OSError):
+            import tempfile  # only what has changed is written, and importing it takes a while
+
             descriptor, part = tempfile.mkstemp(prefix=self._path + "-", dir=os.path.dirname(self._path))
             try:
                 with open(descriptor, "w", encoding="utf-8") as file:

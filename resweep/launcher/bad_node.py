@@ -1,7 +1,6 @@
 """A node that fails all that it is given: how a task of Slurm's notices it, and leaves it for another one.
 
-Lies beside `task.py` in the submission's directory, and needs Python 3.8 and nothing else. What began and ended on a
-node in one submission is a line each of a file that only tasks of that node write:
+What began and ended on a node in one submission is a line each of a file that only tasks of that node write:
 
     model/generated/NAME/.slurm/nodes/SUBMISSION/NODE.txt
         began ID/TRIAL
@@ -16,14 +15,10 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import time
 
-if __package__:
-    from resweep import attempt
-else:
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    import attempt  # type: ignore[no-redef, import-not-found, unused-ignore]
+from . import places, slurm_job, trial_state
+from .places import Place
 
 QUICK = 60.0  # seconds; what fails later has done some work first
 WELL = 3.0  # a trial goes well that has run for so many times as long as the failures took
@@ -38,8 +33,8 @@ class Node:
         self.name = os.environ.get("SLURMD_NODENAME", "")
         self.sweep = sweep
         self.after = after if self.name and "SLURM_JOB_ID" in os.environ else 0
-        root = attempt.Place(os.path.join(sweep, "-", "-")).root
-        output = os.path.join(root, *attempt.MODEL_ROOT, os.path.basename(sweep), ".slurm")
+        root = Place(os.path.join(sweep, "-", "-")).root
+        output = os.path.join(root, *places.MODEL_ROOT, os.path.basename(sweep), ".slurm")
         self.folder = os.path.join(output, "nodes", os.path.basename(submission))
 
     def began(self, trial: str) -> None:
@@ -48,10 +43,10 @@ class Node:
 
     def ended(self, trial: str, before: int, status: int) -> None:
         """Note how it ended: by the record of the attempt after `before`, or where there is none by the exit status."""
-        place = attempt.Place(os.path.join(self.sweep, trial))
-        state, record = attempt.state(place)
+        place = Place(os.path.join(self.sweep, trial))
+        state, record = trial_state.state(place)
         if place.last() == before:  # its site's script came to no attempt
-            state, record = ("failed" if status not in (0, attempt.BUSY) else "none"), {}
+            state, record = ("failed" if status not in (0, trial_state.BUSY) else "none"), {}
         self._note(f"ended {trial} {state} {record.get('seconds') or 0.0:.3f}")
 
     def _note(self, line: str) -> None:
@@ -112,11 +107,11 @@ class Node:
     def _runs(self, trials: list[str], long: float) -> bool:
         """Whether one of the trials has run for so long, by the file server's clock, and still does."""
         for trial in trials:
-            place = attempt.Place(os.path.join(self.sweep, trial))
-            state, record = attempt.state(place)
+            place = Place(os.path.join(self.sweep, trial))
+            state, record = trial_state.state(place)
             if state == "running":
-                began = os.stat(os.path.join(place.attempt(record["attempt"]), attempt.RECORD)).st_mtime
-                if attempt.server_time(self.folder) - began > long:
+                began = os.stat(os.path.join(place.attempt(record["attempt"]), places.RECORD)).st_mtime
+                if trial_state.server_time(self.folder) - began > long:
                     return True
         return False
 
@@ -128,7 +123,7 @@ class Node:
         job = os.environ["SLURM_JOB_ID"]
         array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
         own = f"{array}_{task}" if array and task else job
-        code, said = attempt.slurm("scontrol", "-o", "show", "job", own)
+        code, said = slurm_job.slurm("scontrol", "-o", "show", "job", own)
         line = next((each for each in said.splitlines() if each.startswith(f"JobId={job} ")), "")
         match = re.search(r" ExcNodeList=(\S+)", line)
         before = [match.group(1)] if match and match.group(1) != "(null)" else []
@@ -136,15 +131,15 @@ class Node:
         if code or not line:
             return said.strip() or "Slurm does not answer"
         if array:  # fails for the tasks that run, which are not meant
-            attempt.slurm("scontrol", "update", "JobId=" + array, nodes)
+            slurm_job.slurm("scontrol", "update", "JobId=" + array, nodes)
         # Slurm ends what it requeues, while there is still something to be said to it
         old = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        code, said = attempt.slurm("scontrol", "requeue", own)
+        code, said = slurm_job.slurm("scontrol", "requeue", own)
         if code:
             signal.signal(signal.SIGTERM, old)
             return said.strip() or "Slurm does not requeue it"
         for _ in range(3):
-            code, said = attempt.slurm("scontrol", "update", "JobId=" + own, nodes)
+            code, said = slurm_job.slurm("scontrol", "update", "JobId=" + own, nodes)
             if not code:
                 break
             time.sleep(1.0)

@@ -1,5 +1,4 @@
-# ruff: noqa: UP031, UP035
-"""Whether a capsule is what was written, asked before each attempt. Carried by the launcher: stdlib, Python 3.8.
+"""Whether a capsule is what was written, asked before each attempt.
 
 Every file is held against the manifest, and the manifest against its own checksum. What trials share by hard links is
 read once: a memo has how those files looked then (inode, size, times), and looking again is enough while they look the
@@ -13,7 +12,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from typing import Any, Iterator, Mapping
 
@@ -59,6 +57,8 @@ class Memo:
         if self._path is None:
             return
         with contextlib.suppress(OSError):
+            import tempfile  # only what has changed is written, and importing it takes a while
+
             descriptor, part = tempfile.mkstemp(prefix=self._path + "-", dir=os.path.dirname(self._path))
             try:
                 with open(descriptor, "w", encoding="utf-8") as file:

@@ -75,7 +75,7 @@ def branin(x: float, y: float) -> float:
 def ours(n: int) -> tuple[list[float], list[tuple[float, float]]]:
     """Seconds for each trial, and the points, of a search in the current directory."""
     paths = SweepPaths(Path.cwd(), "bench")
-    supply = Search(paths, frozen.definition(paths), lambda _: None)
+    supply = Search(paths, frozen.read(paths), lambda _: None)
     seconds, points = [], []
     with contextlib.closing(supply):
         for _ in range(n):

@@ -10,7 +10,7 @@ from resweep.sweep import Sweep
 from resweep.trial import SweepPaths
 
 
-def definition(paths: SweepPaths) -> Sweep:
+def read(paths: SweepPaths) -> Sweep:
     """What the sweep's last generation was asked for; a TrialError when that cannot be read."""
     folder = paths.generations / str(index.generation(paths))
     try:

@@ -56,7 +56,7 @@ def gather(root: Path, names: Sequence[str], metric: str | None = None) -> Gathe
             asked.append(_options(ResultsOptions(), metric))
             found.rows += legacy.rows(paths, asked[-1])
             continue
-        definition = found.definitions[paths.name] = frozen.definition(paths)
+        definition = found.definitions[paths.name] = frozen.read(paths)
         found.fixed[paths.name] = table.configuration(definition)
         asked.append(_options(definition.results, metric))
         found.rows += results.rows(paths, entries[paths.name], asked[-1])

@@ -236,8 +236,8 @@ def tables(text: str, where: str, overrides: tuple[str, ...] = ()) -> Table:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: not valid TOML: {error}") from None
-    for override in overrides:
-        setting.apply(table, override, _SETTABLE)
+    for each in overrides:
+        setting.apply(table, each, _SETTABLE)
     return table
 
 

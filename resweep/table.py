@@ -265,6 +265,6 @@ def _order(value: Any) -> tuple[int, Any] | None:
     return None
 
 
-def configuration(definition: sweep.Sweep) -> dict[str, Any]:
+def configuration(asked: sweep.Sweep) -> dict[str, Any]:
     """What a sweep gives all of its trials alike, for the columns of keys that other sweeps vary."""
-    return {**definition.config, "slurm": definition.slurm}
+    return {**asked.config, "slurm": asked.slurm}

@@ -35,10 +35,10 @@ def generated(project: Project, text: str = SEARCH, *options: str, name: str = "
     """Generate a search from this text, without running it; gives what was frozen."""
     project.write({"config/rnn.toml": text})
     project.begin("config/rnn.toml", "base.jsonnet", name, "--no-slurm-job", *options)
-    return frozen.definition(project.paths(name))
+    return frozen.read(project.paths(name))
 
 
-def journal(project: Project, asked: Sweep, began: int | str = 1, name: str = "rnn") -> Journal:
+def opened_journal(project: Project, asked: Sweep, began: int | str = 1, name: str = "rnn") -> Journal:
     """The journal of a search, opened as a worker does."""
     paths = project.paths(name)
     paths.study.parent.mkdir(exist_ok=True)
@@ -51,7 +51,7 @@ def told(
 ) -> list[index.Entry]:
     """Write down so many points of a search, each with this result; gives the trials, which have no capsules."""
     maker, choices = Maker(project.paths(name), asked), Choices(asked.hyper)
-    opened = journal(project, asked, maker.study, name)
+    opened = opened_journal(project, asked, maker.study, name)
     opened.study.sampler = optuna.samplers.RandomSampler(seed=count)
     entries = []
     # a disk that many wait for would make the tests wait, too

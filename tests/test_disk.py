@@ -198,9 +198,9 @@ def test_workers_of_a_search_have_a_lock_of_their_own(paths: SweepPaths) -> None
     with disk.asking(paths):
         assert os.listdir(paths.directory) == []
     paths.study.parent.mkdir()
-    lock = paths.study.with_name(".lock")
+    file = paths.study.with_name(".lock")
     with disk.asking(paths):
-        assert is_held(lock)
-    assert not is_held(lock)
+        assert is_held(file)
+    assert not is_held(file)
     with disk.locked(paths):
-        assert is_held(lock)
+        assert is_held(file)

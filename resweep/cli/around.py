@@ -43,7 +43,7 @@ def narrow_around(config: Path, base: Path, name: str, around: str, top: int) ->
 def _best(asked: sweep.Sweep, around: str, top: int) -> tuple[list[Row], ResultsOptions, str]:
     """The best trials, one of each of the best points; what they are ranked by, and of how many."""
     paths, entries = index.find(project.root(), around)
-    own = frozen.definition(paths).results
+    own = frozen.read(paths).results
     options = own if own.metric else asked.results
     if options.metric is None:
         raise ConfigError(

@@ -72,7 +72,7 @@ def clean(
     paths, entries = _trials(name, names)
     if orphans and name != paths.name:
         raise TrialError(f"{name}: --orphans expects the name of a sweep")
-    options = frozen.definition(paths).results
+    options = frozen.read(paths).results
     spared, unknown = _spared(paths, entries, options, keep) if keep else ([], [])
     unknown = [row for row in unknown if row.entry in entries]
     patterns = options.weights if weights or keep else ()

@@ -71,7 +71,7 @@ def exec_(
     if not command or not command[0]:
         raise ConfigError("exec: found no command, expected one after --, as in resweep exec rnn#1 -- python ...")
     paths, entries = _chosen(names, best, metric, by, finished)
-    definition = frozen.definition(paths)
+    definition = frozen.read(paths)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     changes = {gpus.VISIBLE: ""} if definition.gpus == 0 else {}
     with disk_errors(paths.root), Signals() as signals:

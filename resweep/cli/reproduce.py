@@ -60,7 +60,7 @@ def reproduce(
     if (name is None) == (best is None):
         raise ConfigError("reproduce: expected a trial, or --best NAME, and only one of these")
     paths, entry = _chosen(name, best, metric, by)
-    asked = frozen.definition(paths)
+    asked = frozen.read(paths)
     options = proof.Options(into, unverified, allow_changed_data)
     with disk_errors(paths.root):
         passed_over = proof.ready(paths, entry, options)

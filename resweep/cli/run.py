@@ -123,7 +123,7 @@ def _run(names: tuple[str, ...], words: _Words) -> int:
     paths, entries = select.trials(project.root(), names, where, states)
     if only is not None:
         entries = select.listed(paths, entries, only)
-    definition = frozen.definition(paths)
+    definition = frozen.read(paths)
     job = work.read(words.task) if words.task else None
     if job and job.trials:
         with open(job.trials, encoding="ascii") as trials:

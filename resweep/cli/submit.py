@@ -75,7 +75,7 @@ def submit(
     paths, entries = select.trials(project.root(), [name], where, states)
     if only is not None:
         entries = select.listed(paths, entries, only)
-    definition = frozen.definition(paths)
+    definition = frozen.read(paths)
     wish = Wish(workers or 0, one_job_per_trial, profile, canary, extra, max_trials or 0, elsewhere=elsewhere)
     if definition.search.learns and name == paths.name and not where and not states and only is None:
         points, over = searching.left(paths, definition)

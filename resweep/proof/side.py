@@ -109,7 +109,7 @@ def of_directory(folder: Path) -> Side:
 
 def _numbers(paths: SweepPaths, entry: Entry) -> dict[str, Any]:
     """The metrics of a trial as `results` shows them, wherever they stand; lists in them by dotted key, too."""
-    found = results.read(paths, entry, frozen.definition(paths).results).metrics
+    found = results.read(paths, entry, frozen.read(paths).results).metrics
     return dict(flat(found)) if found else {}
 
 

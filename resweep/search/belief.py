@@ -70,7 +70,7 @@ def believed(paths: SweepPaths) -> Belief | None:
     record = storage.read_json(str(paths.generations / str(number) / trial.GENERATION))
     if not record.get("search"):
         return None
-    asked = frozen.definition(paths)
+    asked = frozen.read(paths)
     if not asked.search.learns and asked.search.stop is None:
         return None
     try:

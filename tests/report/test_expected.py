@@ -152,8 +152,8 @@ def test_points_that_a_search_chose_by_results_are_no_draws(method: str, chosen:
     text = f'[search]\nmethod = "{method}"\nn = 2\n[hyper]\n"params.x" = {{ uniform = [0, 1] }}\n[params]\nx = 1\n'
     text += '[results]\nmetric = "loss"\n'
     rows = [row("a", 0, 1.0), row("b", 0, 2.0)]
-    definition = sweep.parse(text, "x.toml")
-    assert expected.performance(points(rows), ResultsOptions("loss", "min"), definition).chosen is chosen
+    asked = sweep.parse(text, "x.toml")
+    assert expected.performance(points(rows), ResultsOptions("loss", "min"), asked).chosen is chosen
 
 
 def test_a_sweep_that_draws_from_distributions_has_independent_draws() -> None:
@@ -162,6 +162,6 @@ def test_a_sweep_that_draws_from_distributions_has_independent_draws() -> None:
     rows = [row("a", 0, 1.0), row("b", 0, 2.0)]
     forms = {}
     for values in ("{ uniform = [0, 1] }", "[1, 2, 3]"):
-        definition = sweep.parse(text.format(values), "x.toml")
-        forms[values] = expected.performance(points(rows), ResultsOptions("loss", "min"), definition).curve.form
+        asked = sweep.parse(text.format(values), "x.toml")
+        forms[values] = expected.performance(points(rows), ResultsOptions("loss", "min"), asked).curve.form
     assert list(forms.values()) == ["with replacement", "without replacement"]

@@ -22,7 +22,7 @@ def rows(*values: object) -> list[Row]:
     return [Row(Entry(n, f"{n}", 0, "", "", "", {"k": value}, 1), "queued", None, {}) for n, value in enumerate(values)]
 
 
-def definition(form: str) -> sweep.Sweep:
+def random_search(form: str) -> sweep.Sweep:
     """A random search over `k`."""
     text = f'[search]\nmethod = "random"\nn = 9\n[hyper]\nk = {form}\n'
     return sweep.parse(f"k = 1\n{text}", "x.toml")
@@ -71,7 +71,7 @@ def test_the_scale_of_a_list(values: list[Any], scale: str) -> None:
 )
 def test_a_distribution_says_it(form: str, scale: str) -> None:
     """What values are drawn from counts more than how they came out."""
-    assert scales({"a": definition(form)}, rows(1, 10, 100)) == {"k": scale}
+    assert scales({"a": random_search(form)}, rows(1, 10, 100)) == {"k": scale}
 
 
 @given(st.lists(st.floats(1e-300, 1e300), min_size=3, max_size=60, unique=True), st.sampled_from([0.5, 2.0, 1024.0]))
@@ -115,7 +115,7 @@ UNROUND = [0.071036, 0.25395, 0.41466]
 )
 def test_what_a_person_listed_has_its_own_marks(form: str | None, values: list[Any], own: bool) -> None:
     """Few values, of a list or round or tried again; not what chance drew from a range."""
-    definitions = {} if form is None else {"a": definition(form)}
+    definitions = {} if form is None else {"a": random_search(form)}
     assert listed(definitions, points(*values)) == ({"k"} if own else set())
 
 

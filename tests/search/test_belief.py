@@ -12,7 +12,7 @@ import sys
 
 import optuna
 import pytest
-from searched import SEARCH, generated, journal, told
+from searched import SEARCH, generated, opened_journal, told
 from small_project import SWEEP, Project
 
 from resweep.search import belief
@@ -42,7 +42,7 @@ def test_what_it_has_come_to_is_told(project: Project) -> None:
     """Points by what came of them, of which n counts two kinds; the best with its trial and values."""
     asked = generated(project)
     entries = told(project, asked, 3, lambda point: point["params.lr"])
-    opened = journal(project, asked).study
+    opened = opened_journal(project, asked).study
     for state in (optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL):
         trial = opened.ask()
         trial.set_user_attr(TRIAL, {"id": state.name})
@@ -104,7 +104,7 @@ def test_what_matters_is_said_when_enough_has_finished(project: Project, mode: s
     assert list(found.importance) == ["params.lr", "params.dropout"]
     assert found.importance["params.lr"] > 0.6
     assert math.isclose(sum(found.importance.values()), 1)
-    opened = journal(project, asked).study
+    opened = opened_journal(project, asked).study
     whole = optuna.importance.get_param_importances(opened, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
     assert found.importance == whole
     out = project.resweep("status", "rnn").ok().out
@@ -155,7 +155,7 @@ def test_a_grid_with_early_stopping_shows_what_was_pruned(project: Project) -> N
     """Its points are known, so there is no n; orphans are left out; the study is that of the metric that judges."""
     asked = generated(project, SWEEP + '[results]\nmetric = "loss"\nmode = "min"\n[search.stop]\nmethod = "median"\n')
     entries = project.entries()
-    opened = journal(project, asked, "loss-1").study
+    opened = opened_journal(project, asked, "loss-1").study
     for entry, value in zip(entries, (0.3, 0.1, 0.2), strict=False):
         opened.add_trial(optuna.trial.create_trial(value=value, user_attrs={TRIAL: {"id": str(entry.name)}}))
     opened.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED, user_attrs={TRIAL: {"id": "x/0"}}))

@@ -319,7 +319,7 @@ def test_a_runner_that_dies_leaves_its_judgements_to_the_next(project: Project) 
         {"config/rnn.toml": GRID + '\n[search.stop]\nmethod = "threshold"\nupper = 1e6\n[results]\nmetric = "value"\n'}
     )
     project.generate().ok()
-    paths, asked = project.paths(), frozen.definition(project.paths())
+    paths, asked = project.paths(), frozen.read(project.paths())
 
     class Leaves:
         leaves = True

@@ -126,7 +126,7 @@ def work(project: Project, name: str = "rnn", jobs: int = 1, **options: Any) -> 
     """One worker, in this process, until it is done."""
     paths = project.paths(name)
     watching = Silent()
-    supply = Search(paths, frozen.definition(paths), watching.told)
+    supply = Search(paths, frozen.read(paths), watching.told)
     try:
         Runner(paths, [], Options(jobs=jobs, **options), watching, supply).run()
     finally:

@@ -21,10 +21,10 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
 from resweep.index import Entry
-from resweep.points import points
 from resweep.report import expected, importance
-from resweep.results import Row
-from resweep.sweep import ResultsOptions
+from resweep.results.points import points
+from resweep.results.trial_rows import Row
+from resweep.sweep.definition import ResultsOptions
 
 ROUNDS = 3
 VALUES = 100_000

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from resweep import gather, metrics, results
+from resweep.results import load, metrics, trial_rows
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SWEEP = """
@@ -56,12 +56,12 @@ def run(root: Path, name: str, text: str) -> None:
 
 def read(root: Path, name: str) -> tuple[int, float]:
     """How many epochs all trials of a sweep trained, and the best metric of those that finished."""
-    found = gather.gather(root, [name])
+    found = load.gather(root, [name])
     epochs = 0
     for row in found.rows:
-        curves = metrics.history(results.where(found.sweeps[0], row)).curves
+        curves = metrics.history(trial_rows.where(found.sweeps[0], row)).curves
         epochs += next(len(curve.steps) for curve in curves if curve.name == "validation_accuracy")
-    best = results.best(found.rows, found.options)[0]
+    best = trial_rows.best(found.rows, found.options)[0]
     return epochs, float(best.metrics["best_validation_accuracy"])
 
 

@@ -51,15 +51,16 @@ def ours(hyper: Any, search: Any) -> Callable[[], Iterable[Any]]:
     import sklearn.model_selection
     import tomli_w
 
-    from resweep import draw, space, sweep
+    from resweep.space import expand, sample
+    from resweep.sweep import definition
 
-    asked = sweep.parse(tomli_w.dumps({"hyper": hyper, "search": search}), "bench.toml")
+    asked = definition.parse(tomli_w.dumps({"hyper": hyper, "search": search}), "bench.toml")
     assert sklearn
     assert scipy
     if search:
-        next(iter(draw.points(asked.hyper.branches, 1)))  # what scipy loads with the first draw
-        return lambda: itertools.islice(draw.points(asked.hyper.branches, 0), search["n"])
-    return lambda: checked(space.Space(asked))
+        next(iter(sample.points(asked.hyper.branches, 1)))  # what scipy loads with the first draw
+        return lambda: itertools.islice(sample.points(asked.hyper.branches, 0), search["n"])
+    return lambda: checked(expand.Space(asked))
 
 
 def checked(space: Any) -> Iterator[Any]:

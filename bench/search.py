@@ -27,14 +27,14 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from resweep import frozen
 from resweep.cli import main
 from resweep.index import Entry
 from resweep.launcher import claims, places, storage, supervise
-from resweep.running import Outcome
-from resweep.search.search import Search
-from resweep.status import status
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
+from resweep.run.run_options import Outcome
+from resweep.run.status import status
+from resweep.search.supplier import Search
+from resweep.sweep import stored
 
 PAUSE = 0.03
 SWEEP = """
@@ -75,7 +75,7 @@ def branin(x: float, y: float) -> float:
 def ours(n: int) -> tuple[list[float], list[tuple[float, float]]]:
     """Seconds for each trial, and the points, of a search in the current directory."""
     paths = SweepPaths(Path.cwd(), "bench")
-    supply = Search(paths, frozen.read(paths), lambda _: None)
+    supply = Search(paths, stored.read(paths), lambda _: None)
     seconds, points = [], []
     with contextlib.closing(supply):
         for _ in range(n):

@@ -4,36 +4,36 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resweep.errors import ResweepError as ResweepError
-    from resweep.measured import log as log
-    from resweep.metrics import Curve as Curve
-    from resweep.metrics import History as History
     from resweep.notebook import generate as generate
-    from resweep.opened.sweep import Opened as Opened
-    from resweep.opened.sweep import open_sweeps as open  # noqa: A004
-    from resweep.opened.trial import Trial as Trial
-    from resweep.opened.trials import Best as Best
-    from resweep.opened.trials import Point as Point
-    from resweep.opened.trials import Points as Points
-    from resweep.opened.trials import Trials as Trials
-    from resweep.points import Statistic as Statistic
+    from resweep.notebook.sweep import Opened as Opened
+    from resweep.notebook.sweep import open_sweeps as open  # noqa: A004
+    from resweep.notebook.trial import Trial as Trial
+    from resweep.notebook.trials import Best as Best
+    from resweep.notebook.trials import Point as Point
+    from resweep.notebook.trials import Points as Points
+    from resweep.notebook.trials import Trials as Trials
+    from resweep.results.log import log as log
+    from resweep.results.metrics import Curve as Curve
+    from resweep.results.metrics import History as History
+    from resweep.results.points import Statistic as Statistic
 
 __version__ = "0.1.0"
 
 # every public name, with the room that it is in and what it is called there
 _ROOMS = {
-    "Best": ("opened.trials", "Best"),
-    "Curve": ("metrics", "Curve"),
-    "History": ("metrics", "History"),
-    "Opened": ("opened.sweep", "Opened"),
-    "Point": ("opened.trials", "Point"),
-    "Points": ("opened.trials", "Points"),
+    "Best": ("notebook.trials", "Best"),
+    "Curve": ("results.metrics", "Curve"),
+    "History": ("results.metrics", "History"),
+    "Opened": ("notebook.sweep", "Opened"),
+    "Point": ("notebook.trials", "Point"),
+    "Points": ("notebook.trials", "Points"),
     "ResweepError": ("errors", "ResweepError"),
-    "Statistic": ("points", "Statistic"),
-    "Trial": ("opened.trial", "Trial"),
-    "Trials": ("opened.trials", "Trials"),
-    "generate": ("notebook", "generate"),
-    "log": ("measured", "log"),
-    "open": ("opened.sweep", "open_sweeps"),
+    "Statistic": ("results.points", "Statistic"),
+    "Trial": ("notebook.trial", "Trial"),
+    "Trials": ("notebook.trials", "Trials"),
+    "generate": ("notebook.generate", "generate"),
+    "log": ("results.log", "log"),
+    "open": ("notebook.sweep", "open_sweeps"),
 }
 __all__ = [
     "Best",

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import trial
+from resweep import layout
 from resweep.errors import TrialError
-from resweep.trial import SweepPaths, TrialName
+from resweep.layout import SweepPaths, TrialName
 
 SHORTEST_PREFIX = 4  # letters that name a trial by the beginning of its id
 
@@ -58,7 +58,7 @@ class Entry:
 
 def described(point: Mapping[str, Any]) -> str:
     """The values of a point, as people see them: `params.lr=0.1 params.dim=16`; of a long one both ends."""
-    return " ".join(f"{key}={trial.brief(value)}" for key, value in point.items())
+    return " ".join(f"{key}={layout.brief(value)}" for key, value in point.items())
 
 
 def varying(entries: Iterable[Entry]) -> list[str]:
@@ -67,7 +67,7 @@ def varying(entries: Iterable[Entry]) -> list[str]:
     values: dict[str, list[str]] = {}
     for entry in every:
         for key, value in entry.swept.items():
-            values.setdefault(key, []).append(trial.canonical(value))
+            values.setdefault(key, []).append(layout.canonical(value))
     return [key for key, found in values.items() if len(set(found)) > 1 or len(found) < len(every)]
 
 
@@ -89,7 +89,7 @@ class Index:
 
     def text(self) -> str:
         """The file's content."""
-        header = {"format": trial.FORMAT, "sweep": self.sweep, "generation": self.generation}
+        header = {"format": layout.FORMAT, "sweep": self.sweep, "generation": self.generation}
         header |= {"last": self.last} if self.last > _highest(self.entries) else {}
         return "".join([_encode(header) + "\n", *map(line, self.entries)])
 
@@ -128,9 +128,9 @@ def parse(paths: SweepPaths, text: str) -> Index:
 def _parse(paths: SweepPaths, lines: Iterator[str]) -> Index:
     try:
         header = json.loads(next(lines, ""))
-        if header["format"] != trial.FORMAT:
+        if header["format"] != layout.FORMAT:
             raise TrialError(
-                f"{paths.index}: format {header['format']}, expected {trial.FORMAT}: made by another version"
+                f"{paths.index}: format {header['format']}, expected {layout.FORMAT}: made by another version"
             )
         found = tuple(Entry(**entry).shared() for entry in _parsed(lines))
         return Index(paths.name, header["generation"], found, max(header.get("last", 0), _highest(found)))

@@ -10,8 +10,9 @@ from typing import Any
 
 from small_project import Project
 
-from resweep import gather, index
+from resweep import index
 from resweep.export import run
+from resweep.results import load
 
 STARTED = "2026-11-20T10:00:00+00:00"
 ENDED = "2026-11-20T10:01:40+00:00"
@@ -57,7 +58,7 @@ def four(project: Project) -> Project:
 
 def runs(project: Project, *names: str) -> list[run.Run]:
     """The runs of these sweeps."""
-    found = gather.gather(project.root, names or ("rnn",))
+    found = load.gather(project.root, names or ("rnn",))
     return list(run.runs(found, sorted(found.rows, key=lambda row: (row.sweep, row.entry.number)), "a project"))
 
 

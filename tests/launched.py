@@ -17,7 +17,7 @@ from typing import Any
 
 from small_project import Project, Result
 
-from resweep import trial
+from resweep import layout
 from resweep.launcher import storage, trial_state
 
 
@@ -39,17 +39,17 @@ PYTHONS = _pythons()
 
 def list_anew(capsule: Path) -> None:
     """Let the manifest list what lies in a capsule now; the id stays, though it does not follow from that any more."""
-    manifest = json.loads((capsule / trial.MANIFEST).read_text("utf-8"))
+    manifest = json.loads((capsule / layout.MANIFEST).read_text("utf-8"))
     own, source = manifest["files"], manifest["snapshot"]["files"]
     there = {str(p.relative_to(capsule)): p for p in capsule.rglob("*") if p.is_file()}
-    for name in there.keys() - {trial.MANIFEST, *trial.PROVENANCES}:
+    for name in there.keys() - {layout.MANIFEST, *layout.PROVENANCES}:
         (own if name in own else source)[name] = hashlib.sha256(there[name].read_bytes()).hexdigest()
     for name in source.keys() - there.keys():
         del source[name]
     manifest["snapshot"]["executable"] = [name for name in sorted(source) if os.access(there[name], os.X_OK)]
     content = {key: value for key, value in manifest.items() if key != "checksum"}
-    (capsule / trial.MANIFEST).unlink()
-    (capsule / trial.MANIFEST).write_text(trial.pretty(trial.sealed(content)) + "\n", "utf-8")
+    (capsule / layout.MANIFEST).unlink()
+    (capsule / layout.MANIFEST).write_text(layout.pretty(layout.sealed(content)) + "\n", "utf-8")
 
 
 class Trial:

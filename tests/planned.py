@@ -10,14 +10,17 @@ from pathlib import Path
 
 import sklearn.model_selection  # noqa: F401  imported once: a space asks it in this process then
 
-from resweep import capsule, definition, disk, index, plan, snapshot, space, sweep, trial
-from resweep.definition import Definition, Filled, Wanted
+from resweep import index, layout, lock
+from resweep.generation import capsule, fill, plan, snapshot
+from resweep.generation.fill import Definition, Filled, Wanted
+from resweep.generation.plan import Plan, SourceChange
+from resweep.generation.snapshot import Snapshot, SourceFile
+from resweep.generation.template import Template
 from resweep.launcher import claims, places, storage
 from resweep.launcher.fingerprints import Listing
-from resweep.plan import Plan, SourceChange
-from resweep.snapshot import Snapshot, SourceFile
-from resweep.template import Template
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
+from resweep.space import expand
+from resweep.sweep import definition
 
 TEXT = '[hyper]\n"params.lr" = [0.1, 0.2]\n"params.dropout" = [0.3, 0.4]\n[params]\nlr = 0.5\n'
 TEMPLATE = "function(lr, dropout=0.5, random_seed=1) { lr: lr, dropout: dropout, seed: random_seed }\n"
@@ -41,18 +44,18 @@ class Sweep:
     def frozen(self) -> tuple[Definition, list[Wanted]]:
         """What would be frozen now, and the trials that are asked for."""
         (self.root / "rnn.toml").write_text(self.text, "utf-8")
-        asked = sweep.load(self.root / "rnn.toml")
+        asked = definition.load(self.root / "rnn.toml")
         template, filled = self._filled(asked)
-        source = definition.freeze(self.paths, asked, template, self._snapshot(), self.train, self.listing)
-        return source, definition.identify(source, filled)
+        source = fill.freeze(self.paths, asked, template, self._snapshot(), self.train, self.listing)
+        return source, fill.identify(source, filled)
 
-    def _filled(self, asked: sweep.Sweep) -> tuple[Template, Sequence[Filled]]:
+    def _filled(self, asked: definition.Sweep) -> tuple[Template, Sequence[Filled]]:
         """The points of this text, filled; once for each text and template, since jsonnet takes a while to start."""
         key = (self.text, (self.root / "base.jsonnet").read_text())
         if key not in self._cache:
-            template = definition.template(self.root, asked, self.root / "base.jsonnet")
-            with space.Space(asked) as grid:
-                self._cache[key] = template, definition.fill(asked, template, list(grid.points()))
+            template = fill.template(self.root, asked, self.root / "base.jsonnet")
+            with expand.Space(asked) as grid:
+                self._cache[key] = template, fill.fill(asked, template, list(grid.points()))
         return self._cache[key]
 
     def _snapshot(self) -> Snapshot:
@@ -72,7 +75,7 @@ class Sweep:
     def write(self, choice: SourceChange = "ask") -> Plan:
         """Do it: capsules, index and the generation's record, as `generate` leaves them."""
         frozen, wanted = self.frozen()
-        with disk.locked(self.paths):
+        with lock.locked(self.paths):
             planned = plan.plan(self.paths, choice, frozen, wanted)
             old = index.read(self.paths)
             updated = index.updated(old, old.generation + 1, planned.entries)
@@ -80,9 +83,9 @@ class Sweep:
             folder = self.paths.generations / str(updated.generation)
             folder.mkdir(parents=True)
             study = {"study": planned.study or updated.generation}
-            (folder / trial.GENERATION).write_text(json.dumps({**frozen.record, **study}))
+            (folder / layout.GENERATION).write_text(json.dumps({**frozen.record, **study}))
             if frozen.fingerprints:
-                (folder / trial.FINGERPRINTS).write_bytes(frozen.fingerprints)
+                (folder / layout.FINGERPRINTS).write_bytes(frozen.fingerprints)
             with capsule.Writer(self.paths.directory, capsule.Shared(frozen.snapshot, stored, {})) as writer:
                 for each in planned.wanted:
                     writer.write(plan.content(self.paths, each))

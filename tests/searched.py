@@ -10,12 +10,13 @@ from unittest import mock
 import optuna
 from small_project import Project
 
-from resweep import disk, frozen, index
-from resweep.choices import Choices
-from resweep.search import study
-from resweep.search.maker import Maker
-from resweep.search.study import TRIAL, Journal
-from resweep.sweep import Sweep
+from resweep import index, lock
+from resweep.search import journal
+from resweep.search.journal import TRIAL, Journal
+from resweep.search.trial_writer import Maker
+from resweep.space.optuna_space import Choices
+from resweep.sweep import stored
+from resweep.sweep.definition import Sweep
 
 SEARCH = """\
 [hyper]
@@ -35,15 +36,15 @@ def generated(project: Project, text: str = SEARCH, *options: str, name: str = "
     """Generate a search from this text, without running it; gives what was frozen."""
     project.write({"config/rnn.toml": text})
     project.begin("config/rnn.toml", "base.jsonnet", name, "--no-slurm-job", *options)
-    return frozen.read(project.paths(name))
+    return stored.read(project.paths(name))
 
 
 def opened_journal(project: Project, asked: Sweep, began: int | str = 1, name: str = "rnn") -> Journal:
     """The journal of a search, opened as a worker does."""
     paths = project.paths(name)
     paths.study.parent.mkdir(exist_ok=True)
-    with disk.asking(paths):
-        return study.open_study(paths, asked, began)
+    with lock.asking(paths):
+        return journal.open_study(paths, asked, began)
 
 
 def told(
@@ -55,7 +56,7 @@ def told(
     opened.study.sampler = optuna.samplers.RandomSampler(seed=count)
     entries = []
     # a disk that many wait for would make the tests wait, too
-    with disk.asking(project.paths(name)), mock.patch("os.fsync"):
+    with lock.asking(project.paths(name)), mock.patch("os.fsync"):
         for _ in range(count):
             trial = opened.study.ask()
             wanted = maker.identify(choices.suggest(trial))

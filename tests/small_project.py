@@ -16,7 +16,7 @@ from made_once import made_once
 
 from resweep import index
 from resweep.cli import main
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
 
 REPOSITORY = Path(__file__).parent.parent
 

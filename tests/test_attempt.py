@@ -25,7 +25,7 @@ import pytest
 from launched import PYTHONS, Trial, list_anew, until
 from small_project import TRAIN_2020, Project
 
-from resweep import trial as trial_
+from resweep import layout as trial_
 from resweep.launcher import bundle, claims, main, processes, storage, training_environment, trial_state
 from resweep.launcher.places import Place
 from resweep.launcher.storage import AttemptError

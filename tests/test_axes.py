@@ -1,6 +1,6 @@
 """What can be said of a search space, and which points it means.
 
-Code: axes, forms, draw
+Code: sweep/hyper_table, sweep/ranges, space/sample
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
-from resweep import axes, draw, space, sweep
 from resweep.errors import ConfigError
-from resweep.forms import Distribution
+from resweep.space import expand, sample
+from resweep.sweep import definition, hyper_table
+from resweep.sweep.ranges import Distribution
 
 
 def points(text: str) -> list[dict[str, Any]]:
     """The points of a sweep, as scikit-learn has confirmed them."""
-    with space.Space(sweep.parse(text, "x.toml")) as found:
+    with expand.Space(definition.parse(text, "x.toml")) as found:
         every = list(found.points())
         found.confirm()
         return every
@@ -63,7 +64,7 @@ def test_a_range_is_its_first_number_and_its_steps(first: int, step: int, count:
     """In decimals, as a person adds: every number is the text of that many steps."""
     scale = 10**digits
     form = {"range": [first / scale, (first + count * step) / scale, step / scale]}
-    hyper = axes.read("x", {"params.x": form}, frozenset())
+    hyper = hyper_table.read("x", {"params.x": form}, frozenset())
     assert [f"{value:.{digits}f}" for value in hyper.values("params.x")] == [
         f"{(first + number * step) / scale:.{digits}f}" for number in range(count + 1)
     ]
@@ -111,7 +112,7 @@ def test_zips_and_exclusions_are_what_brute_force_says(
 def test_an_exclusion_that_matches_nothing_is_worth_a_warning() -> None:
     """It is allowed, since values come and go, and named."""
     text = "[hyper]\n'params.lr' = [1, 2]\nexclude = [{ 'params.lr' = true }, { params.lr = 2.0 }]\n"
-    with space.Space(sweep.parse(text, "x.toml")) as found:
+    with expand.Space(definition.parse(text, "x.toml")) as found:
         assert list(found.points()) == [{"params.lr": 1}]
         assert found.doubts() == ['x.toml: hyper.exclude: {"params.lr": true} matches no point']
 
@@ -126,9 +127,9 @@ def test_the_default_is_a_point_to_compare_with() -> None:
 def test_a_hundred_thousand_points_come_one_after_another() -> None:
     """Without a list of them all: expanding takes little memory, however many there are."""
     table = {f"params.{name}": list(range(10)) for name in "abcde"}
-    hyper = sweep.parse(tomli_w.dumps({"hyper": table}), "x.toml").hyper
+    hyper = definition.parse(tomli_w.dumps({"hyper": table}), "x.toml").hyper
     tracemalloc.start()
-    assert sum(1 for _ in space.grid(hyper.branches[0])) == 100_000
+    assert sum(1 for _ in expand.grid(hyper.branches[0])) == 100_000
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
 
@@ -219,9 +220,9 @@ def test_quantized_and_weighted_draws_are_those_that_are_allowed(form: dict[str,
     from numpy.random import RandomState
 
     state = RandomState(3)
-    table = axes.read("x", {"params.x": form}, frozenset()).branches[0].axes[0].values
+    table = hyper_table.read("x", {"params.x": form}, frozenset()).branches[0].axes[0].values
     assert isinstance(table, Distribution)
-    drawn = draw.distribution(table)
+    drawn = sample.distribution(table)
     found = [drawn.rvs(random_state=state) for _ in range(400)]
     assert {getattr(value, "item", lambda value=value: value)() for value in found} == allowed
 
@@ -230,7 +231,7 @@ def test_steps_of_a_normal_are_multiples() -> None:
     """Counted from zero, on both sides of it."""
     from numpy.random import RandomState
 
-    drawn = draw.distribution(Distribution("normal", (0, 1), 0.5))
+    drawn = sample.distribution(Distribution("normal", (0, 1), 0.5))
     found = {drawn.rvs(random_state=RandomState(seed)) for seed in range(300)}
     assert found <= {number / 2 for number in range(-10, 11)}
     assert min(found) < 0 < max(found)
@@ -241,7 +242,7 @@ def test_weights_are_heeded() -> None:
     from numpy.random import RandomState
 
     state = RandomState(0)
-    drawn = draw.distribution(Distribution("choice", ("a", "b"), weights=(3, 1)))
+    drawn = sample.distribution(Distribution("choice", ("a", "b"), weights=(3, 1)))
     assert 0.7 < sum(drawn.rvs(random_state=state) == "a" for _ in range(2000)) / 2000 < 0.8
 
 
@@ -251,8 +252,9 @@ def test_random_points_are_the_same_in_a_process_of_its_own() -> None:
     text = random_text(FORMS, 6)
     program = f"""
 import sys, json
-from resweep import space, sweep
-with space.Space(sweep.parse({text!r}, "x.toml")) as found:
+from resweep.space import expand
+from resweep.sweep import definition
+with expand.Space(definition.parse({text!r}, "x.toml")) as found:
     print(json.dumps(list(found.points())))
     assert "sklearn" not in sys.modules
 """

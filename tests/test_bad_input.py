@@ -1,6 +1,6 @@
 """Every mistake that a person can make: one line that names it, exit status 2, and nothing written.
 
-Code: errors, reader, sweep, root, cli/__init__, cli/generate
+Code: errors, sweep/toml_reader, sweep/definition, project, cli/__init__, cli/generate
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A second look is fast, and never tells anything but the first would tell now.
 
-Code: cache
+Code: results/cache
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from small_project import Project
 from test_metrics import events
 from test_results import give
 
-from resweep import cache, metrics, results
-from resweep.sweep import ResultsOptions
+from resweep.results import cache, metrics, trial_rows
+from resweep.sweep.definition import ResultsOptions
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def looked(swept: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
 
 def look(project: Project) -> list[object]:
     """The metric of every trial."""
-    rows = results.rows(project.paths(), project.entries(), ResultsOptions())
+    rows = trial_rows.rows(project.paths(), project.entries(), ResultsOptions())
     return [row.metrics.get("a") for row in rows]
 
 
@@ -55,11 +55,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_second_look_reads_nothing_and_is_the_same(looked: Project, reads: list[str]) -> None:
     """Nothing has changed: no metrics are read, and the rows are equal to those of a first look."""
     options = ResultsOptions()
-    again = results.rows(looked.paths(), looked.entries(), options)
+    again = trial_rows.rows(looked.paths(), looked.entries(), options)
     assert reads == []
     for file in (cache.home() / "results").iterdir():
         file.unlink()
-    assert results.rows(looked.paths(), looked.entries(), options) == again
+    assert trial_rows.rows(looked.paths(), looked.entries(), options) == again
     assert len(reads) == 3
 
 
@@ -113,9 +113,9 @@ def test_what_exec_measured_is_seen(looked: Project) -> None:
     (folder / "metrics.json").write_text('{"b": 5}')
     options = ResultsOptions()
     time.sleep(0.02)
-    assert "test.b" not in results.rows(looked.paths(), looked.entries(), options)[0].metrics
+    assert "test.b" not in trial_rows.rows(looked.paths(), looked.entries(), options)[0].metrics
     (folder / "record.json").write_text('{"state": "finished"}')
-    assert results.rows(looked.paths(), looked.entries(), options)[0].metrics["test.b"] == 5
+    assert trial_rows.rows(looked.paths(), looked.entries(), options)[0].metrics["test.b"] == 5
 
 
 def test_what_is_a_moment_old_is_not_kept(
@@ -161,7 +161,7 @@ def test_options_and_projects_do_not_share(looked: Project) -> None:
     """Another metric may be in another file: what was read for one is not told for the other."""
     output = Path(looked.paths().place(looked.entries()[0].name).output)
     (output / "metrics.jsonl").write_text('{"b": 7}\n')
-    rows = results.rows(looked.paths(), looked.entries(), ResultsOptions(metric="b"))
+    rows = trial_rows.rows(looked.paths(), looked.entries(), ResultsOptions(metric="b"))
     assert rows[0].metrics == {"b": 7, "a": 0}
     assert look(looked) == [0, 1, 2, None]
 

@@ -1,6 +1,6 @@
 """Write, read and check one capsule.
 
-Code: capsule, disk
+Code: generation/capsule, lock
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_project import SWEEP, Project
 
-from resweep import capsule, trial
+from resweep import layout, lock
 from resweep.errors import ConfigError, TrialError
+from resweep.generation import capsule
+from resweep.generation.snapshot import Snapshot, SourceFile
 from resweep.launcher import training_environment
-from resweep.snapshot import Snapshot, SourceFile
-from resweep.sweep import TRIAL_KEYS
-from resweep.trial import TrialName
+from resweep.layout import TrialName
+from resweep.sweep.definition import TRIAL_KEYS
 
 NAME = TrialName("abcdefghijkl", 3)
 ONE_MORE = SWEEP.replace("[0.1, 0.2]", "[0.1, 0.2, 0.3]")
@@ -60,7 +61,7 @@ _toml = st.recursive(
 @given(_json)
 def test_the_filled_json_is_that_of_the_standard_library(value: Any) -> None:
     """Our quicker writer gives the bytes that json.dumps gives, and they are read back as the same value."""
-    text = trial.pretty(value)
+    text = layout.pretty(value)
     assert text == json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
     assert json.loads(text) == value
 
@@ -72,7 +73,7 @@ def test_the_toml_is_read_back_as_the_configuration_and_its_header(config: dict[
     """Any configuration survives the writing, with the header of the tool's keys before it."""
     read = tomllib.loads(capsule.toml_bytes(config, "rnn", NAME).decode())
     header = {key: read.pop(key) for key in TRIAL_KEYS}
-    assert trial.canonical(read) == trial.canonical(config)
+    assert layout.canonical(read) == layout.canonical(config)
     assert header == {
         "generated_id": "abcdefghijkl",
         "name": "rnn",
@@ -110,7 +111,7 @@ def test_an_attempts_toml_differs_in_its_paths_alone(
     assert read.pop("conf_dir") == str(home)
     assert read.pop("allennlp_conf") == f"{home}/abcdefghijkl.json"
     assert (read.pop("generated_id"), read.pop("name"), read.pop("trial")) == ("abcdefghijkl", "rnn", 3)
-    assert trial.canonical(read) == trial.canonical(config)
+    assert layout.canonical(read) == layout.canonical(config)
 
 
 def test_the_manifest_holds_the_digests_of_what_lies_beside_it(project: Project) -> None:
@@ -127,9 +128,9 @@ def test_the_manifest_holds_the_digests_of_what_lies_beside_it(project: Project)
         assert found.keys() - listed.keys() == {"manifest.json", "provenance.json", "environment.json"}
         assert listed.items() <= found.items()
         checksum = manifest.pop("checksum")
-        assert checksum == trial.digest(manifest)
+        assert checksum == layout.digest(manifest)
         assert manifest["format"] == 1
-        assert manifest["id"] == folder.parent.name == trial.short_id(manifest["digest"])
+        assert manifest["id"] == folder.parent.name == layout.short_id(manifest["digest"])
         assert manifest["trial"] == manifest["seed"] == int(folder.name)
         assert manifest["threads"] == 4
 
@@ -229,7 +230,7 @@ def test_a_capsule_that_is_another_trials_is_refused(project: Project) -> None:
     folder = project.capsules()[0]
     manifest = json.loads((folder / "manifest.json").read_text())
     other = manifest["digest"][:16] + "0" * 48
-    assert trial.short_id(other) == manifest["id"]
+    assert layout.short_id(other) == manifest["id"]
     for path in (folder / "manifest.json", project.paths().index):
         text = path.read_text()
         path.chmod(0o644)
@@ -286,20 +287,20 @@ def test_the_text_that_is_hashed_is_the_same_wherever_it_is_written() -> None:
     """Sorted keys, no spaces, nothing escaped, 1 and 1.0 apart, and TOML's dates as what they are: a contract."""
     value = {"ü": [1, 1.0, True, None], "a": {"z": date(2020, 2, 29), "y": time(1, 2), "x": "größe"}}
     value["b"] = {"t": datetime(2020, 2, 29, 1, 2, 3, tzinfo=UTC)}
-    assert trial.canonical(value) == (
+    assert layout.canonical(value) == (
         '{"a":{"x":"größe","y":{"$toml":"time 01:02:00"},"z":{"$toml":"date 2020-02-29"}},'
         '"b":{"t":{"$toml":"datetime 2020-02-29T01:02:03+00:00"}},"ü":[1,1.0,true,null]}'
     )
-    assert trial.digest(value) == hashlib.sha256(trial.canonical(value).encode()).hexdigest()
-    assert trial.digest({"ü": "é"}) == "fbb071c9b15e6c310aaf49a21ca407805f69d1e005ca3ba0540751f8c19948bb"
-    assert trial.short_id("ff" * 32) == "7" * 12
+    assert layout.digest(value) == hashlib.sha256(layout.canonical(value).encode()).hexdigest()
+    assert layout.digest({"ü": "é"}) == "fbb071c9b15e6c310aaf49a21ca407805f69d1e005ca3ba0540751f8c19948bb"
+    assert layout.short_id("ff" * 32) == "7" * 12
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"x", object()])
 def test_what_toml_cannot_hold_is_not_hashed(value: object) -> None:
     """Nothing gets an id by a text that happens to describe it."""
     with pytest.raises(TypeError, match="no value of TOML"):
-        trial.digest({"a": value})
+        layout.digest({"a": value})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -307,42 +308,42 @@ def test_a_filled_number_that_json_has_not_is_refused(value: float) -> None:
     """A capsule's JSON is read by other programs, which know no NaN."""
     for nested in (value, [1.5, value], {"a": {"b": value}}):
         with pytest.raises(ValueError, match="JSON"):
-            trial.pretty(nested)
+            layout.pretty(nested)
 
 
 def test_values_are_shown_as_people_write_them() -> None:
     """Beside an id stands JSON whose characters are not escaped, and a date as TOML has it."""
-    assert trial.jsonnable({"größe": [1, 1.0, date(2020, 2, 29)]}) == '{"größe": [1, 1.0, "2020-02-29"]}'
+    assert layout.jsonnable({"größe": [1, 1.0, date(2020, 2, 29)]}) == '{"größe": [1, 1.0, "2020-02-29"]}'
 
 
 def test_a_seal_tells_a_table_that_was_changed() -> None:
     """The checksum is that of all the rest: True as it was sealed, False after a change, None where there was none."""
     table = {"a": 1, "b": [1, 2]}
-    sealed = trial.sealed(table)
-    assert sealed == {**table, "checksum": trial.digest(table)}
-    assert trial.check_seal(sealed) is True
-    assert trial.check_seal(sealed | {"a": 2}) is False
-    assert trial.check_seal({key: sealed[key] for key in ("a", "checksum")}) is False
-    assert trial.check_seal(table) is None
+    sealed = layout.sealed(table)
+    assert sealed == {**table, "checksum": layout.digest(table)}
+    assert layout.check_seal(sealed) is True
+    assert layout.check_seal(sealed | {"a": 2}) is False
+    assert layout.check_seal({key: sealed[key] for key in ("a", "checksum")}) is False
+    assert layout.check_seal(table) is None
 
 
 @pytest.mark.parametrize("name", ["a", "_", "9.b+c-d", "x" * 100])
 def test_a_plain_word_names_a_sweep(name: str) -> None:
     """Up to 100 characters, and no more, which every file system takes with what is added to it."""
-    assert trial.check_name(name) == name
+    assert layout.check_name(name) == name
     with pytest.raises(ConfigError, match="at most 100"):
-        trial.check_name(name + "x" * 100)
+        layout.check_name(name + "x" * 100)
 
 
 def test_a_label_is_a_plain_word_too() -> None:
     """It may be as long as a sweep's name, and its directory's name says it with the number of the time."""
-    assert trial.check_label("x" * 100) == "x" * 100
+    assert layout.check_label("x" * 100) == "x" * 100
     for label in ("x" * 101, "", "a.b", "a b"):
         with pytest.raises(ConfigError, match="--as: found"):
-            trial.check_label(label)
-    assert trial.exec_name("with-beam_4", 12) == "exec-with-beam_4-12"
-    assert trial.read_exec_name("exec-with-beam_4-12") == ("with-beam_4", 12)
-    assert [trial.read_exec_name(name) for name in ("1", "exec-a-0", "exec-a", "exec-a-1.part")] == [None] * 4
+            layout.check_label(label)
+    assert layout.exec_name("with-beam_4", 12) == "exec-with-beam_4-12"
+    assert layout.read_exec_name("exec-with-beam_4-12") == ("with-beam_4", 12)
+    assert [layout.read_exec_name(name) for name in ("1", "exec-a-0", "exec-a", "exec-a-1.part")] == [None] * 4
 
 
 def test_trials_are_in_the_order_of_their_names() -> None:
@@ -397,7 +398,7 @@ def test_the_manifest_lists_what_is_no_provenance(tmp_path: Path, shared: capsul
         writer.write(content())
         writer.commit()
     manifest = capsule.read_manifest(tmp_path / "home" / NAME.id / "3")
-    assert trial.check_seal(manifest)
+    assert layout.check_seal(manifest)
     assert manifest["files"] == {
         f"{NAME.id}.toml": hashlib.sha256(b"toml").hexdigest(),
         f"{NAME.id}.json": hashlib.sha256(b"{}").hexdigest(),
@@ -430,7 +431,7 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     for name in (".new-a/0/x", ".new-b", "abc/0/x", ".lock", "new-c"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    capsule.remove_leftovers(tmp_path)
+    lock.remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "abc", "new-c"]
 
 

@@ -1,6 +1,6 @@
 """`[hyper]` as a space of Optuna's: what is suggested is a point, and a point is what would be suggested.
 
-Code: choices, engine
+Code: space/optuna_space, space/optuna_backend
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resweep import axes, engine
-from resweep.axes import Hyper
-from resweep.choices import TABLE, Choices
+from resweep.space import optuna_backend
+from resweep.space.optuna_space import TABLE, Choices
+from resweep.sweep import hyper_table
+from resweep.sweep.hyper_table import Hyper
 
-engine.optuna()
+optuna_backend.optuna()
 # Optuna's own rounding of a range would take its last step away, and say so; what another test left open, and is found
 # while this one runs, is not this one's
 pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.filterwarnings("i
 
 def hyper(table: Any) -> Hyper:
     """What a `[hyper]` table, or several, sweep."""
-    return axes.read("x.toml", table, frozenset())
+    return hyper_table.read("x.toml", table, frozenset())
 
 
 def study(seed: int = 1) -> optuna.Study:
@@ -84,7 +85,7 @@ def _table(draw: st.DrawFn) -> dict[str, Any]:
 def _valid(tables: list[dict[str, Any]]) -> Hyper | None:
     try:
         return hyper(tables)
-    except axes.ConfigError:  # a step that is wider than its range, an empty range: others test what is said
+    except hyper_table.ConfigError:  # a step that is wider than its range, an empty range: others test what is said
         return None
 
 
@@ -121,7 +122,9 @@ def _repeats(table: dict[str, Any]) -> bool:
     """Whether a list names one value twice: 1 and 1.0 are one."""
     lists = [form.get("choice") if isinstance(form, dict) else form for form in table.values()]
     return any(
-        any(axes.same(one, other) for n, one in enumerate(values) for other in values[:n]) for values in lists if values
+        any(hyper_table.same(one, other) for n, one in enumerate(values) for other in values[:n])
+        for values in lists
+        if values
     )
 
 

@@ -1,6 +1,6 @@
 """`resweep clean`: what goes, what stays, and what is said of it.
 
-Code: clean, cli/clean
+Code: results/clean, cli/clean
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import pytest
 from launched import Trial, until
 from small_project import SWEEP, Project
 
-from resweep import clean, index
+from resweep import index
+from resweep.results import clean
 
 METRIC = '[results]\nmetric = "best_validation_accuracy"\n'
 # metrics in two kinds, logs, a TOML, two hard links of one file of weights, and one that lies deeper

@@ -1,6 +1,6 @@
 """`resweep clean` of what early stopping leaves.
 
-Code: clean
+Code: results/clean
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Data is fingerprinted when it is generated and checked before each attempt, and big files are read once.
 
-Code: launcher/fingerprints, cli/marks
+Code: launcher/fingerprints, cli/notices
 """
 
 from __future__ import annotations

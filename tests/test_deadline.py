@@ -1,6 +1,6 @@
 """A night before a deadline: from a sweep to a row of the paper, every number checked.
 
-Code: /README.md, whereabouts, gather
+Code: /README.md, results/locations, results/load
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One writer at a time, and files that appear at once.
 
-Code: disk
+Code: lock
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from launched import until
 
-from resweep import disk
+from resweep import lock
 from resweep.errors import DiskError
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_only_files_whose_bytes_change_are_staged(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("old", "utf-8")
     texts = {tmp_path / "same": "same", tmp_path / "old": "größe", tmp_path / "new": "new"}
     with ExitStack() as undo:
-        staged = disk.stage(undo, texts)
+        staged = lock.stage(undo, texts)
         assert list(staged) == [tmp_path / "old", tmp_path / "new"]
         assert [part.read_text("utf-8") for part in staged.values()] == ["größe", "new"]
         assert all(part.parent == tmp_path and part.name.startswith(".") for part in staged.values())
@@ -64,7 +64,7 @@ def test_whoever_may_read_a_script_may_run_it(tmp_path: Path, mask: int, plain: 
     try:
         with ExitStack() as undo:
             texts = {tmp_path / "list": "x", tmp_path / "run.sh": "x"}
-            staged = disk.stage(undo, texts, executable=[tmp_path / "run.sh"])
+            staged = lock.stage(undo, texts, executable=[tmp_path / "run.sh"])
             modes = [staged[final].stat().st_mode & 0o777 for final in texts]
     finally:
         os.umask(before)
@@ -75,7 +75,7 @@ def test_a_directory_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
     """Nothing that was staged before it stays."""
     (tmp_path / "b").mkdir()
     with pytest.raises(DiskError, match="/b: is a directory"), ExitStack() as undo:
-        disk.stage(undo, {tmp_path / "a": "a", tmp_path / "b": "b"})
+        lock.stage(undo, {tmp_path / "a": "a", tmp_path / "b": "b"})
     assert os.listdir(tmp_path) == ["b"]
 
 
@@ -85,7 +85,7 @@ def test_a_directory_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
 def test_the_lock_is_held_while_a_sweep_is_written(paths: SweepPaths) -> None:
     """The sweep's directory stands then; afterwards the next one may write."""
     for _ in range(2):
-        with disk.locked(paths):
+        with lock.locked(paths):
             assert paths.directory.is_dir()
             assert is_held(paths.lock)
         assert not is_held(paths.lock)
@@ -103,7 +103,7 @@ def test_what_a_killed_generation_left_is_removed_first(paths: SweepPaths) -> No
         part.touch()
     other = paths.root / ".other-jobs.sh.123.part"  # of another sweep
     other.touch()
-    with disk.locked(paths):
+    with lock.locked(paths):
         assert not [home for home in homes if (home / ".new-x").exists()]
         assert [part for part in parts if part.exists()] == []
     assert all((home / "kept").is_dir() for home in homes)
@@ -112,7 +112,7 @@ def test_what_a_killed_generation_left_is_removed_first(paths: SweepPaths) -> No
 
 def fail(paths: SweepPaths, error: BaseException, without_lock: bool = False) -> None:
     """Begin to write a sweep, and fail."""
-    with disk.locked(paths):
+    with lock.locked(paths):
         for home in (paths.generations, paths.snapshots, paths.environments):
             home.mkdir(exist_ok=True)
         if without_lock:
@@ -138,7 +138,7 @@ def test_a_generation_whose_lock_was_taken_away_fails_with_its_own_error(paths: 
 
 def test_a_later_generation_that_fails_takes_nothing_away(paths: SweepPaths) -> None:
     """Neither what was written before, nor what another sweep has made, nor the lock that others wait for."""
-    with disk.locked(paths):
+    with lock.locked(paths):
         paths.snapshots.mkdir()
     with pytest.raises(ValueError, match="x"):
         fail(paths, ValueError("x"))
@@ -155,11 +155,11 @@ def test_a_file_where_a_directory_should_be_is_named(paths: SweepPaths) -> None:
     """A file in the place of the sweep, or a link to a disk that is gone in that of config/generated: one line."""
     paths.generated.mkdir(parents=True)
     paths.directory.touch()
-    with pytest.raises(DiskError, match="generated/rnn: a file, or a link to nothing"), disk.locked(paths):
+    with pytest.raises(DiskError, match="generated/rnn: a file, or a link to nothing"), lock.locked(paths):
         pass
     shutil.rmtree(paths.generated)
     paths.generated.symlink_to("/no/such/disk")
-    with pytest.raises(DiskError, match="a file, or a link to nothing"), disk.locked(paths):
+    with pytest.raises(DiskError, match="a file, or a link to nothing"), lock.locked(paths):
         pass
 
 
@@ -175,7 +175,7 @@ def test_whoever_waited_looks_again_at_what_was_taken_away_meanwhile(paths: Swee
             held.close()
             status = 1
             try:
-                with disk.locked(paths):
+                with lock.locked(paths):
                     same = os.stat(paths.lock).st_ino == inode
                     whole = is_held(paths.lock) and paths.directory.is_dir()
                     status = 0 if whole and same is (gone == "directory") else 2
@@ -195,12 +195,12 @@ def test_whoever_waited_looks_again_at_what_was_taken_away_meanwhile(paths: Swee
 def test_workers_of_a_search_have_a_lock_of_their_own(paths: SweepPaths) -> None:
     """It stands beside the study, where there is one; without a study nobody waits, and no file is made."""
     paths.directory.mkdir(parents=True)
-    with disk.asking(paths):
+    with lock.asking(paths):
         assert os.listdir(paths.directory) == []
     paths.study.parent.mkdir()
     file = paths.study.with_name(".lock")
-    with disk.asking(paths):
+    with lock.asking(paths):
         assert is_held(file)
     assert not is_held(file)
-    with disk.locked(paths):
+    with lock.locked(paths):
         assert is_held(file)

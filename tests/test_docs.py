@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from small_project import REPOSITORY
 
-from resweep import sweep
 from resweep.cli import COMMANDS, cli
+from resweep.sweep import definition
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
@@ -26,7 +26,7 @@ def test_every_toml_example_is_a_valid_sweep() -> None:
     ]
     assert blocks
     for name, block in blocks:
-        sweep.parse(block, name)
+        definition.parse(block, name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

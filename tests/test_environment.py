@@ -1,6 +1,6 @@
 """What surrounds a generation is recorded: once by content, in every capsule, and in no id.
 
-Code: environment
+Code: generation/provenance
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pytest
 from launched import Trial, until
 from small_project import Project
 
-from resweep import environment
-from resweep.environment import git
+from resweep.generation import provenance
+from resweep.generation.provenance import git
 
 
 def repository(root: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_environment_tells_python_packages_and_platform(project: Project, mo
     """What a person needs to build it again."""
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     project.generate().ok()
-    found = environment.of_capsule(project.capsules()[0])
+    found = provenance.of_capsule(project.capsules()[0])
     assert found["python"]["version"] == sys.version.split()[0]
     assert found["python"]["executable"] == sys.executable
     assert found["packages"]["click"]["origin"] == "index"
@@ -66,7 +66,7 @@ def test_the_interpreter_that_trains_is_the_one_that_is_captured(tmp_path: Path)
     python = tmp_path / "env" / "bin" / "python"
     site = next((tmp_path / "env" / "lib").glob("python*/site-packages"))
     (site / "only_here-1.0.dist-info").mkdir()
-    with environment.Capture(tmp_path, str(python)) as capture:
+    with provenance.Capture(tmp_path, str(python)) as capture:
         found = json.loads(capture.environment() or b"")
     assert found["python"]["executable"] == str(python)
     assert list(found["packages"]) == ["only-here"]
@@ -75,7 +75,7 @@ def test_the_interpreter_that_trains_is_the_one_that_is_captured(tmp_path: Path)
 def test_git_tells_commit_remote_diff_and_untracked_files(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """The remote without credentials; small untracked files with their content, but no secrets."""
     repository(project.root)
-    monkeypatch.setattr(environment, "LARGEST_UNTRACKED", 40)
+    monkeypatch.setattr(provenance, "LARGEST_UNTRACKED", 40)
     project.write({"qb/main.py": "changed\n", "notes.txt": "new", ".env.local": "KEY=1", "big.txt": "x" * 99})
     (project.root / "bytes").write_bytes(b"\xff\xfe")
     (project.root / "link").symlink_to("/etc/passwd")
@@ -117,9 +117,7 @@ def test_drift_is_recorded_with_the_attempt(trial: Trial, tmp_path: Path) -> Non
     """A package that came after the generation is named, with nothing for its version before."""
     (tmp_path / "late_comer-1.0.dist-info").mkdir()
     trial.launch(PYTHONPATH=str(tmp_path)).ok()
-    assert environment.of_attempt(trial.directory())["drift"] == [
-        {"what": "late-comer", "before": None, "after": "1.0"}
-    ]
+    assert provenance.of_attempt(trial.directory())["drift"] == [{"what": "late-comer", "before": None, "after": "1.0"}]
 
 
 @pytest.mark.slow
@@ -132,7 +130,7 @@ def test_cards_are_asked_beside_the_training_and_told(trial: Trial, tmp_path: Pa
     waits = trial.launcher.read_text()
     trial.set(CARDS_SECONDS=100)
     trial.launch(PATH=f"{tmp_path}:{os.environ['PATH']}").ok()
-    (card,) = environment.of_attempt(trial.directory())["cards"]
+    (card,) = provenance.of_attempt(trial.directory())["cards"]
     assert card == {"index": "0", "uuid": "GPU-1", "name": "NVIDIA H200", "memory_mib": "143771", "driver": "570.1"}
     trial.launcher.write_text(waits)
     smi.write_text(f"#!/bin/sh\necho $$ > '{tmp_path}/pid'\nexec sleep 600\n")
@@ -142,7 +140,7 @@ def test_cards_are_asked_beside_the_training_and_told(trial: Trial, tmp_path: Pa
     until((tmp_path / "pid").exists)
     until((tmp_path / "pid").read_text)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)  # it was not waited for
-    assert environment.of_attempt(second.directory())["cards"] is None
+    assert provenance.of_attempt(second.directory())["cards"] is None
 
 
 # --- resweep env ------------------------------------------------------------------------------------------------------

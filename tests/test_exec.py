@@ -1,6 +1,6 @@
 """`resweep exec`: another command with the frozen code of trials that have finished.
 
-Code: exec, cli/exec, cli/best
+Code: run/exec, results/executions, cli/exec, cli/best
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pytest
 from launched import Trial, until
 from small_project import SWEEP, Project, Result
 
-from resweep import results
 from resweep.launcher import processes
+from resweep.results import trial_rows
 
 METRIC = '[results]\nmetric = "best_validation_accuracy"\n'
 
@@ -228,11 +228,11 @@ def test_metrics_join_the_trial_s_results(swept: Project) -> None:
     """The metrics.json of a command gives the trial's row columns named after its label, which `results` shows."""
     first, second = trained(1, 2, project=swept)
     executed(first, *write_metrics({"accuracy": 0.75, "fold": "test"}), label="test").ok()
-    rows = results.rows(swept.paths(), swept.entries(), results.ResultsOptions())
+    rows = trial_rows.rows(swept.paths(), swept.entries(), trial_rows.ResultsOptions())
     assert rows[0].metrics["test.accuracy"] == 0.75
     assert rows[0].metrics["seed"] == 0
     assert not [key for key in rows[1].metrics if "test" in key]
-    assert results.executed(rows) == ["test.accuracy"]
+    assert trial_rows.executed(rows) == ["test.accuracy"]
     head, line, *_ = swept.resweep("results", "rnn").ok().out.splitlines()
     assert "test.accuracy" in head
     assert "0.75" in line
@@ -247,14 +247,14 @@ def test_the_last_finished_command_of_a_label_counts(done: Trial) -> None:
     executed(done, "sh", "-c", "echo '{\"n\": -1}' > metrics.json; exit 1", label="test")
     executed(done, "true", label="test").ok()
     executed(done, *write_metrics({"n": 99}), label="other").ok()
-    (row, *_) = results.rows(done.project.paths(), done.project.entries(), results.ResultsOptions())
+    (row, *_) = trial_rows.rows(done.project.paths(), done.project.entries(), trial_rows.ResultsOptions())
     assert (row.metrics["test.n"], row.metrics["other.n"]) == (11, 99)
 
 
 def test_metrics_of_a_command_that_cannot_be_read_are_named(done: Trial) -> None:
     """A torn metrics.json of a command is named with its label, and costs none of the training's metrics."""
     executed(done, "sh", "-c", "echo '{' > metrics.json", label="test").ok()
-    (row, *_) = results.rows(done.project.paths(), done.project.entries(), results.ResultsOptions())
+    (row, *_) = trial_rows.rows(done.project.paths(), done.project.entries(), trial_rows.ResultsOptions())
     assert row.problem.startswith("test: metrics.json cannot be read")
     assert row.metrics["seed"] == 0
 

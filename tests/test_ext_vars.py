@@ -1,6 +1,6 @@
 """`[ext_vars]` and libraries: what a template written for AllenNLP reads from outside.
 
-Code: ext_vars, definition, template
+Code: sweep/ext_vars, generation/fill, generation/template
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import pytest
 from planned import Sweep
 from small_project import Project
 
-from resweep import definition, sweep
 from resweep.errors import ConfigError, TemplateError
-from resweep.template import FillError, Template
+from resweep.generation import fill
+from resweep.generation.template import FillError, Template
+from resweep.sweep import definition
 
 # what AllenTune's own example does: numbers are read out of texts
 ALLENNLP = """\
@@ -97,7 +98,7 @@ def test_one_that_is_missing_is_named_with_what_to_write(rnn: Sweep) -> None:
 def test_a_swept_one_that_nobody_reads_is_said(rnn: Sweep) -> None:
     """Its values would change nothing; one that is read is not worth a word."""
     rnn.text = '[hyper]\n"ext_vars.LR" = [1, 2]\n"ext_vars.lr" = [1, 2]\n[ext_vars]\nDATA = 1\n'
-    (note,) = definition.doubts(rnn.frozen()[0])
+    (note,) = fill.doubts(rnn.frozen()[0])
     assert note.startswith("ext_vars.lr: ")
     assert note.endswith("never reads it, so its values have no effect")
 
@@ -106,10 +107,10 @@ def test_what_the_environment_says_is_fixed_when_it_is_read(monkeypatch: pytest.
     """The text is taken to the letter, stays what it was where the definition is read again, and has a default."""
     text = '[ext_vars]\nDATA = { env = "WHERE" }\nMORE = { env = "NOWHERE", default = "a" }\nX = 1\n'
     monkeypatch.setenv("WHERE", 'a "b"\n\\c $(d)')
-    first = sweep.parse(text, "x.toml")
+    first = definition.parse(text, "x.toml")
     assert first.config["ext_vars"] == {"DATA": 'a "b"\n\\c $(d)', "MORE": "a", "X": 1}
     monkeypatch.setenv("WHERE", "other")
-    assert sweep.parse(text, "x.toml", first.overrides).config == first.config
+    assert definition.parse(text, "x.toml", first.overrides).config == first.config
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_what_is_wrong_with_one_is_one_line(text: str, says: str, monkeypatch: p
     """File, key, found and expected."""
     monkeypatch.setenv("BYTES", "\udcff")
     with pytest.raises(ConfigError) as caught:
-        sweep.parse(f'[hyper]\n"ext_vars.LR" = [1]\n[ext_vars]\n{text}\n', "x.toml")
+        definition.parse(f'[hyper]\n"ext_vars.LR" = [1]\n[ext_vars]\n{text}\n', "x.toml")
     assert str(caught.value).startswith(says)
 
 
@@ -135,9 +136,9 @@ def test_only_whole_variables_are_swept() -> None:
     """Neither the table, nor what lies inside a variable."""
     for key, says in (("ext_vars", "is a whole table"), ("ext_vars.A.b", "expected an external variable")):
         with pytest.raises(ConfigError, match=says):
-            sweep.parse(f'[hyper]\n"{key}" = [1]\n', "x.toml")
+            definition.parse(f'[hyper]\n"{key}" = [1]\n', "x.toml")
     with pytest.raises(ConfigError, match="ext_vars: found 3, expected a table"):
-        sweep.parse("ext_vars = 3\n", "x.toml")
+        definition.parse("ext_vars = 3\n", "x.toml")
 
 
 # --- libraries -------------------------------------------------------------------------------------------------------
@@ -145,8 +146,8 @@ def test_only_whole_variables_are_swept() -> None:
 
 def template(root: Path, *jpath: str, base: str = "base.jsonnet") -> Template:
     """The project's template, with these folders of libraries."""
-    asked = sweep.parse(f"[jsonnet]\njpath = {json.dumps(jpath)}\n", "x.toml")
-    return definition.template(root, asked, root / base)
+    asked = definition.parse(f"[jsonnet]\njpath = {json.dumps(jpath)}\n", "x.toml")
+    return fill.template(root, asked, root / base)
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ def test_libraries_are_frozen_with_the_template(
         (home / "base.jsonnet").write_text('import "../vendor/a.libsonnet"')
     first = template(home, "../vendor" if where == "crossed" else where)
     (value,) = first.fill([{}])[0]
-    files, libraries = definition.sources(first), definition.library(first)
+    files, libraries = fill.sources(first), fill.library(first)
     assert list(files) == names
     folder = tmp_path / "generations" / "1"
     for name, data in files.items():
@@ -215,7 +216,7 @@ def test_libraries_are_frozen_with_the_template(
     first.sources.clear()
     for path in (*home.rglob("*.libsonnet"), *outside.rglob("*.libsonnet")):
         path.write_text("error 'gone'")
-    assert definition.template(home, sweep.parse("", "x"), folder / "base" / names[0]).fill([{}])[0] == [value]
+    assert fill.template(home, definition.parse("", "x"), folder / "base" / names[0]).fill([{}])[0] == [value]
 
 
 @pytest.mark.slow
@@ -224,7 +225,7 @@ def test_a_library_that_nothing_is_read_from_is_not_frozen(home: Path, outside: 
     (home / "base.jsonnet").write_text("{}")
     read = template(home, "../vendor")
     read.fill([{}])
-    assert definition.library(read) == []
+    assert fill.library(read) == []
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """The table of results on a terminal: as wide as that is, and whole everywhere else.
 
-Code: fit, table
+Code: results/terminal, results/table
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from small_project import Project
 from test_results import give
 
 import resweep
-from resweep import fit, formats, table
 from resweep.index import Entry
-from resweep.results import Row
-from resweep.sweep import ResultsOptions
+from resweep.results import formats, table, terminal
+from resweep.results.trial_rows import Row
+from resweep.sweep.definition import ResultsOptions
 
 RANDOM = """\
 [hyper]
@@ -87,13 +87,13 @@ def test_papers_have_six_digits_of_what_was_drawn(project: Project) -> None:
 def test_what_has_room_is_left_as_it_is() -> None:
     """A table that fits has whole names and every column."""
     whole = shown(rows(["params.lr"], ["acc"]))
-    assert fit.fit(whole, widest(whole), "acc") == (whole, [])
+    assert terminal.fit(whole, widest(whole), "acc") == (whole, [])
 
 
 def test_heads_are_shortened_where_that_is_clear() -> None:
     """To the last part of a key, or as many as tell it from other keys and columns."""
     keys = ["params.lr", "params.encoder.dim", "params.decoder.dim", "params.state", "plain"]
-    short, gone = fit.fit(shown(rows(keys, ["acc"])), 110, "acc")
+    short, gone = terminal.fit(shown(rows(keys, ["acc"])), 110, "acc")
     assert gone == []
     assert heads(short) == [
         "#", "trial", "lr", "encoder.dim", "decoder.dim", "params.state", "plain", "state", "seconds", "host", "acc",
@@ -105,11 +105,11 @@ def test_columns_go_in_the_order_of_their_worth() -> None:
     found = rows(["params.lr", "params.dim"], ["acc", "loss"])
     options = ResultsOptions(None)
     whole = table.default(table.of_rows(found), table.shown_metrics(found, options))
-    assert fit.fit(whole, 50, None)[1] == ["host", "trial"]
-    assert fit.fit(whole, 1, None)[1] == ["host", "trial", "seconds", "loss", "params.dim", "params.lr"]
-    assert heads(fit.fit(whole, 1, None)[0]) == ["#", "state", "acc"]
-    assert "acc" not in fit.fit(whole, 1, "acc")[1]
-    assert fit.fit(whole, 1, None, leave_out=False)[1] == []
+    assert terminal.fit(whole, 50, None)[1] == ["host", "trial"]
+    assert terminal.fit(whole, 1, None)[1] == ["host", "trial", "seconds", "loss", "params.dim", "params.lr"]
+    assert heads(terminal.fit(whole, 1, None)[0]) == ["#", "state", "acc"]
+    assert "acc" not in terminal.fit(whole, 1, "acc")[1]
+    assert terminal.fit(whole, 1, None, leave_out=False)[1] == []
 
 
 _keys = st.lists(st.text("ab.", min_size=1, max_size=12), max_size=6, unique=True)
@@ -119,7 +119,7 @@ _keys = st.lists(st.text("ab.", min_size=1, max_size=12), max_size=6, unique=Tru
 def test_a_table_fits_or_nothing_more_can_go(keys: list[str], width: int, metrics: list[str]) -> None:
     """Every line is in the width, what is left out is named, and no two columns have the same head."""
     whole = shown(rows(keys, metrics))
-    fitted, gone = fit.fit(whole, width, "acc")
+    fitted, gone = terminal.fit(whole, width, "acc")
     assert {column.name for column in fitted.columns} | set(gone) == {column.name for column in whole.columns}
     assert widest(fitted) <= width or heads(fitted) == ["#", "state", "acc"]
     assert len(set(heads(fitted))) == len(fitted.columns)

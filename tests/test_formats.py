@@ -1,6 +1,6 @@
 """A table in six forms: escaped, rounded for people and exact for programs.
 
-Code: formats, table
+Code: results/formats, results/table
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resweep import formats, table
 from resweep.errors import ConfigError
 from resweep.index import Entry
-from resweep.points import Statistic
-from resweep.results import Row
-from resweep.sweep import ResultsOptions
+from resweep.results import formats, table
+from resweep.results.points import Statistic
+from resweep.results.trial_rows import Row
+from resweep.sweep.definition import ResultsOptions
 
 NASTY = "a|b & 50%_\\x {y} $z$ #1 ~^ <i> \"q\", 'r' `c` *d*\n[e]"
 

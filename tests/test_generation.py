@@ -1,6 +1,6 @@
 """The writing of a sweep, through the command line.
 
-Code: generation, definition, plan, why, disk, cli/generate, cli/project, __main__
+Code: generation/make, generation/fill, generation/plan, generation/changes, lock, cli/generate, cli/project, __main__
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_project import MAIN, REPOSITORY, SWEEP, TRAIN, Project
 
-from resweep import definition, space, sweep, trial
-from resweep.snapshot import Snapshot, SourceFile
-from resweep.template import Template
-from resweep.trial import SweepPaths
+from resweep import layout
+from resweep.generation import fill
+from resweep.generation.snapshot import Snapshot, SourceFile
+from resweep.generation.template import Template
+from resweep.layout import SweepPaths
+from resweep.space import expand
+from resweep.sweep import definition
 
 ONE_MORE = SWEEP.replace("[0.1, 0.2]", "[0.1, 0.2, 0.3]")
 CHANGED = {"qb/main.py": MAIN + "# changed\n"}
@@ -313,13 +316,13 @@ def read_template(path: Path) -> Template:
 
 def ids(home: Path, text: str, source: SourceFile = FILE, train: bytes = b"train") -> list[str]:
     """The ids of the trials of a sweep's text, without building or writing anything."""
-    asked = sweep.parse(text, str(home / "rnn.toml"))
+    asked = definition.parse(text, str(home / "rnn.toml"))
     template = read_template(home / "base.jsonnet")
-    with space.Space(asked) as grid:
-        filled = definition.fill(asked, template, list(grid.points()))
-    snapshot = Snapshot((source,), trial.digest([[source.path, source.sha256, source.executable]]), home)
-    frozen = definition.freeze(SweepPaths(home, "rnn"), asked, template, snapshot, train)
-    return [str(each.entry.name) for each in definition.identify(frozen, filled)]
+    with expand.Space(asked) as grid:
+        filled = fill.fill(asked, template, list(grid.points()))
+    snapshot = Snapshot((source,), layout.digest([[source.path, source.sha256, source.executable]]), home)
+    frozen = fill.freeze(SweepPaths(home, "rnn"), asked, template, snapshot, train)
+    return [str(each.entry.name) for each in fill.identify(frozen, filled)]
 
 
 @pytest.fixture(scope="module")
@@ -370,7 +373,7 @@ def test_ids_do_not_depend_on_the_order_of_keys_or_the_tools_tables(
 def test_ids_differ_where_values_differ(home: Path, one: Any, two: Any) -> None:
     """Two values that are not the same text in JSON never share an id."""
     found = ids(home, _toml({"params": {"lr": 1}, "hyper": {"params.value": [one, two]}}))
-    assert len(found) == (1 if trial.canonical(one) == trial.canonical(two) else 2)
+    assert len(found) == (1 if layout.canonical(one) == layout.canonical(two) else 2)
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Trials on cards, with an nvidia-smi that says what the test wants: pinned, shared, left to others, never twice.
 
-Code: gpus
+Code: run/gpus
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from launched import until
 from running import WAIT, Runners, attempts, lines, log, record, repeated, states, until_it_says
 from small_project import Project, Result
 
-from resweep import gpus
+from resweep.run import gpus
 
 SEEN = 'echo "$n ${CUDA_VISIBLE_DEVICES-unset} ${CUDA_DEVICE_ORDER-unset}" >> "$root/cards"\n'
 # until so many trainings have begun; those that run together do so on any machine

@@ -1,6 +1,6 @@
 """`resweep import`: what a sweep of W&B or a search space of AllenTune becomes, and what is lost.
 
-Code: foreign/, cli/import_, inline
+Code: importers/, cli/import_, sweep/toml_writer
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_project import Project
 
-from resweep import engine, sweep
-from resweep.foreign import allentune, reading, wandb
-from resweep.foreign.translation import Translation
+from resweep.importers import allentune, reading, wandb
+from resweep.importers.translation import Translation
+from resweep.space import optuna_backend
+from resweep.sweep import definition
 
 WANDB = """\
 program: train.py
@@ -57,7 +58,7 @@ ALLENTUNE = {
 def loaded(said: Translation) -> Any:
     """The tables of what was translated, having been taken by the tool, with every loss in the comments."""
     text = said.text()
-    sweep.parse(text, "out.toml")
+    definition.parse(text, "out.toml")
     comments = [line for line in text.splitlines() if line.startswith("#")]
     assert len([line for line in comments if line.startswith("#   ")]) == len(said.lost)
     return tomllib.loads(text)
@@ -238,7 +239,7 @@ def test_hyperband_becomes_successive_halving(method: str, early: Any, stop: Any
     said = wandb.translate({**found, "early_terminate": {"type": "hyperband", **early}}, "x.yaml")
     text = said.text()
     assert loaded(said).get("search", {}).get("stop") == (stop and {"method": "asha", **stop})
-    engine.check("x", sweep.parse(text, "x").search)
+    optuna_backend.check("x", definition.parse(text, "x").search)
     assert says in "; ".join(line for line in said.lost if line.startswith("early_terminate"))
 
 
@@ -286,7 +287,7 @@ def test_a_search_space_of_allentune_becomes_toml(project: Project, suffix: str)
     result = project.resweep("import", f"space.{suffix}", "-o", "config/space.toml").ok()
     assert result.out.startswith("config/space.toml: written")
     text = (project.root / "config/space.toml").read_text()
-    sweep.parse(text, "space.toml")
+    definition.parse(text, "space.toml")
     assert tomllib.loads(text) == {
         "hyper": {
             "ext_vars.LEARNING_RATE": {"loguniform": [1e-4, 1e-1]},

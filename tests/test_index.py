@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from resweep import index
 from resweep.errors import TrialError
 from resweep.index import Entry
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
 
 
 def entry(id_: str, trial: int = 0, number: int = 0, **swept: Any) -> Entry:

@@ -1,6 +1,6 @@
 """A capsule is held against what was written before it runs; one that differs does not run, or everything says so.
 
-Code: launcher/intact, launcher/attempt, leaked
+Code: launcher/intact, launcher/attempt, run/import_leaks
 """
 
 from __future__ import annotations

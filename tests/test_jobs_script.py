@@ -1,6 +1,6 @@
 """NAME-jobs.sh: runs every trial, with the tool or without it, here or through sbatch.
 
-Code: jobs
+Code: generation/job_script
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from launched import Trial, bare_path, runs, until
 from running import until_it_says
 from small_project import SWEEP, Project, Result
 
-from resweep import jobs
+from resweep.generation import job_script
 from resweep.index import Entry
-from resweep.resources import Resources
+from resweep.sweep.slurm_table import Resources
 
 # what the script and the launcher need beside bash and Python; no resweep, no sbatch
 TOOLS = ("bash", "sh", "env", "dirname", "grep", "sed", "wc", "sort", "tail", "ls", "cat", "touch", "sleep", "mkdir")
@@ -336,7 +336,7 @@ def test_interpreter_of_the_sweep_reaches_slurm_and_here(project: Project, bare:
     home.mkdir()
     (home / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (home / "python").chmod(0o755)
-    script = jobs.script("rnn", [], Resources({}), [], "auto", "~/python")
+    script = job_script.script("rnn", [], Resources({}), [], "auto", "~/python")
     project.write({"slurm-allennlp.sh": "", "rnn-jobs.sh": script.replace("<<'TRIALS'\n", "<<'TRIALS'\nabc/0 #1\n")})
     call(project, bare, "--one-job-per-trial", HOME=str(home)).ok()
     assert (sbatch / "python").read_text() == f"{home}/python\n"
@@ -359,7 +359,9 @@ def test_nasty_values_stay_what_they_are(
     project: Project, bare: Path, sbatch: Path, swept: dict[str, object], locale: str
 ) -> None:
     """Bash never looks at a swept value or key: one line each, nothing run, nothing replaced."""
-    script = jobs.script("rnn", [entry(swept)], Resources({"comment": NASTY.replace("\n", " ")}), [], "slurm", None)
+    script = job_script.script(
+        "rnn", [entry(swept)], Resources({"comment": NASTY.replace("\n", " ")}), [], "slurm", None
+    )
     project.write({"slurm-allennlp.sh": "", "rnn-jobs.sh": script})
     call(project, bare, "--one-job-per-trial", LC_ALL=locale).ok()
     assert not list(project.root.rglob("x"))

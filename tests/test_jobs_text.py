@@ -1,6 +1,6 @@
 """What is written, to the byte: the jobs script and one trial's files, compared with tests/golden/.
 
-Code: jobs, trial
+Code: generation/job_script, layout
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_project import Project
 
-from resweep import jobs, trial
+from resweep import layout
+from resweep.generation import job_script
 from resweep.index import Entry
-from resweep.resources import Resources
+from resweep.sweep.slurm_table import Resources
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -105,7 +106,7 @@ def test_an_option_fixes_where_the_script_runs_the_trials(project: Project, opti
 
 def _script(values: list[object], slurm: dict[str, object] | None = None) -> str:
     entries = [Entry(n, f"id{n}", 0, "d", "p", "s", {"params.x": v}, 1) for n, v in enumerate(values)]
-    return jobs.script("rnn", entries, Resources(slurm or {}), [], "here", "/a path/python")
+    return job_script.script("rnn", entries, Resources(slurm or {}), [], "here", "/a path/python")
 
 
 def _bash(program: str, script: str) -> list[str]:
@@ -133,8 +134,8 @@ def test_no_value_breaks_the_script(values: list[object], option: str) -> None:
     assert [line.split()[0] for line in lines] == [f"id{n}/0" for n in range(len(values))]
     for line, value in zip(lines, values, strict=True):
         shown = line.partition("params.x=")[2]
-        cut = len(trial.jsonnable(value)) > trial.LONGEST
-        assert (" ... " in shown and len(shown) <= trial.LONGEST) if cut else json.loads(shown) == value
+        cut = len(layout.jsonnable(value)) > layout.LONGEST
+        assert (" ... " in shown and len(shown) <= layout.LONGEST) if cut else json.loads(shown) == value
     assert _bash('printf "%s\\n" "${sbatch_options[@]}"', script) == [f"--comment={option}"]
 
 

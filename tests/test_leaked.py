@@ -1,6 +1,6 @@
 """Trials that did not run what they froze: every view of them says so, in the same words.
 
-Code: leaked
+Code: run/import_leaks
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ def test_the_page_says_it_above_and_of_each_run(leaky: Project) -> None:
 
 def test_an_exported_run_is_tagged(leaky: Project) -> None:
     """Its facts have the files."""
-    from resweep import gather
     from resweep.export import run
+    from resweep.results import load
 
-    found = gather.gather(leaky.root, ["rnn"])
+    found = load.gather(leaky.root, ["rnn"])
     tags = {each.number: each.facts.get("leaked") for each in run.runs(found, found.rows, "p")}
     assert tags == {1: f"{leaky.root}/qb/main.py", 2: f"{leaky.root}/qb/main.py", 3: None}
 

@@ -1,6 +1,6 @@
 """Sweeps that the script of 2020 wrote open in the table, and nothing of them is touched.
 
-Code: legacy, of_2020
+Code: results/legacy, results/of_2020
 """
 
 from __future__ import annotations

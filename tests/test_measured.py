@@ -1,6 +1,6 @@
 """`resweep.log`: one line in a training, one line in its metrics.jsonl.
 
-Code: measured
+Code: results/log
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from launched import Trial, until
 from small_project import Project
 
 import resweep
-from resweep import measured, metrics
+from resweep.results import log, metrics
 
 TRAIN = """\
 python - <<'END'
@@ -38,13 +38,13 @@ END
 @pytest.fixture
 def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The output directory of an attempt, which training has not made yet."""
-    monkeypatch.setenv(measured.OUTPUT, str(tmp_path / "not" / "yet"))
+    monkeypatch.setenv(log.OUTPUT, str(tmp_path / "not" / "yet"))
     return tmp_path / "not" / "yet"
 
 
 def found(output: Path) -> list[Any]:
     """The lines of the file, read as JSON; an empty one stands where a process saw another's line half written."""
-    return [json.loads(line) for line in (output / measured.LINES).read_text().splitlines() if line]
+    return [json.loads(line) for line in (output / log.LINES).read_text().splitlines() if line]
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_a_line_can_be_read_while_training_goes_on(trial: Trial) -> None:
     trial.train("python -c 'import resweep, time; resweep.log(1, loss=2); time.sleep(600)'\n")
     trial.start()
     output = trial.directory() / "output"
-    until((output / measured.LINES).exists)
+    until((output / log.LINES).exists)
     until(lambda: found(output) == [{"step": 1, "loss": 2}])
 
 
@@ -74,7 +74,7 @@ def test_nothing_happens_outside_of_an_attempt(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     assert resweep.log(1, loss=0.5) is False
     assert not list(tmp_path.iterdir())
-    assert doctest.testmod(measured).failed == 0
+    assert doctest.testmod(log).failed == 0
 
 
 def test_exec_does_not_log_into_a_finished_trial(swept: Project) -> None:
@@ -130,7 +130,7 @@ def test_what_is_no_number_is_refused_by_name(output: Path, value: Any) -> None:
     """Also outside of an attempt, so that it is found where the code is tried first; nothing is written."""
     for inside in (True, False):
         if not inside:
-            del os.environ[measured.OUTPUT]
+            del os.environ[log.OUTPUT]
         with pytest.raises(TypeError, match=r"resweep\.log: accuracy: found .*, expected a number"):
             resweep.log(1, loss=1, accuracy=value)
     assert not output.exists()
@@ -160,7 +160,7 @@ def test_processes_of_one_training_do_not_mix_their_lines(output: Path) -> None:
 def test_a_line_after_a_torn_one_is_whole(output: Path) -> None:
     """What a disk that was full took of a line costs that line alone."""
     resweep.log(1, loss=1)
-    with open(output / measured.LINES, "a", encoding="utf-8") as file:
+    with open(output / log.LINES, "a", encoding="utf-8") as file:
         file.write('{"step": 2, "lo')
     resweep.log(3, loss=3)
     reading = metrics.history(metrics.Output(str(output)))
@@ -181,5 +181,9 @@ def test_training_does_not_wait_for_the_tool() -> None:
     """Importing it brings nothing that a Python does not have anyway."""
     program = "import sys, resweep; resweep.log(1, loss=1); print(sorted(name for name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert [name for name in eval(done.stdout) if name.startswith("resweep")] == ["resweep", "resweep.measured"]
+    assert [name for name in eval(done.stdout) if name.startswith("resweep")] == [
+        "resweep",
+        "resweep.results",
+        "resweep.results.log",
+    ]
     assert not {"subprocess", "dataclasses", "tomllib", "numpy", "click"} & set(eval(done.stdout))

@@ -1,6 +1,6 @@
 """Numbers are found in whatever a training leaves behind.
 
-Code: metrics, sources, events
+Code: results/metrics, results/metric_files, results/tensorboard
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resweep import metrics
-from resweep.metrics import Output
+from resweep.results import metrics
+from resweep.results.metrics import Output
 
 
 def write(folder: Path, **files: str) -> Output:

@@ -1,6 +1,6 @@
 """`generate --around`: a narrower sweep from the best of an earlier one.
 
-Code: narrow, cli/around
+Code: space/narrow, cli/narrow
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from launched import Trial
 from small_project import SWEEP, Project
 
-from resweep import axes, narrow, space, sweep
 from resweep.errors import TrialError
-from resweep.forms import Distribution
 from resweep.index import Entry
+from resweep.space import expand, narrow
+from resweep.sweep import definition, hyper_table
+from resweep.sweep.ranges import Distribution
 
 METRIC = '[results]\nmetric = "best_validation_accuracy"\n'
 
@@ -31,9 +32,9 @@ def entry(number: int, swept: dict[str, Any]) -> Entry:
 
 def narrowed(text: str, *best: dict[str, Any]) -> Any:
     """The [hyper] that is written for these values of the best trials; all else must be as it was."""
-    found = narrow.text(sweep.parse(text, "x.toml"), [entry(n, each) for n, each in enumerate(best, 1)], ["said"])
+    found = narrow.text(definition.parse(text, "x.toml"), [entry(n, each) for n, each in enumerate(best, 1)], ["said"])
     assert "# said\n" in found
-    sweep.parse(found, "y.toml")
+    definition.parse(found, "y.toml")
     table = tomllib.loads(found)
     assert {**tomllib.loads(text), "hyper": 0} == {**table, "hyper": 0}
     return table["hyper"]
@@ -48,12 +49,12 @@ _grids = st.dictionaries(st.sampled_from(["params.a", "params.b", "params.c"]), 
 def test_lists_keep_what_the_best_have(grid: dict[str, list[Any]], data: st.DataObject) -> None:
     """In the order of the file, each with the trials that it comes from; the best are points of the new sweep."""
     text = tomli_w.dumps({"hyper": grid, "params": {"z": 1}})
-    with space.Space(sweep.parse(text, "x.toml")) as found:
+    with expand.Space(definition.parse(text, "x.toml")) as found:
         every = list(found.points())
     best = data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=3))
     new = narrowed(text, *best)
     for key, values in grid.items():
-        kept = [v for v in values if any(axes.same(v, point[key]) for point in best)]
+        kept = [v for v in values if any(hyper_table.same(v, point[key]) for point in best)]
         assert json.dumps(new[key]) == json.dumps(kept)
 
 
@@ -84,7 +85,7 @@ text = '''
 lr = 0.5
 """
     found = narrow.text(
-        sweep.parse(text, "x.toml"),
+        definition.parse(text, "x.toml"),
         [entry(7, {"params.lr": 0.3, "params.layers": [64]}), entry(9, {"params.lr": 0.1, "params.layers": [64]})],
         ["the best", "  two"],
     )

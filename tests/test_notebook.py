@@ -1,6 +1,6 @@
 """`resweep.generate({...})`: the tables of a sweep as a dictionary.
 
-Code: notebook
+Code: notebook/generate
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from small_project import SWEEP, Project
 
 import resweep
-from resweep import notebook, trial
+from resweep import layout
 from resweep.errors import ConfigError, ResweepError
+from resweep.notebook import generate
 
 TABLES: dict[str, Any] = {"hyper": {"params.lr": [0.1, 0.2], "params.dropout": [0.3, 0.4]}, "params": {"lr": 0.5}}
 
@@ -68,7 +69,7 @@ def test_what_is_worth_a_word_is_a_warning(project: Project) -> None:
 def test_numbers_of_numpy_are_numbers() -> None:
     """Arrays and scalars, as they stand in notebooks."""
     hyper = {"params.lr": numpy.array([0.1, 0.5]), "params.dim": [numpy.int64(3)], "params.x": range(2)}
-    assert notebook.read({"hyper": hyper}).hyper.raw == {
+    assert generate.read({"hyper": hyper}).hyper.raw == {
         "params.lr": [0.1, 0.5], "params.dim": [3], "params.x": [0, 1],
     }  # fmt: skip
 
@@ -84,7 +85,7 @@ _plain = st.recursive(
 @given(st.dictionaries(st.text("ab.\"' é", max_size=3), _plain, max_size=4))
 def test_every_plain_dictionary_is_frozen_as_it_is(params: dict[str, Any]) -> None:
     """TOML and back: the same values, of the same types."""
-    assert trial.canonical(notebook.read({"params": params}).params) == trial.canonical(params)
+    assert layout.canonical(generate.read({"params": params}).params) == layout.canonical(params)
 
 
 _looped: list[Any] = []
@@ -108,7 +109,7 @@ _looped.append(_looped)
 def test_what_toml_cannot_hold_is_named(params: dict[Any, Any], says: str) -> None:
     """With its key, in one line."""
     with pytest.raises(ConfigError) as error:
-        notebook.read({"params": params})
+        generate.read({"params": params})
     assert says in str(error.value)
     assert str(error.value).startswith("resweep.generate: ")
     assert "\n" not in str(error.value)

@@ -1,6 +1,6 @@
 """`resweep clean --orphans`: trials that never ran and are no longer in the sweep.
 
-Code: orphans, cli/orphans
+Code: generation/orphans, cli/orphans
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import pytest
 from launched import Trial
 from small_project import SWEEP, Project
 
-from resweep import index, orphans, runners
+from resweep import index
+from resweep.generation import orphans
+from resweep.run import registry
 
 
 def shrink(project: Project) -> None:
@@ -119,7 +121,7 @@ def test_a_trial_that_is_in_the_sweep_again_stays(shrunk: Project) -> None:
 
 def test_nothing_goes_while_a_runner_is_at_work(shrunk: Project) -> None:
     """Its list of trials may hold an orphan."""
-    with runners.registered(shrunk.paths()):
+    with registry.registered(shrunk.paths()):
         result = shrunk.resweep("clean", "rnn", "--orphans", "--yes")
         assert (result.status, result.err.count("\n")) == (2, 1)
         assert "resweep stop rnn" in result.err

@@ -1,6 +1,6 @@
 """A long list that takes little memory.
 
-Code: packed
+Code: generation/packed
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resweep import packed
-from resweep.packed import Packed
+from resweep.generation import packed
+from resweep.generation.packed import Packed
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,6 +1,6 @@
 """What a generation would do, and why: worked out from what is asked for and what is there.
 
-Code: plan, why
+Code: generation/plan, generation/changes
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from planned import TEXT, Sweep
 
-from resweep import definition, index, sweep, trial, why
+from resweep import index, layout
 from resweep.errors import ConfigError, ProjectError, SourceChangedError, TemplateError, TrialError
+from resweep.generation import changes, fill
+from resweep.sweep import definition
 
 ONE_MORE = TEXT.replace("0.2]", "0.2, 0.7]")
 SEARCH = '\n[search]\nmethod = "tpe"\nn = 3\n[results]\nmetric = "loss"\nmode = "min"\n'
@@ -139,22 +141,22 @@ def test_point_and_source_are_known_apart(rnn: Sweep) -> None:
 def test_two_points_whose_ids_begin_alike_are_refused(rnn: Sweep) -> None:
     """Twelve letters of two digests that differ: nothing is mixed."""
     first = rnn.frozen()[1][0].entry
-    asked = sweep.parse(rnn.text, "rnn.toml")
-    definition._check_same(asked, first, first.digest, first.swept)
+    asked = definition.parse(rnn.text, "rnn.toml")
+    fill._check_same(asked, first, first.digest, first.swept)
     with pytest.raises(ConfigError, match=f"two points share the id {first.id} and differ"):
-        definition._check_same(asked, first, "0" * 64, first.swept)
+        fill._check_same(asked, first, "0" * 64, first.swept)
 
 
 @pytest.mark.slow
 def test_what_looks_like_a_mistake_is_doubted(rnn: Sweep) -> None:
     """A swept key that the template never sees, and a key that resembles one of the tool's: a line each, no more."""
-    assert definition.doubts(rnn.frozen()[0]) == []
+    assert fill.doubts(rnn.frozen()[0]) == []
     rnn.text = '[hyper]\n"model.dim" = [1, 2]\n"params.lr" = [1]\n"slurm.mem" = ["1g"]\nseed = [1]\nthreads = [1]\n'
     rnn.text += "[model]\ndim = 1\n[sbatch]\nx = 1\n"
-    notes = definition.doubts(rnn.frozen()[0])
+    notes = fill.doubts(rnn.frozen()[0])
     assert [note.split(" ")[0] for note in notes] == ["model.dim"]
     rnn.text = "n_trails = 3\n[params]\nlr = 1\n"
-    (note,) = definition.doubts(rnn.frozen()[0])
+    (note,) = fill.doubts(rnn.frozen()[0])
     assert "n_trails: taken for your own; did you mean n_trials?" in note
 
 
@@ -178,7 +180,7 @@ def test_a_generations_record_says_what_was_asked_for(rnn: Sweep) -> None:
         ), key
     rnn.listing = {"format": 1, "files": {"a": {"size": 1, "sha256": "0" * 64}}}
     with_data = rnn.frozen()[0]
-    assert with_data.fingerprints == (trial.pretty(rnn.listing) + "\n").encode()
+    assert with_data.fingerprints == (layout.pretty(rnn.listing) + "\n").encode()
     assert with_data.record["data"] == hashlib.sha256(with_data.fingerprints).hexdigest()
 
 
@@ -196,10 +198,10 @@ def test_a_metric_belongs_to_a_search_that_learns_alone(rnn: Sweep) -> None:
 def test_what_a_project_lacks_is_named(tmp_path: Path) -> None:
     """No train.sh, one that cannot be read, or data that is not there: the file, in one line."""
     with pytest.raises(ProjectError, match=r"train\.sh: no such file, expected the script that runs a trial"):
-        definition.read_train(tmp_path)
+        fill.read_train(tmp_path)
     (tmp_path / "train.sh").mkdir()
     with pytest.raises(ProjectError, match=r"train\.sh: cannot be read \(Is a directory\)"):
-        definition.read_train(tmp_path)
+        fill.read_train(tmp_path)
 
 
 # --- new, kept, orphaned ---------------------------------------------------------------------------------------------
@@ -333,7 +335,7 @@ def searched(rnn: Sweep) -> Sweep:
     rnn.text = "n_trials = 2\n" + TEXT.replace('"params.dropout" = [0.3, 0.4]\n', "")
     rnn.write()
     rnn.text += SEARCH
-    (rnn.paths.generations / "1" / trial.GENERATION).write_text(json.dumps({**rnn.frozen()[0].record, "study": 1}))
+    (rnn.paths.generations / "1" / layout.GENERATION).write_text(json.dumps({**rnn.frozen()[0].record, "study": 1}))
     return rnn
 
 
@@ -460,9 +462,9 @@ def test_data_that_changed_is_told_though_ids_do_not_tell(rnn: Sweep) -> None:
 
 def explained(before: str, after: str) -> list[str]:
     """What is said of a change of [hyper]."""
-    raw = [sweep.parse(text, "rnn.toml").hyper.raw for text in (before, after)]
+    raw = [definition.parse(text, "rnn.toml").hyper.raw for text in (before, after)]
     records = [{"hyper": each, "settings": {}, "sources": {}} for each in raw]
-    return why.changes(*records, [])
+    return changes.changes(*records, [])
 
 
 @pytest.mark.parametrize(
@@ -504,33 +506,33 @@ def test_every_change_of_the_grid_is_named(before: str, after: str, said: list[s
 
 def test_a_grid_that_this_version_cannot_read_has_changed(rnn: Sweep) -> None:
     """What an earlier version allowed is no reason to fail."""
-    now = {"hyper": sweep.parse("[hyper]\na.x = [1]", "").hyper.raw, "settings": {}, "sources": {}}
-    assert why.changes({**now, "hyper": [{"a.x": 3}]}, now, []) == ["hyper: changed"]
+    now = {"hyper": definition.parse("[hyper]\na.x = [1]", "").hyper.raw, "settings": {}, "sources": {}}
+    assert changes.changes({**now, "hyper": [{"a.x": 3}]}, now, []) == ["hyper: changed"]
 
 
 def test_an_argument_of_early_stopping_is_called_as_a_person_wrote_it() -> None:
     """`search.stop.patience`, wherever it is kept."""
     stops = [{"stop": {"arguments": {"patience": n}}} for n in (3, 5)]
     last, now = ({"hyper": None, "settings": {}, "search": each, "sources": {}} for each in stops)
-    assert why.changes(last, now, []) == ["search.stop.patience: 3 is now 5"]
+    assert changes.changes(last, now, []) == ["search.stop.patience: 3 is now 5"]
 
 
 def test_settings_template_and_source_are_named() -> None:
     """A key that is new, gone or has another value, at any depth; files that are; nothing where nothing differs."""
     last = {"hyper": None, "settings": {"a": {"b": 1, "c": [1]}, "n_trials": 1}, "sources": {"x": "1", "y": "2"}}
     now = {"hyper": None, "settings": {"a": {"b": 1.0, "d": "ü"}, "n_trials": 1}, "sources": {"x": "2", "z": "2"}}
-    assert why.changes(last, now, ["train.sh"]) == [
+    assert changes.changes(last, now, ["train.sh"]) == [
         "a.b: 1 is now 1.0",
         "a.c: [1] is now nothing",
         'a.d: nothing is now "ü"',
         "template changed: x, y, z",
         "source changed: train.sh",
     ]
-    assert why.changes(last, last, []) == []
+    assert changes.changes(last, last, []) == []
 
 
 def test_long_lists_of_names_are_cut() -> None:
     """Six, and how many more."""
     names = [str(number) for number in range(8)]
-    assert why.some(names[:6]) == "0, 1, 2, 3, 4, 5"
-    assert why.some(names) == "0, 1, 2, 3, 4, 5 and 2 more"
+    assert changes.some(names[:6]) == "0, 1, 2, 3, 4, 5"
+    assert changes.some(names) == "0, 1, 2, 3, 4, 5 and 2 more"

@@ -21,10 +21,10 @@ from small_project import Project
 from test_legacy import TOML
 from test_results import give
 
-from resweep import gather
 from resweep.report import curves as learning
 from resweep.report.figures import curves, drawing
 from resweep.report.figures.series import Asked
+from resweep.results import load
 
 KINDS = list(drawing.KINDS)
 METRIC = "--metric", "best_validation_accuracy"
@@ -51,7 +51,7 @@ def finish(project: Project, entry: Any, number: int, name: str = "rnn") -> None
 
 def figure(project: Project, names: list[str], kind: str, metric: str | None = METRIC[1], **asked: Any) -> Any:
     """The figure that the command would write."""
-    return drawing.draw(gather.gather(project.root, names, metric), Asked(kind, **asked)).figure
+    return drawing.draw(load.gather(project.root, names, metric), Asked(kind, **asked)).figure
 
 
 @pytest.mark.slow
@@ -235,6 +235,6 @@ def test_curves_of_a_big_sweep_read_the_best_alone(measured: Project, monkeypatc
 
     monkeypatch.setattr(curves, "MOST_OTHERS", 2)
     monkeypatch.setattr(learning, "history", history)
-    drawn = drawing.draw(gather.gather(measured.root, ["rnn"], METRIC[1]), Asked("curves", top=1))
+    drawn = drawing.draw(load.gather(measured.root, ["rnn"], METRIC[1]), Asked("curves", top=1))
     assert "the 3 best of 4 trials are drawn" in drawn.notes
     assert read == [4, 3, 2]

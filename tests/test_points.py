@@ -1,6 +1,6 @@
 """Repeats together: the numbers are those of other implementations, and doubt is told.
 
-Code: points, sure
+Code: results/points, results/best_trial
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resweep import points, sure
 from resweep.index import Entry
-from resweep.results import Row
-from resweep.sweep import ResultsOptions
+from resweep.results import best_trial, points
+from resweep.results.trial_rows import Row
+from resweep.sweep.definition import ResultsOptions
 
 NUMBERS = st.floats(-1e9, 1e9) | st.integers(-(10**9), 10**9)
 
@@ -114,22 +114,22 @@ def test_the_runner_up_is_the_next_configuration(mode: str, first: str) -> None:
 def test_a_best_whose_repeat_diverged_compares_with_nothing() -> None:
     """An infinite mean is neither ahead of another nor within its spread; that is said."""
     rows = [row("a", 0, 2.0), row("a", 1, math.inf), row("b", 0, 1.0), row("b", 1, 1.5)]
-    found = sure.best("rnn", rows, ResultsOptions("a"), "trial")
-    assert (found.row, found.finished, found.spread, sure.verdict(found)) == (rows[0], 3, None, "diverged")
-    assert "diverged" in sure.runner_up(found)[-1]
+    found = best_trial.best("rnn", rows, ResultsOptions("a"), "trial")
+    assert (found.row, found.finished, found.spread, best_trial.verdict(found)) == (rows[0], 3, None, "diverged")
+    assert "diverged" in best_trial.runner_up(found)[-1]
 
 
 def test_the_best_is_of_the_point_with_the_best_mean() -> None:
     """Not the luckiest seed of another one, which is named and can be asked for."""
     rows = [row("a", 1, 9.0), row("b", 1, 6.5), row("b", 0, 6.0), row("a", 0, 1.0)]
-    found = sure.best("rnn", rows, ResultsOptions("a"))
+    found = best_trial.best("rnn", rows, ResultsOptions("a"))
     assert (found.row, found.points, found.lucky) == (rows[1], 2, rows[0])
-    said = sure.metric(found, ResultsOptions("a"), "rnn")
+    said = best_trial.metric(found, ResultsOptions("a"), "rnn")
     assert said.endswith(", mean of 2 repeats, the highest of 2 points of rnn")
-    assert "9" in sure.lucky(found, ResultsOptions("a"))
-    alone = sure.best("rnn", rows, ResultsOptions("a"), "trial")
+    assert "9" in best_trial.lucky(found, ResultsOptions("a"))
+    alone = best_trial.best("rnn", rows, ResultsOptions("a"), "trial")
     assert (alone.row, alone.lucky, alone.ahead) == (rows[0], None, -1.25)
-    assert sure.metric(alone, ResultsOptions("a"), "rnn").endswith("a 9, the highest of 4 finished trials of rnn")
+    assert best_trial.metric(alone, ResultsOptions("a"), "rnn").endswith("a 9, the highest of 4 finished trials of rnn")
 
 
 def test_a_point_of_which_most_repeats_are_missing_comes_behind() -> None:
@@ -137,9 +137,9 @@ def test_a_point_of_which_most_repeats_are_missing_comes_behind() -> None:
     waiting = [row("a", n, None, "running") for n in (1, 2)]
     rows = [row("a", 0, 9.0), row("b", 1, 6.5), row("b", 0, 6.0), *waiting]
     options = ResultsOptions("a")
-    assert sure.best("rnn", rows, options).row == rows[1]
-    assert sure.best("rnn", [rows[0], *rows[1:3], waiting[0]], options).row == rows[0]
-    assert sure.best("rnn", [rows[0], *waiting], options).row == rows[0]
+    assert best_trial.best("rnn", rows, options).row == rows[1]
+    assert best_trial.best("rnn", [rows[0], *rows[1:3], waiting[0]], options).row == rows[0]
+    assert best_trial.best("rnn", [rows[0], *waiting], options).row == rows[0]
 
 
 def test_without_repeats_there_is_no_spread() -> None:

@@ -1,6 +1,6 @@
 """A trial becomes a sweep of its own: its configuration, its template, and the source that was asked for.
 
-Code: promote, cli/promote, setting
+Code: generation/promote, cli/promote, sweep/override
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 from running import lines, repeated
 from small_project import MAIN, SWEEP, TEMPLATE, Project
 
-from resweep import sweep
+from resweep.sweep import definition
 
 TOOLS = """
 [results]
@@ -47,7 +47,7 @@ def test_the_definition_is_the_trial_s(ready: Project) -> None:
     }
     assert [entry.trial for entry in ready.entries("full")] == [0, 1, 2]
     assert "bash full-jobs.sh" in said.out
-    assert sweep.load(ready.root / "config/full.toml").n_trials == 3
+    assert definition.load(ready.root / "config/full.toml").n_trials == 3
 
 
 @pytest.mark.slow

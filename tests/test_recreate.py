@@ -1,6 +1,6 @@
 """The packages of a trial once more, in a fresh virtual environment, or why not.
 
-Code: recreate, cli/env
+Code: generation/recreate, cli/env
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from small_project import Project, Result
 
-from resweep import recreate
 from resweep.errors import ProjectError, counted
+from resweep.generation import recreate
 from resweep.launcher import host
 
 

@@ -1,6 +1,6 @@
 """rerun.sh: a trial once more, from its own directory alone.
 
-Code: launcher/bundle, launcher/attempt, capsule
+Code: launcher/bundle, launcher/attempt, generation/capsule
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from launched import Trial, bare_path
 from small_project import Result
 
-from resweep import capsule
+from resweep.generation import capsule
 from resweep.launcher import bundle
 
 TOOLS = ("bash", "sed", "dirname", "sh", "env")

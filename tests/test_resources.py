@@ -1,6 +1,6 @@
 """[slurm]: what it may hold, and what several tables ask for together.
 
-Code: resources
+Code: sweep/slurm_table
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resweep import resources
 from resweep.errors import ConfigError
+from resweep.sweep import slurm_table
 
 
 def ask(*tables: dict[str, object], threads: int = 1, declared: dict[str, object] | None = None) -> list[str]:
     """What the tables ask of sbatch."""
-    return resources.resolve(*tables, threads=threads, declared=declared)[0].arguments()
+    return slurm_table.resolve(*tables, threads=threads, declared=declared)[0].arguments()
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def ask(*tables: dict[str, object], threads: int = 1, declared: dict[str, object
 )
 def test_a_table_becomes_options_of_sbatch(table: dict[str, object], options: list[str]) -> None:
     """true is a bare option, false none, a list is joined; our own words are no options."""
-    resources.check("x.toml", table)
+    slurm_table.check("x.toml", table)
     assert ask({**table, "cpus-per-task": False}) == options
 
 
@@ -51,10 +51,10 @@ def test_threads_are_the_cores_of_a_task() -> None:
 def test_fewer_cores_than_threads_are_worth_a_warning(declared: bool) -> None:
     """What stands there is asked for, and the warning names both numbers."""
     table = {"cpus-per-task": "2"}
-    asked, notes = resources.resolve({} if declared else table, threads=4, declared=table if declared else {})
+    asked, notes = slurm_table.resolve({} if declared else table, threads=4, declared=table if declared else {})
     assert asked.arguments() == ([] if declared else ["--cpus-per-task=2"])
     assert ["cpus-per-task=2" in note and "4 threads" in note for note in notes] == [True]
-    assert resources.resolve(table, threads=2)[1] == []
+    assert slurm_table.resolve(table, threads=2)[1] == []
 
 
 def test_a_later_table_goes_before_an_earlier_one() -> None:
@@ -62,7 +62,7 @@ def test_a_later_table_goes_before_an_earlier_one() -> None:
     site = {"partition": "cpu", "mem_per_cpu": "1g", "setup": ["a"], "qos": "low"}
     sweep = {"partition": "gpu", "setup": ["b"]}
     profile = {"mem-per-cpu": "2g", "qos": False, "parallel": 3}
-    asked, _ = resources.resolve(site, sweep, profile, {"partition": "big"})
+    asked, _ = slurm_table.resolve(site, sweep, profile, {"partition": "big"})
     assert asked.arguments() == ["--partition=big", "--mem-per-cpu=2g", "--cpus-per-task=1"]
     assert (asked.setup, asked.parallel, asked.script) == (("b",), 3, "slurm-allennlp.sh")
 
@@ -71,7 +71,7 @@ def test_profiles_of_a_later_table_go_before_those_of_an_earlier_one() -> None:
     """A sweep's profile replaces the site's of the same name, and leaves the others."""
     site = {"profiles": {"a": {"mem": "1g"}, "b": {"mem": "2g"}}}
     sweep = {"profiles": {"a": {"mem": "3g"}}}
-    assert resources.profiles(site, sweep) == {"a": {"mem": "3g"}, "b": {"mem": "2g"}}
+    assert slurm_table.profiles(site, sweep) == {"a": {"mem": "3g"}, "b": {"mem": "2g"}}
 
 
 @pytest.mark.parametrize(
@@ -102,18 +102,18 @@ def test_profiles_of_a_later_table_go_before_those_of_an_earlier_one() -> None:
 def test_a_mistake_in_the_table_is_named(table: dict[str, object], says: list[str]) -> None:
     """One line: the file, the key, what was found, what was expected."""
     with pytest.raises(ConfigError) as caught:
-        resources.check("config/x.toml", table)
+        slurm_table.check("config/x.toml", table)
     text = str(caught.value)
     assert text.startswith("config/x.toml: ")
     assert "\n" not in text
     assert [word for word in says if word not in text] == []
 
 
-@pytest.mark.parametrize("word", resources.OWN)
+@pytest.mark.parametrize("word", slurm_table.OWN)
 def test_what_is_one_submissions_cannot_be_swept(word: str) -> None:
     """Trials can differ in options of sbatch, and not in what the whole submission is."""
     with pytest.raises(ConfigError, match=f"hyper.slurm.{word}"):
-        resources.check("x.toml", {word: 1}, "hyper.slurm", swept=True)
+        slurm_table.check("x.toml", {word: 1}, "hyper.slurm", swept=True)
 
 
 _names = st.sampled_from(["mem", "qos", "time", "partition", "mail-type", "exclusive"])
@@ -127,6 +127,6 @@ def test_tables_are_merged_key_by_key(tables: list[dict[str, object]]) -> None:
     for table in tables:
         merged |= table
     expected = {key: value for key, value in merged.items() if value is not False}
-    found = dict(resources.resolve(*tables)[0].options)
+    found = dict(slurm_table.resolve(*tables)[0].options)
     assert found.pop("cpus-per-task") == 1
     assert found == expected

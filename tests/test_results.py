@@ -1,6 +1,6 @@
 """Capsules + records + metrics -> the table of a sweep.
 
-Code: results, gather, conditions, whereabouts, cli/results
+Code: results/trial_rows, results/load, sweep/conditions, results/locations, cli/results
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import pytest
 from launched import Trial, until
 from small_project import REPOSITORY, SWEEP, TEMPLATE, Project
 
-from resweep import index, metrics, results
-from resweep.sweep import ResultsOptions
+from resweep import index
+from resweep.results import metrics, trial_rows
+from resweep.sweep.definition import ResultsOptions
 
 
 def give(project: Project, entry: index.Entry, metrics: str | None, state: str = "finished", name: str = "rnn") -> None:
@@ -31,9 +32,9 @@ def give(project: Project, entry: index.Entry, metrics: str | None, state: str =
         Path(place.output, "metrics.json").write_text(metrics)
 
 
-def rows(project: Project, metric: str | None = None, mode: str = "max") -> list[results.Row]:
+def rows(project: Project, metric: str | None = None, mode: str = "max") -> list[trial_rows.Row]:
     """The table."""
-    return results.rows(project.paths(), project.entries(), ResultsOptions(metric, mode))
+    return trial_rows.rows(project.paths(), project.entries(), ResultsOptions(metric, mode))
 
 
 def test_a_loss_that_is_asked_for_ranks_the_lowest_first_and_says_so(swept: Project) -> None:
@@ -73,7 +74,7 @@ def test_what_diverged_is_never_best(swept: Project, mode: str) -> None:
         give(swept, entry, f'{{"a": {value}}}')
     found = rows(swept, "a", mode)
     assert found[0].entry.number == 3
-    assert [row.entry.number for row in results.best(found, ResultsOptions("a", mode))] == [3]
+    assert [row.entry.number for row in trial_rows.best(found, ResultsOptions("a", mode))] == [3]
     metric = ("--metric", f"a:{mode}")
     assert "of 1 finished trial" in swept.resweep("results", "rnn", "--best", *metric).ok().out
     by_point = swept.resweep("results", "rnn", "--by", "point", "--format", "json", *metric).ok().out
@@ -222,9 +223,9 @@ def test_a_running_trial_has_its_metrics_so_far(trial: Trial) -> None:
     options = ResultsOptions(pattern=r"b=(?P<b>\d+)")
     trial.start()
     until((trial.project.root / "ready").exists)
-    (row, *_) = results.rows(trial.project.paths(), trial.project.entries(), options)
+    (row, *_) = trial_rows.rows(trial.project.paths(), trial.project.entries(), options)
     assert (row.state, row.metrics, row.problem) == ("running", {"a": 1, "b": 2}, "")
-    output = results.where(trial.project.paths(), row)
+    output = trial_rows.where(trial.project.paths(), row)
     assert {curve.name for curve in metrics.history(output, options.pattern).curves} == {"a", "b"}
 
 

@@ -1,6 +1,6 @@
 """`resweep run`: the trials of a sweep here; what is named, what is said, what is left for the next run.
 
-Code: run, running, cli/run
+Code: run/runner, run/run_options, cli/run
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`resweep run`: many trials at a time, by many runners: each once, no more at a time than said, retried as said.
 
-Code: run, worker, runners, interrupts
+Code: run/runner, run/worker, run/registry, run/interrupts
 """
 
 from __future__ import annotations
@@ -357,7 +357,8 @@ def test_runner_told_to_stop_stops_its_trials(runners: Runners, how: str) -> Non
 def test_group_that_will_not_end_is_killed(project: Project) -> None:
     """A trial that ignores TERM, and all that it started, is killed after the grace, and recorded as stopped."""
     repeated(project, 1, 'trap "" TERM; sleep 600 & echo $! > "$root/child"; touch "$root/started"; wait; sleep 600')
-    code = "from resweep import attempt, cli; attempt.GRACE_SECONDS = 0.5; cli.main(['run', 'rnn'])"
+    code = "from resweep.launcher import slurm_job; slurm_job.GRACE_SECONDS = 0.5"
+    code += "; from resweep import cli; cli.main(['run', 'rnn'])"
     shell = f'python -c "{code}" & pid=$!; while [ ! -e started ]; do sleep 0.02; done; kill $pid; wait $pid'
     assert project.shell(shell).status == 130
     assert states(project) == ["stopped"]

@@ -1,6 +1,6 @@
 """Search spaces end to end: from the TOML to trials, and what the other commands make of them.
 
-Code: space, draw, setting
+Code: space/expand, space/sample, sweep/override
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import pytest
 from launched import Trial
 from small_project import Project
 
-from resweep import index, space
+from resweep import index
+from resweep.space import expand
 
 UNION = """\
 [[hyper]]
@@ -194,7 +195,7 @@ def test_more_trials_than_anybody_means_want_a_word(project: Project, monkeypatc
     assert "found 10,001 trials, expected at most 10,000; --yes, if that is meant" in result.err
     assert not (project.root / "config/generated").exists()
     assert "10,001 new trials" in project.generate("--dry-run").ok().out
-    monkeypatch.setattr(space, "MANY", 3)
+    monkeypatch.setattr(expand, "MANY", 3)
     project.write({"config/rnn.toml": GRID})
     assert project.generate().status == 2
     assert "4 new trials" in project.generate("--yes").ok().out

@@ -1,6 +1,6 @@
 """Which trials a command is about: names, numbers, ids, values and states, of one sweep.
 
-Code: cli/select, conditions
+Code: cli/select, sweep/conditions
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is easily taken for granted: any value outside of [params], long values, keys with dots, other tools' words.
 
-Code: axes, forms, dotted, definition, strategy, index, slurm/draft
+Code: sweep/hyper_table, sweep/ranges, sweep/dotted_keys, generation/fill, sweep/search_table, index, slurm/draft
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import pytest
 from planned import Sweep
 from small_project import Project
 
-from resweep import definition, space, sweep
 from resweep.errors import ConfigError, ResweepError
+from resweep.generation import fill
+from resweep.space import expand
+from resweep.sweep import definition
 
 DATES = """\
 [hyper]
@@ -63,7 +65,7 @@ def test_params_take_what_jsonnet_has(value: str) -> None:
         f"[params]\na = {value}\n",
     ):
         with pytest.raises(ConfigError, match=r"^x\.toml: .*params\.a"):
-            sweep.parse(text, "x.toml")
+            definition.parse(text, "x.toml")
 
 
 @pytest.mark.slow
@@ -97,10 +99,10 @@ def test_long_values_are_cut_where_people_read_and_whole_where_programs_do(proje
 
 def points(text: str) -> list[dict[str, Any]]:
     """The configurations of a sweep's points."""
-    asked = sweep.parse(text, "x.toml")
-    space.check_keys(asked)
-    with space.Space(asked) as every:
-        return [definition.configuration(asked, point) for point in every.points()]
+    asked = definition.parse(text, "x.toml")
+    expand.check_keys(asked)
+    with expand.Space(asked) as every:
+        return [fill.configuration(asked, point) for point in every.points()]
 
 
 def test_a_name_with_a_dot_stays_one_name() -> None:
@@ -111,10 +113,10 @@ def test_a_name_with_a_dot_stays_one_name() -> None:
     assert points('[hyper]\n"paths.c.d" = [2]\n' + tables) == [{"paths": {"a.b": 1, "c": {"d": 2}}}]
     text = '[hyper.paths]\n"a.b" = [2, 3]\nc.d = [4, 5]\n[[hyper.exclude]]\npaths."a.b" = 2\npaths.c.d = 4\n'
     assert len(points(text + tables)) == 3
-    replaced = sweep.parse('[hyper.paths]\n"a.b" = [2]\n' + tables, "x.toml", ("hyper.paths.'a.b'=[8]",))
+    replaced = definition.parse('[hyper.paths]\n"a.b" = [2]\n' + tables, "x.toml", ("hyper.paths.'a.b'=[8]",))
     assert replaced.hyper.keys == ['paths."a.b"']
     assert replaced.hyper.values('paths."a.b"') == [8]
-    set_ = sweep.parse(tables, "x.toml", ('paths."a.b"=7',))
+    set_ = definition.parse(tables, "x.toml", ('paths."a.b"=7',))
     assert set_.config == {"paths": {"a.b": 7, "c": {"d": 1}}}
 
 
@@ -127,7 +129,7 @@ def test_bayes_is_what_other_tools_call_tpe(tmp_path: Path) -> None:
     )
     frozen, _ = rnn.frozen()
     assert frozen.sweep.search.method == "tpe"
-    assert any("search.method: Bayes runs as tpe" in note for note in definition.doubts(frozen))
+    assert any("search.method: Bayes runs as tpe" in note for note in fill.doubts(frozen))
 
 
 @pytest.mark.slow

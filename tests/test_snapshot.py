@@ -1,6 +1,6 @@
 """Source tree -> Snapshot.
 
-Code: snapshot, build, root
+Code: generation/snapshot, generation/build, project
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from small_project import BACKEND, SWEEP, Project
 
-from resweep import snapshot
-from resweep.build import Build
 from resweep.errors import TrialError
-from resweep.sweep import SnapshotOptions
+from resweep.generation import snapshot
+from resweep.generation.build import Build
+from resweep.sweep.definition import SnapshotOptions
 
 GIT = "git init -q . && git -c core.excludesFile= add -A"
 

@@ -1,6 +1,6 @@
 """Sweep -> points.
 
-Code: space
+Code: space/expand
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resweep import space, sweep
 from resweep.errors import ConfigError
+from resweep.space import expand
+from resweep.sweep import definition
 
 _values = st.lists(st.integers(-9, 9) | st.booleans() | st.floats(-1, 1) | st.text(max_size=3), min_size=1, max_size=3)
 
 
 def _points(text: str) -> list[dict[str, Any]]:
     """The points of a sweep's text, as ParameterGrid has confirmed them."""
-    with space.Space(sweep.parse(text, "x.toml")) as grid:
+    with expand.Space(definition.parse(text, "x.toml")) as grid:
         grid.confirm()
         return list(grid.points())
 
@@ -55,13 +56,14 @@ def test_the_points_are_confirmed_by_a_process_of_its_own_where_scikit_learn_is_
     """The command line does not wait for the import, and asks ParameterGrid all the same."""
     program = """
 import sys
-from resweep import space, sweep
-with space.Space(sweep.parse('[hyper]\\nparams.lr = [1, 0.5, "x"]\\nparams.b = [true]', "x.toml")) as grid:
+from resweep.space import expand
+from resweep.sweep import definition
+with expand.Space(definition.parse('[hyper]\\nparams.lr = [1, 0.5, "x"]\\nparams.b = [true]', "x.toml")) as grid:
     print(list(grid.points()))
     grid.confirm()
     assert "sklearn" not in sys.modules
-    with space.Space(sweep.parse('[hyper]\\nparams.lr = [1]', "x.toml")) as other:
-        other._branches = sweep.parse('[hyper]\\nparams.lr = [2]', "x.toml").hyper.branches
+    with expand.Space(definition.parse('[hyper]\\nparams.lr = [1]', "x.toml")) as other:
+        other._branches = definition.parse('[hyper]\\nparams.lr = [2]', "x.toml").hyper.branches
         try:
             other.confirm()
         except RuntimeError as error:
@@ -77,7 +79,7 @@ with space.Space(sweep.parse('[hyper]\\nparams.lr = [1, 0.5, "x"]\\nparams.b = [
 def test_a_key_that_names_something_is_taken(key: str) -> None:
     """A swept key may stand in the file at any depth, or be a parameter that the template may take."""
     text = f'[hyper]\n"{key}" = [1]\n[params]\nlr = 1\n[model.encoder]\ndim = 1\n[slurm]\nmem = 1\n'
-    space.check_keys(sweep.parse(text, "x.toml"))
+    expand.check_keys(definition.parse(text, "x.toml"))
 
 
 @pytest.mark.parametrize(
@@ -87,4 +89,4 @@ def test_a_key_that_names_nothing_is_refused_by_name(key: str) -> None:
     """A swept key that would quietly make a new table, or stand in [slurm] alone, is a mistake."""
     text = f'[hyper]\n"{key}" = [1]\n[params]\nlr = 1\nnested.right = 1\n[model.encoder]\ndim = 1\n'
     with pytest.raises(ConfigError, match=rf"x\.toml: hyper\.{key}: .*names nothing"):
-        space.check_keys(sweep.parse(text, "x.toml"))
+        expand.check_keys(definition.parse(text, "x.toml"))

@@ -1,6 +1,6 @@
 """`resweep status`: what every trial is doing, and why some failed, from any process, at once.
 
-Code: status, cli/status
+Code: run/status, cli/status
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`resweep stop`: what this machine runs of a sweep, or one trial, ends; nothing lives; what is elsewhere is named.
 
-Code: stop, runners, cli/stop
+Code: run/stop, run/registry, cli/stop
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def test_launcher_that_hangs_is_killed(runners: Runners, monkeypatch: pytest.Mon
     process.kill()
     process.communicate()
     os.kill(found["pid"], signal.SIGSTOP)
-    monkeypatch.setattr("resweep.stop.PATIENCE", 0.5)
+    monkeypatch.setattr("resweep.run.stop.PATIENCE", 0.5)
     assert "rnn: 1 stopped, 0 left" in project.resweep("stop", "rnn").ok().out
     assert states(project) == ["stopped"]
     until(lambda: not any(map(alive, [found["pid"], found["group"], *sleepers(project)])))

@@ -1,6 +1,6 @@
 """`[search]`: what it may say, and what is said where it is wrong.
 
-Code: strategy
+Code: sweep/search_table
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import optuna
 import pytest
 from small_project import Project
 
-from resweep import engine, strategy, sweep
 from resweep.errors import ConfigError
-from resweep.strategy import Search, StopAfter, StopRule
+from resweep.space import optuna_backend
+from resweep.sweep import definition, search_table
+from resweep.sweep.search_table import Search, StopAfter, StopRule
 
 LEARNS = 'method = "tpe"\nn = 3\n'
 METRIC = '[results]\nmetric = "loss"\nmode = "min"\n'
@@ -23,13 +24,13 @@ HYPER = '[hyper]\n"params.lr" = [1, 2]\n'
 
 def read(search: str, rest: str = METRIC, hyper: str = HYPER) -> Search:
     """What a TOML with this `[search]` asks for."""
-    return sweep.parse(f"{hyper}[search]\n{search}\n{rest}", "x.toml").search
+    return definition.parse(f"{hyper}[search]\n{search}\n{rest}", "x.toml").search
 
 
 def refused(search: str, rest: str = METRIC, hyper: str = HYPER) -> str:
     """What is said of this `[search]`, in one line, by whoever reads it or makes Optuna's objects of it."""
     with pytest.raises(ConfigError) as found:
-        engine.check("x.toml", read(search, rest, hyper))
+        optuna_backend.check("x.toml", read(search, rest, hyper))
     assert "\n" not in str(found.value)
     return str(found.value)
 
@@ -60,7 +61,7 @@ min_resource = 2
         stop=StopRule("asha", "validation_loss", "min", {"min_resource": 2}),
     )
     assert found.learns
-    engine.check("x.toml", found)
+    optuna_backend.check("x.toml", found)
 
 
 def test_what_a_generation_keeps_leaves_out_what_is_not_said() -> None:
@@ -75,31 +76,31 @@ def test_what_a_generation_keeps_leaves_out_what_is_not_said() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("method", strategy.SAMPLERS)
+@pytest.mark.parametrize("method", search_table.SAMPLERS)
 def test_samplers_have_our_name_and_optunas(method: str) -> None:
     """In any case; each is made with the seed that is asked for."""
-    name = strategy.SAMPLERS[method]
+    name = search_table.SAMPLERS[method]
     for said in (method, method.upper(), name, name.lower()):
         assert read(f'method = "{said}"\nn = 3').method == method
     if method != "gp":  # which needs torch only to be asked
-        assert type(engine.sampler("x", read(f'method = "{method}"\nn = 3'), 5)).__name__ == name
+        assert type(optuna_backend.sampler("x", read(f'method = "{method}"\nn = 3'), 5)).__name__ == name
 
 
-@pytest.mark.parametrize("method", strategy.PRUNERS)
+@pytest.mark.parametrize("method", search_table.PRUNERS)
 def test_pruners_have_our_name_and_optunas(method: str) -> None:
     """With the arguments that each needs."""
     needed = {"percentile": "percentile = 25.0", "patient": "patience = 3", "threshold": "upper = 1.0"}.get(method, "")
-    for said in (method, strategy.PRUNERS[method]):
+    for said in (method, search_table.PRUNERS[method]):
         rule = read(f'[search.stop]\nmethod = "{said}"\n{needed}').stop
         assert rule is not None
-        assert type(engine.pruner("x", rule)).__name__ == strategy.PRUNERS[method]
+        assert type(optuna_backend.pruner("x", rule)).__name__ == search_table.PRUNERS[method]
 
 
 def test_a_patient_pruner_may_wait_on_another() -> None:
     """`of` names it, with its own defaults."""
     rule = read('[search.stop]\nmethod = "patient"\npatience = 2\nof = "median"').stop
     assert rule is not None
-    made: Any = engine.pruner("x", rule)
+    made: Any = optuna_backend.pruner("x", rule)
     assert isinstance(made._wrapped_pruner, optuna.pruners.MedianPruner)
 
 

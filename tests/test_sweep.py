@@ -1,6 +1,6 @@
 """TOML text -> Sweep.
 
-Code: sweep, reader, frozen
+Code: sweep/definition, sweep/toml_reader, sweep/stored
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from resweep import sweep
 from resweep.errors import ConfigError
+from resweep.sweep import definition
 
 
 def test_a_quoted_and_a_bare_dotted_key_are_the_same() -> None:
     """`params.lr` in [hyper] may be written with quotes or without."""
-    bare = sweep.parse("[hyper]\nparams.lr = [1, 2]\n", "x.toml")
-    quoted = sweep.parse('[hyper]\n"params.lr" = [1, 2]\n', "x.toml")
+    bare = definition.parse("[hyper]\nparams.lr = [1, 2]\n", "x.toml")
+    quoted = definition.parse('[hyper]\n"params.lr" = [1, 2]\n', "x.toml")
     assert bare.hyper.branches == quoted.hyper.branches
     assert bare.hyper.values("params.lr") == [1, 2]
 
@@ -46,7 +46,7 @@ def test_the_tools_own_tables_are_no_part_of_the_configuration() -> None:
     [model]
     deep.er = true
     """
-    read = sweep.parse(text, "x.toml")
+    read = definition.parse(text, "x.toml")
     assert read.config == {"seed": 3, "params": {"lr": 0}, "model": {"deep": {"er": True}}}
     assert (read.n_trials, read.seed, read.threads, read.python) == (2, 3, 1, "python3")
     assert (read.results.metric, read.results.mode) == ("loss", "min")
@@ -56,7 +56,7 @@ def test_the_tools_own_tables_are_no_part_of_the_configuration() -> None:
 
 def test_a_list_may_hold_whole_numbers_and_fractions() -> None:
     """`[1, 0.5]`, which the toml package of 2020 refused, keeps its two types."""
-    values = sweep.parse('[hyper]\n"params.lr" = [1, 0.5, "1", true]\n', "x.toml").hyper.values("params.lr")
+    values = definition.parse('[hyper]\n"params.lr" = [1, 0.5, "1", true]\n', "x.toml").hyper.values("params.lr")
     assert [(v, type(v)) for v in values] == [(1, int), (0.5, float), ("1", str), (True, bool)]
 
 
@@ -75,7 +75,7 @@ def test_a_list_may_hold_whole_numbers_and_fractions() -> None:
 )
 def test_an_override_is_toml_or_else_a_text(override: str, value: object) -> None:
     """`--set KEY=VALUE` reads VALUE as TOML where it can, and as a text otherwise."""
-    found = sweep.parse("[params]\nlr = 1\n", "x.toml", (override,)).params["debug"]
+    found = definition.parse("[params]\nlr = 1\n", "x.toml", (override,)).params["debug"]
     assert found == value
     assert type(found) is type(value)
 
@@ -84,7 +84,7 @@ def test_an_override_reaches_any_depth_and_the_tools_settings() -> None:
     """`--set` changes nested keys, n_trials, [slurm] and the values of a swept key."""
     text = '[hyper]\nparams.lr = [1, 2]\n[model.encoder]\ndim = 1\n[slurm]\nmem = "8g"\n'
     overrides = ("model.encoder.dim=2", "n_trials=3", "slurm.mem=16g", "hyper.params.lr=[5]", "hyper.params.dim=[6]")
-    read = sweep.parse(text, "x.toml", overrides)
+    read = definition.parse(text, "x.toml", overrides)
     assert read.config["model"] == {"encoder": {"dim": 2}}
     assert read.n_trials == 3
     assert read.slurm == {"mem": "16g"}
@@ -95,18 +95,18 @@ def test_an_override_reaches_any_depth_and_the_tools_settings() -> None:
 def test_an_override_of_a_key_that_names_nothing_is_refused(override: str) -> None:
     """A misspelt key of `--set` is a mistake, as it is in [hyper], and not a new part of the configuration."""
     with pytest.raises(ConfigError, match="names nothing"):
-        sweep.parse("[params]\nlr = 1\n[model.encoder]\ndim = 1\n", "x.toml", (override,))
+        definition.parse("[params]\nlr = 1\n[model.encoder]\ndim = 1\n", "x.toml", (override,))
 
 
 def test_the_first_override_of_two_loses() -> None:
     """Overrides apply in the order in which they were given."""
-    assert sweep.parse("", "x.toml", ("seed=1", "seed=2")).seed == 2
+    assert definition.parse("", "x.toml", ("seed=1", "seed=2")).seed == 2
 
 
 def mistake(text: str) -> str:
     """What is said of a sweep's text; nothing when it is one."""
     try:
-        sweep.parse(text, "x.toml")
+        definition.parse(text, "x.toml")
     except ConfigError as error:
         return str(error)
     return ""
@@ -138,7 +138,7 @@ def test_any_type_in_any_place_is_a_sweep_or_a_mistake_that_is_named(table: dict
     if said:
         assert any(f"x.toml: {key}" in said for key in table)
         return
-    read = sweep.parse(text, "x.toml")
+    read = definition.parse(text, "x.toml")
     assert all(type(number) is int for number in (read.n_trials, read.seed, read.threads))
     assert read.n_trials >= 1
     assert read.threads >= 1
@@ -149,4 +149,4 @@ def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
     """As some editors of Windows write it."""
     path = tmp_path / "x.toml"
     path.write_bytes(b"\xef\xbb\xbf[params]\nlr = 0.1\n")
-    assert sweep.load(path).params == {"lr": 0.1}
+    assert definition.load(path).params == {"lr": 0.1}

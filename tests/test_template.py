@@ -1,6 +1,6 @@
 """jsonnet + arguments -> configurations.
 
-Code: template
+Code: generation/template
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resweep.errors import TemplateError
-from resweep.template import CHUNK, FillError, Template
+from resweep.generation.template import CHUNK, FillError, Template
 
 _json = st.recursive(
     st.booleans()

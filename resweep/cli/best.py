@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 
 import click
 
-from resweep import formats, gather, index, leaked, legacy, sure, whereabouts
+from resweep import index
 from resweep.cli import project, select
 from resweep.errors import ConfigError
-from resweep.gather import Gathered
 from resweep.index import Entry
-from resweep.points import Best, By, Point, Statistic
-from resweep.results import Row
-from resweep.trial import SweepPaths, brief
+from resweep.layout import SweepPaths, brief
+from resweep.results import best_trial, formats, legacy, load, locations
+from resweep.results.load import Gathered
+from resweep.results.points import Best, By, Point, Statistic
+from resweep.results.trial_rows import Row
+from resweep.run import import_leaks
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,16 +51,16 @@ def named(root: Path, name: str | None, metric: str | None, by: By) -> tuple[Swe
             raise ConfigError(f"--metric {metric}: found no --best NAME that it is to choose from")
         return None
     paths, _ = index.find(root, name)
-    found = gather.gather(root, [name], metric)
-    gather.check_metric(found, metric)
+    found = load.gather(root, [name], metric)
+    load.check_metric(found, metric)
     label = f"--best {paths.name}"
-    sure.check(label, found.options, "--metric KEY")
-    best = sure.best(label, found.rows, found.options, by)
+    best_trial.check(label, found.options, "--metric KEY")
+    best = best_trial.best(label, found.rows, found.options, by)
     value = f"{best.row.metrics[found.options.metric or '']:.4g}"
-    if by == "point" and (mean := sure.average(best)):
+    if by == "point" and (mean := best_trial.average(best)):
         value = f"{mean}; this trial: {value}"
     click.echo(f"{paths.name}: best by {found.options.metric} ({value}): {select.shown(best.row.entry)}", err=True)
-    if lucky := sure.lucky(best, found.options):
+    if lucky := best_trial.lucky(best, found.options):
         click.echo(f"  best single trial: {lucky}", err=True)
     return paths, best.row.entry
 
@@ -72,8 +74,8 @@ def show(found: Gathered, form: str, by: By, others: Sequence[str]) -> None:
     if form not in ("table", "json"):
         raise ConfigError(f"--best: found --format {form}, expected table or json")
     name = f"--best {found.sweeps[0].name}"
-    sure.check(name, found.options, "--metric KEY")
-    best = sure.best(name, found.rows, found.options, by)
+    best_trial.check(name, found.options, "--metric KEY")
+    best = best_trial.best(name, found.rows, found.options, by)
     paths = found.paths(best.row)
     if form == "json":
         project.say(formats.one(_object(found, paths, best)))
@@ -84,24 +86,24 @@ def show(found: Gathered, form: str, by: By, others: Sequence[str]) -> None:
 def _lines(found: Gathered, paths: SweepPaths, best: Best) -> None:
     row = best.row
     project.say(f"{paths.name}#{row.entry.number} {row.entry.name}\n")
-    _line("metric", sure.metric(best, found.options, " ".join(paths.name for paths in found.sweeps)))
+    _line("metric", best_trial.metric(best, found.options, " ".join(paths.name for paths in found.sweeps)))
     for number, (key, swept) in enumerate(row.entry.swept.items()):
         _line("values" if number == 0 else "", f"{key} = {brief(swept)}")
-    _line("repeats", sure.repeats(best))
-    if lucky := sure.lucky(best, found.options):
+    _line("repeats", best_trial.repeats(best))
+    if lucky := best_trial.lucky(best, found.options):
         _line("single", lucky)
-    for number, line in enumerate(sure.runner_up(best)):
+    for number, line in enumerate(best_trial.runner_up(best)):
         _line("next" if number == 0 else "", line)
     if row.problem:
         _line("problem", row.problem)
-    if row.entry.number in (said := leaked.said(paths, [row])):
+    if row.entry.number in (said := import_leaks.said(paths, [row])):
         _line("leaked", said[row.entry.number])
     _paths(paths, row)
 
 
 def _paths(paths: SweepPaths, row: Row) -> None:
     """Where the trial is, and the commands that go on with it."""
-    where = whereabouts.of(paths, row)
+    where = locations.of(paths, row)
     if legacy.is_row(row):
         _line("trial", _shown(where.capsule))
     else:
@@ -127,7 +129,7 @@ def _commands(paths: SweepPaths, row: Row, again: str) -> dict[str, str]:
 def _object(found: Gathered, paths: SweepPaths, best: Best) -> dict[str, Any]:
     """The same for programs; docs/results.md has its fields."""
     row, options = best.row, found.options
-    where = whereabouts.of(paths, row)
+    where = locations.of(paths, row)
     files = {"trial": where.capsule, "config": where.toml, "filled": where.json, "output": where.output}
     return {
         "format": FORMAT,
@@ -140,11 +142,11 @@ def _object(found: Gathered, paths: SweepPaths, best: Best) -> dict[str, Any]:
         **_point(row, best.point, best.statistic),
         "seconds": row.seconds,
         "problem": row.problem or None,
-        "leaked": leaked.said(paths, [row]).get(row.entry.number),
+        "leaked": import_leaks.said(paths, [row]).get(row.entry.number),
         "runner_up": _point(best.runner_up.rows[0], best.runner_up, best.other) if best.runner_up else None,
         "ahead": best.ahead if best.runner_up else None,
         "spread": best.spread,
-        "verdict": sure.verdict(best),
+        "verdict": best_trial.verdict(best),
         "paths": {**{name: str(path) for name, path in files.items()}, "log": where.log and str(where.log)},
         "commands": _commands(paths, row, where.command()),
     }

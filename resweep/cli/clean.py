@@ -7,16 +7,18 @@ from collections.abc import Sequence
 
 import click
 
-from resweep import clean as cleaning
-from resweep import frozen, index, status
-from resweep.clean import File, Kind, Plan
+from resweep import index
 from resweep.cli import project, select
 from resweep.cli.orphans import agreed, clean_orphans
 from resweep.errors import ConfigError, TrialError, counted
 from resweep.index import Entry
-from resweep.results import Row
-from resweep.sweep import ResultsOptions
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
+from resweep.results import clean as cleaning
+from resweep.results.clean import File, Kind, Plan
+from resweep.results.trial_rows import Row
+from resweep.run import status
+from resweep.sweep import stored
+from resweep.sweep.definition import ResultsOptions
 
 MOST = 20  # trials that are named
 KINDS: tuple[Kind, ...] = ("failed", "weights", "pruned", "reproduced")
@@ -72,7 +74,7 @@ def clean(
     paths, entries = _trials(name, names)
     if orphans and name != paths.name:
         raise TrialError(f"{name}: --orphans expects the name of a sweep")
-    options = frozen.read(paths).results
+    options = stored.read(paths).results
     spared, unknown = _spared(paths, entries, options, keep) if keep else ([], [])
     unknown = [row for row in unknown if row.entry in entries]
     patterns = options.weights if weights or keep else ()

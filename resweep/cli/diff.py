@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
-from resweep import leaked, trial
+from resweep import layout
 from resweep.cli import project, select
 from resweep.errors import TrialError, counted
 from resweep.proof import diff as proof
-from resweep.proof import side
+from resweep.proof import subject
 from resweep.proof.diff import File, Section, Value
-from resweep.proof.side import Side
+from resweep.proof.subject import Side
+from resweep.run import import_leaks
 
 STATUS = {True: 0, False: 1, None: 2}
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -55,13 +56,13 @@ def _side(text: str) -> Side:
     path, _, word = text.rpartition("#") if "#" in text else (text, "", "")
     for file, named in ((Path(text), ""), (Path(path), word)):
         if file.is_file():
-            return side.of_archive(file, named)
+            return subject.of_archive(file, named)
     folder = Path(text)
-    if (folder / trial.MANIFEST).is_file():
-        return side.of_directory(folder)
+    if (folder / layout.MANIFEST).is_file():
+        return subject.of_directory(folder)
     if ".tar." in path:
         raise TrialError(f"{text}: no such file, expected an archive that `resweep pack` has written, or a trial")
-    return side.of_project(*select.one(project.root(), text))
+    return subject.of_project(*select.one(project.root(), text))
 
 
 def _heads(sides: tuple[Side, Side]) -> Iterator[str]:
@@ -70,9 +71,9 @@ def _heads(sides: tuple[Side, Side]) -> Iterator[str]:
         elsewhere = list(each.run.record.get("leaked") or ())
         if elsewhere:
             more = f" and {counted(len(elsewhere) - 1, 'other file')}" if len(elsewhere) > 1 else ""
-            yield f"   {leaked.SHORT}: {_safe(str(elsewhere[0]))}{more} from elsewhere"
+            yield f"   {import_leaks.SHORT}: {_safe(str(elsewhere[0]))}{more} from elsewhere"
         if altered := list(each.run.record.get("trial_changed") or ()):
-            yield f"   {leaked.SHORT}: {_safe(leaked.imported(str(altered[0]), ''))}"
+            yield f"   {import_leaks.SHORT}: {_safe(import_leaks.imported(str(altered[0]), ''))}"
 
 
 def _lines(name: str, section: Section) -> Iterator[str]:
@@ -102,7 +103,7 @@ def _file(file: File) -> Iterator[str]:
 def _shown(value: object) -> str:
     if value is None:
         return "nothing"
-    return _safe(value if isinstance(value, str) else trial.jsonnable(value))
+    return _safe(value if isinstance(value, str) else layout.jsonnable(value))
 
 
 def _safe(text: str) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
-from resweep import environment, trial
+from resweep import layout
 from resweep.cli import project, select
 from resweep.errors import counted, disk_errors
+from resweep.generation import provenance
 from resweep.index import Entry
 from resweep.launcher import places, storage, trial_state
 from resweep.launcher.places import Place
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
 
 WIDTH = 100  # of the lines that list packages
 TOOL = "resweep"
@@ -40,12 +41,12 @@ def env(name: str, as_json: bool, directory: Path | None) -> None:
     says what cannot be rebuilt, and why. Exit status 1: something could not.
     """
     capsule, label, last = _trial(name)
-    recorded = environment.of_capsule(capsule)
-    ran = environment.of_attempt(last) if last else {}
+    recorded = provenance.of_capsule(capsule)
+    ran = provenance.of_attempt(last) if last else {}
     if directory is not None:
         sys.exit(_recreate(_without_the_tool(recorded, capsule, label), directory, label))
     if as_json:
-        origin = storage.read_json(str(capsule / trial.PROVENANCE))
+        origin = storage.read_json(str(capsule / layout.PROVENANCE))
         click.echo(json.dumps({"format": 1, "environment": recorded, "provenance": origin, "attempt": ran}, indent=2))
         return
     _say(label, capsule, recorded)
@@ -55,7 +56,7 @@ def env(name: str, as_json: bool, directory: Path | None) -> None:
 
 def _trial(name: str) -> tuple[Path, str, Path | None]:
     """A trial's capsule, what people call it, and the directory of its last attempt; also of one that was moved."""
-    if (Path(name) / trial.MANIFEST).is_file() and not Place(name).in_project:
+    if (Path(name) / layout.MANIFEST).is_file() and not Place(name).in_project:
         return Path(name), name, None
     paths, entry = select.one(project.root(), name)
     place = paths.place(entry.name)
@@ -71,7 +72,7 @@ def _called(paths: SweepPaths, entry: Entry) -> str:
 def _say(label: str, capsule: Path, recorded: dict[str, Any]) -> None:
     python, platform = recorded["python"], recorded["platform"]
     packages = recorded["packages"].values()
-    origin = storage.read_json(str(capsule / trial.PROVENANCE))
+    origin = storage.read_json(str(capsule / layout.PROVENANCE))
     click.echo(f"{label}: generated {origin.get('created', 'at an unknown time')} in {origin.get('project', '?')}")
     click.echo(f"  python    {python['implementation']} {python['version']}  {python['executable']}")
     click.echo(f"  platform  {platform['system']} {platform['machine']}, {platform['libc'] or 'unknown C library'}")
@@ -140,7 +141,7 @@ def _without_the_tool(recorded: dict[str, Any], capsule: Path, label: str) -> di
 
 
 def _recreate(recorded: dict[str, Any], directory: Path, label: str) -> int:
-    from resweep import recreate
+    from resweep.generation import recreate
 
     with disk_errors(directory):
         result = recreate.recreate(recorded, directory.absolute(), lambda line: click.echo(f"{label}: {line}"))

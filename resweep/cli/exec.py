@@ -8,16 +8,17 @@ from collections.abc import Sequence
 
 import click
 
-from resweep import exec as execution
-from resweep import frozen, gpus
 from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.index import Entry
 from resweep.launcher import places, trial_state
 from resweep.launcher.signals import Signals
-from resweep.points import By
-from resweep.trial import SweepPaths, check_label
+from resweep.layout import SweepPaths, check_label
+from resweep.results.points import By
+from resweep.run import exec as execution
+from resweep.run import gpus
+from resweep.sweep import stored
 
 
 class _WithCommand(click.Command):
@@ -71,7 +72,7 @@ def exec_(
     if not command or not command[0]:
         raise ConfigError("exec: found no command, expected one after --, as in resweep exec rnn#1 -- python ...")
     paths, entries = _chosen(names, best, metric, by, finished)
-    definition = frozen.read(paths)
+    definition = stored.read(paths)
     os.environ["RESWEEP_PYTHON"] = project.python(paths, definition)
     changes = {gpus.VISIBLE: ""} if definition.gpus == 0 else {}
     with disk_errors(paths.root), Signals() as signals:

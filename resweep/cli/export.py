@@ -10,11 +10,12 @@ from pathlib import Path
 
 import click
 
-from resweep import gather, leaked, status, table
-from resweep.cli import marks, project
+from resweep.cli import notices, project
 from resweep.export import home, live, run
 from resweep.export.run import Run, Tally
-from resweep.results import Row
+from resweep.results import load, table
+from resweep.results.trial_rows import Row
+from resweep.run import import_leaks, status
 
 TARGETS = ("tensorboard", "wandb", "mlflow", "comet")
 MOST_NOTES = 3  # that are told one by one
@@ -44,8 +45,8 @@ def export(
     """
     root = project.root()
     home.outside(directory, root)
-    with gather.no_collection():
-        found = gather.gather(root, names)
+    with load.no_collection():
+        found = load.gather(root, names)
         rows = [row for row in found.rows if not states or row.state in states]
         rows = table.where(table.of_rows(rows, found.fixed), where).lines
         called = called or run.project_name(root)
@@ -56,7 +57,7 @@ def export(
         further = table.shown_metrics(rows, found.options) if target == "tensorboard" else called
         tally: Tally = room.write(directory, runs, further)
     _tell(tally, rows, left_out, target, directory)
-    marks.warn(leaked.notes(found.sweeps, rows))
+    notices.warn(import_leaks.notes(found.sweeps, rows))
     for line in _look(target, directory) if tally.new + tally.changed + tally.same else ():
         click.echo(f"  {line}")
 

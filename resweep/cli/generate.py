@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from resweep.cli import project
-from resweep.cli.around import narrow_around
+from resweep.cli.narrow import narrow_around
 from resweep.cli.progress import progress_bar
 from resweep.errors import counted
-from resweep.generation import Request
-from resweep.generation import generate as generate_sweep
+from resweep.generation.make import Request
+from resweep.generation.make import generate as generate_sweep
+from resweep.generation.plan import Plan, SourceChange
 from resweep.index import Entry
-from resweep.plan import Plan, SourceChange
 
 SHOWN = 10  # trials that a dry run lists of each kind
 

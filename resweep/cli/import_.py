@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from resweep.errors import ConfigError, disk_errors
-from resweep.foreign import reading
+from resweep.importers import reading
 
 
 @click.command("import", context_settings={"help_option_names": ["-h", "--help"]})

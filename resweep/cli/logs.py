@@ -8,15 +8,15 @@ from pathlib import Path
 
 import click
 
-from resweep import status
 from resweep.cli import project, select
 from resweep.errors import TrialError
 from resweep.index import Entry
 from resweep.launcher import places, trial_state
 from resweep.launcher.places import Place
+from resweep.layout import SweepPaths
+from resweep.run import status
 from resweep.slurm import ledger, states
 from resweep.slurm.states import View
-from resweep.trial import SweepPaths
 
 LOOK = 0.3  # seconds between two looks at a log that grows
 

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 import click
 
-from resweep import index, orphans, runners, status
+from resweep import index
 from resweep.cli import project
 from resweep.errors import ConfigError, TrialError, counted
+from resweep.generation import orphans
 from resweep.index import Entry
+from resweep.layout import SweepPaths
+from resweep.run import registry, status
 from resweep.slurm import recover
 from resweep.slurm import states as slurm
-from resweep.trial import SweepPaths
 
 MOST = 20  # trials that are named
 
@@ -75,7 +77,7 @@ def _waiting(paths: SweepPaths, found: Sequence[Entry]) -> dict[Entry, str]:
 
 def _check_runners(paths: SweepPaths) -> None:
     """Refuse while somebody runs the sweep, whose list of trials may hold what is to be removed."""
-    runners.on_this_machine(paths)  # forgets those that have died here
+    registry.on_this_machine(paths)  # forgets those that have died here
     for path in paths.runners.glob("*.json"):
         raise TrialError(
             f"{paths.name}: nothing was removed: a runner is at work, as {project.short(path)} says; end it first with "

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from resweep import leaked
-from resweep.cli import marks, project, select
+from resweep.cli import notices, project, select
 from resweep.errors import counted, disk_errors
-from resweep.proof import archive, contents
+from resweep.proof.archive import contents, write
+from resweep.run import import_leaks
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,12 +38,12 @@ def pack(names: tuple[str, ...], target: Path, outputs: str, where: tuple[str, .
     """
     paths, entries = select.trials(project.root(), names, where, states)
     with disk_errors(target), project.terminable():
-        packed = archive.pack(paths, entries, target, outputs)
+        packed = write.pack(paths, entries, target, outputs)
     if paths.study.exists():
         click.echo(f"{paths.name}: the journal of its search stays here, its trials are packed", err=True)
     for note in packed.notes:
         click.echo(f"{paths.name}: {note}", err=True)
-    marks.warn(leaked.note(paths, entries))
+    notices.warn(import_leaks.note(paths, entries))
     count = len(packed.contents.trials)
     what = f"{counted(count, 'trial')}, {project.size(packed.contents.size)}"
     done = f"packed as {project.size(packed.bytes)}" if packed.written else "there already, with these bytes"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from resweep import gather, leaked
-from resweep.cli import marks, project
+from resweep.cli import notices, project
 from resweep.report.figures import drawing, file
 from resweep.report.figures.series import Asked
+from resweep.results import load
+from resweep.run import import_leaks
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,13 +54,13 @@ def plot(
     """
     _check_fitting(kind, {"--top": top is not None, "--param": bool(params), "--x": x != "points"})
     form = file.form(target)
-    with gather.no_collection():
-        found = gather.gather(project.root(), names, metric)
-        gather.check_metric(found, metric)
+    with load.no_collection():
+        found = load.gather(project.root(), names, metric)
+        load.check_metric(found, metric)
         content, notes = drawing.render(found, Asked(kind, x, where, top, params, width, height), form)
     file.write(target, content)
     click.echo(f"{target}: {kind} of {', '.join(paths.name for paths in found.sweeps)}, {project.size(len(content))}")
-    marks.warn([*notes, *leaked.notes(found.sweeps, found.rows)])
+    notices.warn([*notes, *import_leaks.notes(found.sweeps, found.rows)])
 
 
 _FITTING = {

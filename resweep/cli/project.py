@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from resweep.root import find_python, find_sweeps
-from resweep.sweep import Sweep
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
+from resweep.project import find_python, find_sweeps
+from resweep.sweep.definition import Sweep
 
 
 def root() -> Path:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
-from resweep import index, leaked
-from resweep import promote as promotion
+from resweep import index
 from resweep.cli import best as best_of
-from resweep.cli import generate, marks, project
+from resweep.cli import generate, notices, project
 from resweep.errors import ConfigError
+from resweep.generation import promote as promotion
 from resweep.index import Entry
-from resweep.points import By
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
+from resweep.results.points import By
+from resweep.run import import_leaks
 
 MOST = 6  # changed files that are named
 
@@ -66,7 +67,7 @@ def _chosen(trial: str | None, best: str | None, metric: str | None, by: By) -> 
 def _say_notes(paths: SweepPaths, entry: Entry, done: promotion.Promotion) -> None:
     """What a person should know before believing the numbers."""
     name = done.plan.paths.name
-    marks.warn(leaked.note(paths, [entry]))
+    notices.warn(import_leaks.note(paths, [entry]))
     if done.changed:
         files = ", ".join(done.changed[:MOST]) + (" and others" if len(done.changed) > MOST else "")
         click.echo(

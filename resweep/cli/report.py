@@ -10,10 +10,11 @@ from pathlib import Path
 
 import click
 
-from resweep import gather, leaked, status
-from resweep.cli import marks, project
+from resweep.cli import notices, project
 from resweep.errors import counted
-from resweep.gather import Gathered
+from resweep.results import load
+from resweep.results.load import Gathered
+from resweep.run import import_leaks, status
 
 OPEN = ("running", "queued")  # states of trials whose numbers may still come
 EVERY = 30.0  # seconds between two pages, where nobody says
@@ -46,9 +47,9 @@ def report(names: tuple[str, ...], output: Path | None, metric: str | None, watc
         _watch(names, metric, target, watch)
         return
     found = _checked(names, metric)
-    for note in [*found.notes, *filter(None, [gather.metric_missing(found)])]:
+    for note in [*found.notes, *filter(None, [load.metric_missing(found)])]:
         click.echo(f"resweep: {note}", err=True)
-    marks.warn(leaked.notes(found.sweeps, found.rows))
+    notices.warn(import_leaks.notes(found.sweeps, found.rows))
     size = _write(found, target, None)
     trials = counted(len(found.rows), "trial")
     click.echo(f"{project.short(target)}: {trials}, {size / 1e6:.1f} MB; open it in a browser")
@@ -63,19 +64,19 @@ def _stem(names: Sequence[str]) -> str:
 def _checked(names: Sequence[str], metric: str | None) -> Gathered:
     """The rows; an error where a metric is asked for that no trial reports: a good page is not replaced by another."""
     found = _gathered(names, metric)
-    gather.check_metric(found, metric)
+    load.check_metric(found, metric)
     return found
 
 
 def _gathered(names: Sequence[str], metric: str | None) -> Gathered:
-    with gather.no_collection():
-        return gather.gather(project.root(), names, metric)
+    with load.no_collection():
+        return load.gather(project.root(), names, metric)
 
 
 def _write(found: Gathered, target: Path, watch: float | None) -> int:
     from resweep.report import page, write
 
-    with gather.no_collection():
+    with load.no_collection():
         text = page.page(found, watch)
     write.write(target, text)
     return len(text)

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import click
 
-from resweep import frozen, leaked, status, trial
+from resweep import layout
 from resweep.cli import best as best_of
 from resweep.cli import project, select
 from resweep.errors import ConfigError, counted, disk_errors
 from resweep.index import Entry
-from resweep.points import By
+from resweep.layout import SweepPaths
 from resweep.proof import reproduce as proof
-from resweep.proof.causes import Change
 from resweep.proof.compare import Comparison, Kind, Metric, Value
+from resweep.proof.environment_changes import Change
 from resweep.proof.verdict import DEVIATIONS, Spread, Verdict, Word
-from resweep.trial import SweepPaths
+from resweep.results.points import By
+from resweep.run import import_leaks, status
+from resweep.sweep import stored
 
 STATUS = {"identical": 0, "different": 1, "not compared": 2, "within the spread": 3, "not proven": 4}
 LONGEST_VALUE = 60  # characters of a value of a saved file; its end tells most of a path
@@ -60,7 +62,7 @@ def reproduce(
     if (name is None) == (best is None):
         raise ConfigError("reproduce: expected a trial, or --best NAME, and only one of these")
     paths, entry = _chosen(name, best, metric, by)
-    asked = frozen.read(paths)
+    asked = stored.read(paths)
     options = proof.Options(into, unverified, allow_changed_data)
     with disk_errors(paths.root):
         passed_over = proof.ready(paths, entry, options)
@@ -69,7 +71,7 @@ def reproduce(
         click.echo(f"{paths.name}{select.shown(entry)}: runs again in {project.short(directory)}", err=True)
         found = proof.reproduce(paths, entry, asked, directory, options, passed_over)
     if as_json:
-        click.echo((directory / trial.VERDICT).read_text("utf-8"), nl=False)
+        click.echo((directory / layout.VERDICT).read_text("utf-8"), nl=False)
     else:
         for line in _lines(paths, entry, found):
             click.echo(line)
@@ -83,13 +85,13 @@ def _chosen(name: str | None, best: str | None, metric: str | None, by: By) -> t
 def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
     word, says = _verdict(found)
     astray = bool(found.leaked or found.altered)
-    also = f", and {leaked.SHORT}" if astray and word == "different" else ""
+    also = f", and {import_leaks.SHORT}" if astray and word == "different" else ""
     yield f"{word}{also}: {paths.name}#{entry.number} {entry.name}: {says}"
     compared = found.comparison
     for altered in found.altered[:MOST]:
-        yield f"  changed   {leaked.imported(altered, '')}"
+        yield f"  changed   {import_leaks.imported(altered, '')}"
     for elsewhere in found.leaked[:MOST]:
-        yield f"  leaked    {leaked.imported(status.frozen(paths, entry, elsewhere), _value(elsewhere))}"
+        yield f"  leaked    {import_leaks.imported(status.frozen(paths, entry, elsewhere), _value(elsewhere))}"
     if found.lacking:
         weights = compared.of("not there to compare", kind="weights")
         what = "the weights are" if weights else counted(len(found.lacking), "file") + " of the first run are"
@@ -115,7 +117,7 @@ def _lines(paths: SweepPaths, entry: Entry, found: Verdict) -> Iterator[str]:
     if not found.changes and found.word in ("different", "within the spread"):
         yield "  nothing that is known explains it: machine, packages, variables and data are the same; perhaps chance"
         yield "  without a seed, or operations that do not repeat themselves, as on a GPU"
-    yield f"  verdict   {project.short(found.directory / trial.VERDICT)}"
+    yield f"  verdict   {project.short(found.directory / layout.VERDICT)}"
 
 
 def _verdict(found: Verdict) -> tuple[str, str]:
@@ -124,7 +126,7 @@ def _verdict(found: Verdict) -> tuple[str, str]:
         return found.word, found.reason
     if found.word == "not proven":
         said = _came_out(found, "identical" if compared.same else "within the spread")
-        return found.word, f"{said}, but {leaked.SHORT}"
+        return found.word, f"{said}, but {import_leaks.SHORT}"
     return found.word, _came_out(found, found.word)
 
 
@@ -157,7 +159,7 @@ def _metrics(found: Verdict) -> Iterator[str]:
     for metric in found.judged.metrics:
         yield _metric(metric, metric.key, found.judged.spreads.get(metric.key))
     for metric in found.comparison.metrics:
-        if metric.file != trial.METRICS:
+        if metric.file != layout.METRICS:
             yield _metric(metric, f"{metric.file}: {metric.key}")
         elif metric.key not in told:
             yield _metric(metric, metric.key)
@@ -195,7 +197,7 @@ def _passed_over(skipped: set[str]) -> str:
 def _value(value: object) -> str:
     if value is None:
         return "nothing"
-    text = value if isinstance(value, str) else trial.jsonnable(value)
+    text = value if isinstance(value, str) else layout.jsonnable(value)
     return text if text.isprintable() else ascii(text)
 
 

@@ -10,14 +10,15 @@ from typing import Literal
 
 import click
 
-from resweep import fit, formats, gather, leaked, status, table
-from resweep import results as reading
 from resweep.cli import best as best_of
-from resweep.cli import marks, project
+from resweep.cli import notices, project
 from resweep.errors import counted
-from resweep.gather import Gathered
-from resweep.results import Row
-from resweep.table import Table
+from resweep.results import formats, load, table, terminal
+from resweep.results import trial_rows as reading
+from resweep.results.load import Gathered
+from resweep.results.table import Table
+from resweep.results.trial_rows import Row
+from resweep.run import import_leaks, status
 
 MOST = 10  # columns that are named as left out
 
@@ -54,9 +55,9 @@ def results(
     Which metric is best stands in the sweep: [results] metric = "best_validation_accuracy", mode = "max". With
     --by point the repeats of a configuration are one row: mean, standard deviation, and how many have finished.
     """
-    with gather.no_collection():
-        found = gather.gather(project.root(), names, metric)
-        gather.check_metric(found, metric)
+    with load.no_collection():
+        found = load.gather(project.root(), names, metric)
+        load.check_metric(found, metric)
         _tell(found.notes)
         every = len(found.rows)
         found.rows = rows = [row for row in found.rows if not states or row.state in states]
@@ -71,22 +72,22 @@ def results(
             shown = table.default(shown, table.shown_metrics(rows, found.options), short=form == "latex")
         gone: list[str] = []
         if form in ("markdown", "latex"):
-            shown = fit.rounded(shown, fit.drawn(found.definitions.values()), fit.PAPER)
+            shown = terminal.rounded(shown, terminal.drawn(found.definitions.values()), terminal.PAPER)
         if form == "table" and sys.stdout.isatty():
-            shown = fit.rounded(shown, fit.drawn(found.definitions.values()))
+            shown = terminal.rounded(shown, terminal.drawn(found.definitions.values()))
             width = shutil.get_terminal_size().columns
-            shown, gone = fit.fit(shown, width, found.options.metric, leave_out=columns is None)
+            shown, gone = terminal.fit(shown, width, found.options.metric, leave_out=columns is None)
         text = formats.FORMATS[form](shown)
     project.say(text)
-    _tell(filter(None, [_none(every, shown, [*where, *states]), gather.metric_missing(found), _left_out(gone)]))
+    _tell(filter(None, [_none(every, shown, [*where, *states]), load.metric_missing(found), _left_out(gone)]))
     if "problem" in gone:
         _say_problems(rows)
     if form == "table":
         for paths in found.sweeps:
             marked = [row for row in rows if not row.record.keys().isdisjoint(reading.MARKS)]
-            marks.leaks(paths, leaked.statuses(paths, marked))
+            notices.leaks(paths, import_leaks.statuses(paths, marked))
         return
-    marks.warn(leaked.notes(found.sweeps, rows))
+    notices.warn(import_leaks.notes(found.sweeps, rows))
     if form in ("markdown", "latex"):
         _say_problems(rows)
 

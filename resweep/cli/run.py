@@ -11,18 +11,20 @@ from typing import TextIO
 
 import click
 
-from resweep import frozen, gpus, index, status
-from resweep import run as runner
-from resweep.cli import project, searching, select
+from resweep import index
+from resweep.cli import project, run_search, select
 from resweep.cli.view import watcher
 from resweep.errors import ConfigError, TrialError, counted, disk_errors
 from resweep.index import Entry
 from resweep.launcher import checks, claims, trial_state
 from resweep.launcher.storage import AttemptError
-from resweep.running import Options, Outcome
+from resweep.layout import SweepPaths
+from resweep.run import gpus, status
+from resweep.run import runner as runner
+from resweep.run.run_options import Options, Outcome
 from resweep.slurm import work
-from resweep.sweep import Sweep, valid_cards
-from resweep.trial import SweepPaths
+from resweep.sweep import stored
+from resweep.sweep.definition import Sweep, valid_cards
 
 INTERRUPTED = 130  # the exit status
 
@@ -123,7 +125,7 @@ def _run(names: tuple[str, ...], words: _Words) -> int:
     paths, entries = select.trials(project.root(), names, where, states)
     if only is not None:
         entries = select.listed(paths, entries, only)
-    definition = frozen.read(paths)
+    definition = stored.read(paths)
     job = work.read(words.task) if words.task else None
     if job and job.trials:
         with open(job.trials, encoding="ascii") as trials:
@@ -135,7 +137,7 @@ def _run(names: tuple[str, ...], words: _Words) -> int:
     if job and not job.trials and not definition.search.learns:
         raise TrialError(f"{paths.name}: is no search any more, since it was generated again; submit it again")
     if definition.search.learns and whole:
-        return searching.run(paths, definition, options)
+        return run_search.run(paths, definition, options)
     with disk_errors(paths.root):
         left = [entry for entry in entries if not claims.settle(paths.place(entry.name))]
         pruned = {entry for entry in left if trial_state.state(paths.place(entry.name))[0] == "pruned"}
@@ -148,7 +150,7 @@ def _run(names: tuple[str, ...], words: _Words) -> int:
         opening = _opening(len(left), len(entries) - len(pruned), options, definition)
         click.echo(f"{paths.name}: {opening}")
         with watcher(paths, left) as watching:
-            supply = searching.early_stopping(paths, definition, watching, spared)
+            supply = run_search.early_stopping(paths, definition, watching, spared)
             here = runner.Runner(paths, left, options, watching, supply)
             watching.runner, watching.before = here, len(entries) - len(pruned) - len(left)
             outcomes = here.run()

@@ -10,12 +10,15 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from resweep import conditions, index, of_2020, status
-from resweep.conditions import Condition
+from resweep import index
 from resweep.errors import TrialError
 from resweep.index import Entry
+from resweep.layout import SweepPaths
+from resweep.results import of_2020
+from resweep.run import status
 from resweep.slurm import named
-from resweep.trial import SweepPaths
+from resweep.sweep import conditions
+from resweep.sweep.conditions import Condition
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

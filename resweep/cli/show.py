@@ -6,14 +6,17 @@ from pathlib import Path
 
 import click
 
-from resweep import capsule, definition, index, space, sweep
+from resweep import index
 from resweep.cli import project
 from resweep.errors import ConfigError, ProjectError, TrialError
+from resweep.generation import capsule, fill
 from resweep.index import Entry, described
-from resweep.root import find_root
-from resweep.space import Space
-from resweep.sweep import Sweep
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
+from resweep.project import find_root
+from resweep.space import expand
+from resweep.space.expand import Space
+from resweep.sweep import definition
+from resweep.sweep.definition import Sweep
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,15 +71,15 @@ def _point(
     config: Path, base: Path | None, number: int, overrides: tuple[str, ...], as_json: bool
 ) -> list[tuple[str, str]]:
     """One point's configuration and, where there is a template, its filled one, each with its title."""
-    asked = sweep.load(config, overrides)
+    asked = definition.load(config, overrides)
     if base is None and as_json:
         raise ConfigError(f"{config}: --json expects the jsonnet (or JSON) file to fill, too: CONFIG BASE")
-    space.check_keys(asked)
+    expand.check_keys(asked)
     point = _nth(asked, number)
     title = f"point {number} of {config}  {described(point)}".rstrip()
     if base is None:
-        return [(title, capsule.configuration(definition.configuration(asked, point)))]
-    (filled,) = definition.fill(asked, definition.template(_root(config), asked, base), [point])
+        return [(title, capsule.configuration(fill.configuration(asked, point)))]
+    (filled,) = fill.fill(asked, fill.template(_root(config), asked, base), [point])
     return [
         (title, capsule.configuration(filled.config)),
         (str(base), capsule.json_bytes(filled.filled[0]).decode()),
@@ -91,7 +94,7 @@ def _root(config: Path) -> Path:
         return config.parent
 
 
-def _nth(asked: Sweep, number: int) -> space.Point:
+def _nth(asked: Sweep, number: int) -> expand.Point:
     """The point of this number, from 1; those before it are not kept."""
     if asked.search.learns:
         raise ConfigError(f"{asked.where}: --point: a search has no points before its workers ask for them")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from resweep import status as survey
 from resweep.errors import counted
+from resweep.layout import SweepPaths
+from resweep.run import status as survey
+from resweep.run.status import Status
 from resweep.slurm import doubts, script, states
 from resweep.slurm.states import CANCELLED_UNSTARTED, View
-from resweep.status import Status
-from resweep.trial import SweepPaths
 
 NAMED = 8  # tasks that a command names
 

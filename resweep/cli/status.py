@@ -12,17 +12,18 @@ from typing import Any
 
 import click
 
-from resweep import index, runners
-from resweep import status as survey
-from resweep.cli import beliefs, marks, project, select, slurm_lines
+from resweep import index
+from resweep.cli import notices, project, search_summary, select, slurm_lines
 from resweep.errors import counted
 from resweep.index import Entry
-from resweep.search import belief as searched
-from resweep.search.belief import Belief
+from resweep.layout import SweepPaths
+from resweep.run import registry
+from resweep.run import status as survey
+from resweep.run.status import Status
+from resweep.search import summary as searched
+from resweep.search.summary import Belief
 from resweep.slurm import states as slurm
 from resweep.slurm.states import View
-from resweep.status import Status
-from resweep.trial import SweepPaths
 
 MOST = 20  # running trials, and causes of failure, that are listed
 PROMPT = 2.0  # seconds in which Slurm has to answer, or the records are shown without what it says
@@ -91,11 +92,11 @@ class _Report:
         click.echo(said + _pace(statuses, belief))
         for line in self._lines(note):
             click.echo(f"  {line}")
-        marks.leaks(self.paths, statuses)
+        notices.leaks(self.paths, statuses)
 
     def _lines(self, note: str) -> Iterator[str]:
         if self.belief:
-            yield from beliefs.lines(self.belief, _nobody_works(self.paths, self.statuses, self.view))
+            yield from search_summary.lines(self.belief, _nobody_works(self.paths, self.statuses, self.view))
         if self.orphans:
             shown = _counts(survey.survey(self.paths, self.orphans))
             yield f"besides  {len(self.orphans)} that are no longer in the sweep: {shown}"
@@ -174,7 +175,7 @@ def _nobody_works(paths: SweepPaths, statuses: Sequence[Status], view: View) -> 
         return False
     if view.workers_elsewhere or view.recovered.open:
         return False
-    if view.working() or runners.on_this_machine(paths) or any(each.state == "running" for each in statuses):
+    if view.working() or registry.on_this_machine(paths) or any(each.state == "running" for each in statuses):
         return False
     return not any(each.state == "running" for each in survey.survey(paths, index.read(paths).entries))
 
@@ -222,7 +223,7 @@ def _as_json(paths: SweepPaths, statuses: list[Status], view: View, belief: Beli
         ],
         "slurm_error": view.error or None,
         "bad_nodes": [vars(each) for each in survey.bad_nodes(statuses)],
-        "search": beliefs.as_json(belief, _nobody_works(paths, statuses, view)) if belief else None,
+        "search": search_summary.as_json(belief, _nobody_works(paths, statuses, view)) if belief else None,
         "data_changed": survey.data_changes(paths),
         "trials": [
             {

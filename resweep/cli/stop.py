@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from resweep import index
-from resweep import stop as stopping
 from resweep.cli import project, select
 from resweep.errors import counted
+from resweep.run import stop as stopping
 from resweep.slurm import cancel as slurm
 
 

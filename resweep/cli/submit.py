@@ -10,18 +10,18 @@ from typing import TextIO
 
 import click
 
-from resweep import frozen, resources
-from resweep.cli import project, searching, select
+from resweep.cli import project, run_search, select
 from resweep.errors import ConfigError, SlurmError, counted
 from resweep.index import Entry
-from resweep.resources import Resources
+from resweep.layout import SweepPaths
 from resweep.slurm import commands, ledger, recover, script
 from resweep.slurm import submit as slurm
 from resweep.slurm.batches import Batch, Wish
 from resweep.slurm.draft import Draft, draft
 from resweep.slurm.submit import Submitted
-from resweep.sweep import Sweep
-from resweep.trial import SweepPaths
+from resweep.sweep import slurm_table, stored
+from resweep.sweep.definition import Sweep
+from resweep.sweep.slurm_table import Resources
 
 WORDS = {"array": "an array of {}", "canary": "the canary"}
 
@@ -75,13 +75,13 @@ def submit(
     paths, entries = select.trials(project.root(), [name], where, states)
     if only is not None:
         entries = select.listed(paths, entries, only)
-    definition = frozen.read(paths)
+    definition = stored.read(paths)
     wish = Wish(workers or 0, one_job_per_trial, profile, canary, extra, max_trials or 0, elsewhere=elsewhere)
     if definition.search.learns and name == paths.name and not where and not states and only is None:
-        points, over = searching.left(paths, definition)
+        points, over = run_search.left(paths, definition)
         wish = replace(wish, points=points, over=over)
     elif definition.search.stop:
-        searching.check(definition)
+        run_search.check(definition)
     if dry_run:
         _show(_drafted(paths, definition, entries, wish, only_shown=True))
         return
@@ -111,8 +111,8 @@ def _extra(words: list[str]) -> tuple[str, ...]:
     if words and not words[0].startswith("-"):
         raise ConfigError(f"{words[0]}: expected options of sbatch, such as --qos=gpu-long, after the sweep's name")
     for option in script.declared(words):
-        if option in resources.REFUSED:
-            raise ConfigError(f"--{option}: cannot be given to sbatch here: {resources.REFUSED[option]}")
+        if option in slurm_table.REFUSED:
+            raise ConfigError(f"--{option}: cannot be given to sbatch here: {slurm_table.REFUSED[option]}")
     return tuple(words)
 
 

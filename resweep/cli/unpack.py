@@ -8,8 +8,8 @@ import click
 
 from resweep.cli import project
 from resweep.errors import ConfigError, counted, disk_errors
-from resweep.proof import stream
-from resweep.proof import unpack as unpacking
+from resweep.proof.archive import stream
+from resweep.proof.archive import unpack as unpacking
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

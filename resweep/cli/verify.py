@@ -9,14 +9,14 @@ from pathlib import Path
 
 import click
 
-from resweep import index, trial
+from resweep import index, layout
 from resweep.cli import project
 from resweep.errors import ConfigError, counted
 from resweep.index import Entry
+from resweep.layout import SweepPaths
 from resweep.proof import verify as proof
-from resweep.proof.capsule import Difference
+from resweep.proof.capsule_check import Difference
 from resweep.proof.verify import Report
-from resweep.trial import SweepPaths
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,11 +52,11 @@ def _verified(names: Sequence[str]) -> tuple[str, Report, dict[str, str]]:
     if any(Path(name).is_file() for name in names):
         if len(names) > 1:
             raise ConfigError(f"{' '.join(names)}: expected one archive, or trials of one sweep")
-        from resweep.proof import inspect
+        from resweep.proof.archive import inspect
 
         return names[0], inspect.verify(Path(names[0])), {}
     folders = [Path(name) for name in names]
-    if all((folder / trial.MANIFEST).is_file() for folder in folders):
+    if all((folder / layout.MANIFEST).is_file() for folder in folders):
         return " ".join(names), proof.copies(folders), {}
     root = project.root()
     if len(names) == 1 and "#" not in names[0] and SweepPaths(root, names[0]).index.is_file():

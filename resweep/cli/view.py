@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from resweep import index, status
+from resweep import index
 from resweep.index import Entry
-from resweep.run import Runner
-from resweep.running import Outcome
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
+from resweep.run import status
+from resweep.run.run_options import Outcome
+from resweep.run.runner import Runner
 
 if TYPE_CHECKING:
-    from resweep.search.search import Search
+    from resweep.search.supplier import Search
 
 REFRESH = 0.5  # seconds
 ROWS = 20  # running trials that are shown

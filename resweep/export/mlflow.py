@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from resweep import trial
+from resweep import layout
 from resweep.errors import ExportError
 from resweep.export import home, quiet
 from resweep.export.run import Run, Tally, number, text, unlike, whole
@@ -70,7 +70,7 @@ class _Store:
         self.tally.notes += [f"{run.title}: {problem}" for problem in history.problems]
         points = list(_points(run, history.curves))
         tags, params = self._tags(run), self._params(run)
-        digest = trial.digest([points, tags, params, run.state, run.started, run.ended, run.title])
+        digest = layout.digest([points, tags, params, run.state, run.started, run.ended, run.title])
         old = known.get(run.key)
         self.tally.count(old is not None, old is None or old.data.tags.get(DIGEST) != digest)
         if old is not None and old.data.tags.get(DIGEST) == digest:
@@ -194,7 +194,7 @@ def _path(name: str) -> str:
     """MLflow takes a name for a path, which may not lead anywhere else."""
     if any(part in ("", ".", "..") for part in name.split("/")):
         plain = name.replace("/", "_").replace("..", "__")
-        return f"{plain[: LONGEST_NAME - 9]}-{trial.digest(name)[:8]}"
+        return f"{plain[: LONGEST_NAME - 9]}-{layout.digest(name)[:8]}"
     return name
 
 

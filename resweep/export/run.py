@@ -11,13 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from resweep import legacy, metrics, results, table, trial
-from resweep.gather import Gathered
+from resweep import layout
 from resweep.index import Entry
-from resweep.metrics import Curve, Output
-from resweep.results import Row
-from resweep.sweep import TRIAL_KEYS, Sweep
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
+from resweep.results import legacy, metrics, table, trial_rows
+from resweep.results.load import Gathered
+from resweep.results.metrics import Curve, Output
+from resweep.results.trial_rows import Row
+from resweep.sweep.definition import TRIAL_KEYS, Sweep
 
 Values = dict[str, Any]
 _TOLERANCE = 1.0  # seconds by which the clocks of a file server and a node may differ without our noticing
@@ -103,13 +104,13 @@ def runs(found: Gathered, rows: Iterable[Row], project: str) -> Iterator[Run]:
         paths = found.paths(row)
         if not begun(row):
             continue
-        output = results.where(paths, row) if row.entry.digest else legacy.where(paths, row.entry)
+        output = trial_rows.where(paths, row) if row.entry.digest else legacy.where(paths, row.entry)
         yield Run(
             sweep=row.sweep,
             number=row.entry.number,
             name=f"{row.entry.id}/{row.entry.trial}",
             key=_key(project, row),
-            point=row.entry.id if row.entry.digest else row.entry.point[: trial.ID_LENGTH],
+            point=row.entry.id if row.entry.digest else row.entry.point[: layout.ID_LENGTH],
             state=row.state,
             swept=clean(row.entry.swept),
             config=_configuration(paths, row.entry, found.definitions.get(row.sweep)),
@@ -154,7 +155,7 @@ def clean(values: Mapping[str, Any]) -> Values:
 
 def text(value: object) -> str:
     """A value as text that UTF-8 has, on one line: a text itself, anything else as JSON."""
-    found = value if isinstance(value, str) else trial.jsonnable(value)
+    found = value if isinstance(value, str) else layout.jsonnable(value)
     found = found.encode("utf-8", "backslashreplace").decode()  # lone surrogates
     return found if found.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in found)
 
@@ -171,14 +172,14 @@ def unlike(names: Iterable[str], allowed: str | None = None, longest: int = 250)
         if allowed is not None:
             fit = "".join(c if c.isascii() and (c.isalnum() or c in allowed) else "_" for c in fit)
         if fit != name or not fit or len(fit) > longest:
-            fit = f"{fit[: longest - 9]}-{trial.digest(text(name))[:8]}"
+            fit = f"{fit[: longest - 9]}-{layout.digest(text(name))[:8]}"
         called[name] = fit
     return called
 
 
 def _key(project: str, row: Row) -> str:
     entry = row.entry
-    return trial.digest(["resweep export", text(project), row.sweep, entry.digest, entry.id, entry.trial])[:32]
+    return layout.digest(["resweep export", text(project), row.sweep, entry.digest, entry.id, entry.trial])[:32]
 
 
 def _configuration(paths: SweepPaths, entry: Entry, definition: Sweep | None) -> Values:

@@ -18,7 +18,7 @@ from typing import Any
 from resweep.errors import ExportError
 from resweep.export import home
 from resweep.export.run import Run, Tally, Values, number, text, unlike, whole
-from resweep.metrics import Curve
+from resweep.results.metrics import Curve
 
 TARGET = "tensorboard"
 DISCRETE = 9  # numbers up to which its page has a box to tick for each; beyond it wants from which to which

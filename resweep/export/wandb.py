@@ -20,7 +20,7 @@ from typing import Any
 from resweep.errors import ExportError, disk_errors
 from resweep.export import home, quiet
 from resweep.export.run import Run, Tally, number, text, unlike, whole
-from resweep.metrics import Curve
+from resweep.results.metrics import Curve
 
 TARGET = "wandb"
 HEADER = b":W&B" + struct.pack("<HB", 0xBEE1, 0)

@@ -9,12 +9,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from resweep import trial
+from resweep import layout
 from resweep.errors import ArchiveError, ConfigError
 from resweep.launcher import places
-from resweep.proof import contents
-from resweep.proof.contents import Contents, File
-from resweep.trial import SweepPaths, TrialName
+from resweep.layout import SweepPaths, TrialName
+from resweep.proof.archive import contents
+from resweep.proof.archive.contents import Contents, File
 
 LONGEST_NAME = 255  # bytes
 LONGEST_PATH = 3000  # bytes: leaves room for the directory that it is unpacked into
@@ -32,10 +32,12 @@ def parse(data: bytes, where: str) -> Contents:
         table = json.loads(data)
         if table["kind"] != contents.KIND:
             raise KeyError("kind")
-        if table["format"] != trial.FORMAT:
-            raise ArchiveError(f"{where}: format {table['format']!r}, expected {trial.FORMAT}: made by another version")
+        if table["format"] != layout.FORMAT:
+            raise ArchiveError(
+                f"{where}: format {table['format']!r}, expected {layout.FORMAT}: made by another version"
+            )
         found = _shaped(table)
-        sound = trial.check_seal(table)
+        sound = layout.check_seal(table)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ArchiveError(
             f"{where}: {contents.NAME}: found no list of an archive's files; damaged, or not ours"
@@ -79,7 +81,7 @@ def _number(value: object) -> int:
 def check(listed: Contents, where: str) -> None:
     """Refuse, with an ArchiveError, a list that names what no archive of a sweep holds, or what could lead out."""
     try:
-        trial.check_name(listed.sweep)
+        layout.check_name(listed.sweep)
     except ConfigError as error:
         raise ArchiveError(f"{where}: {error}") from None
     if listed.outputs not in contents.OUTPUTS:
@@ -112,8 +114,8 @@ def _check_trials(listed: Contents, paths: set[str], where: str) -> None:
     for name, count in Counter(listed.trials).items():
         if count > 1:
             raise ArchiveError(f"{where}: the trial {str(name)!a} is listed twice")
-        if "/".join((*places.CONFIG_ROOT, listed.sweep, str(name), trial.MANIFEST)) not in paths:
-            raise ArchiveError(f"{where}: the trial {str(name)!a} is listed without its {trial.MANIFEST}")
+        if "/".join((*places.CONFIG_ROOT, listed.sweep, str(name), layout.MANIFEST)) not in paths:
+            raise ArchiveError(f"{where}: the trial {str(name)!a} is listed without its {layout.MANIFEST}")
 
 
 def _check_file(file: File, where: str) -> None:

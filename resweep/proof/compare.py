@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from resweep.proof import saved
-from resweep.sweep import ResultsOptions
+from resweep.sweep.definition import ResultsOptions
 
 # files that tell when and where a run was
 LOGS = ("*.log", "log.txt", "events.out.tfevents*", "*.prof", "*.pid")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from resweep import trial
-from resweep.proof import causes
+from resweep import layout
+from resweep.proof import environment_changes
 from resweep.proof.compare import Rules
-from resweep.proof.side import Side
+from resweep.proof.subject import Side
 
 LARGEST_DIFF = 1 << 22  # bytes of a file whose lines are compared
 
@@ -97,7 +97,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _changes(a: Side, b: Side, sections: tuple[str, ...], named: bool = False) -> list[Value]:
-    found = [each for each in causes.changes(a.run, b.run) if each.section in sections]
+    found = [each for each in environment_changes.changes(a.run, b.run) if each.section in sections]
     return [Value(f"{each.section} {each.what}" if named else each.what, each.before, each.after) for each in found]
 
 
@@ -163,7 +163,7 @@ def same(a: Side, b: Side, found: Mapping[str, Section]) -> bool | None:
 def as_table(a: Side, b: Side, found: Mapping[str, Section]) -> dict[str, Any]:
     """The differences as JSON holds them; `same` is null where nothing could be compared."""
     return {
-        "format": trial.FORMAT,
+        "format": layout.FORMAT,
         "a": a.label,
         "b": b.label,
         "same": same(a, b, found),

@@ -10,19 +10,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resweep import clean, gpus, results, trial
+from resweep import layout
 from resweep.errors import TrialError
 from resweep.index import Entry
 from resweep.launcher import attempt, checks, claims, places, storage, trial_state
 from resweep.launcher.places import Place
 from resweep.launcher.storage import AttemptError, Record
-from resweep.proof import causes, verdict, verify
-from resweep.proof.causes import Run
+from resweep.layout import SweepPaths
+from resweep.proof import environment_changes, verdict, verify
+from resweep.proof.archive.contents import NAME as ARCHIVE_LIST
 from resweep.proof.compare import Output, Rules, compare
-from resweep.proof.contents import NAME as ARCHIVE_LIST
+from resweep.proof.environment_changes import Run
 from resweep.proof.verdict import Judged, Verdict, Word
-from resweep.sweep import Sweep
-from resweep.trial import SweepPaths
+from resweep.results import clean, trial_rows
+from resweep.run import gpus
+from resweep.sweep.definition import Sweep
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def ready(paths: SweepPaths, entry: Entry, options: Options) -> list[str]:
         raise TrialError(
             f"{place.label}: {state}, expected a trial that has finished: there is nothing to compare with"
         )
-    if not os.path.isdir(results.output(place, record)):
+    if not os.path.isdir(trial_rows.output(place, record)):
         raise TrialError(f"{place.label}: has finished, but its output is gone: there is nothing to compare with")
     found = verify.capsule(Path(place.capsule), verify.Cache())
     shown = [
@@ -64,7 +66,7 @@ def prepare(paths: SweepPaths, entry: Entry, options: Options) -> Path:
     """Make the directory that the trial runs in: a fresh one beside its attempts, or the one that was asked for."""
     place = paths.place(entry.name)
     if options.into is None:
-        home = Path(place.output + trial.REPRODUCED_SUFFIX)
+        home = Path(place.output + layout.REPRODUCED_SUFFIX)
         home.mkdir(parents=True, exist_ok=True)
         number = max((int(path.name) for path in home.iterdir() if path.name.isdigit()), default=0)
         while True:
@@ -113,9 +115,9 @@ def reproduce(
     found = replace(found, leaked=elsewhere, altered=altered)
     if (elsewhere or altered) and found.word in ("identical", "within the spread"):
         found = replace(found, word="not proven")
-    part = directory / f".{trial.VERDICT}.part"
-    part.write_text(trial.pretty(verdict.as_table(paths, entry, found)) + "\n", "utf-8")
-    part.replace(directory / trial.VERDICT)
+    part = directory / f".{layout.VERDICT}.part"
+    part.write_text(layout.pretty(verdict.as_table(paths, entry, found)) + "\n", "utf-8")
+    part.replace(directory / layout.VERDICT)
     return found
 
 
@@ -170,10 +172,10 @@ def _fingerprints(paths: SweepPaths, place: Place, before: Mapping[str, Any]) ->
     """The fingerprints that the trial's data was checked against when it ran; those of its capsule if it was not."""
     known = [Path(place.capsule), *paths.generations.glob("*")]
     for folder in known:
-        file = folder / trial.FINGERPRINTS
+        file = folder / layout.FINGERPRINTS
         if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == before.get("data"):
             return str(file)
-    own = Path(place.capsule, trial.FINGERPRINTS)
+    own = Path(place.capsule, layout.FINGERPRINTS)
     return str(own) if own.is_file() else None
 
 
@@ -186,7 +188,7 @@ def _judged(
     unverified: list[str],
 ) -> Verdict:
     place = paths.place(entry.name)
-    changes = causes.changes(*(_run(place, *each) for each in zip(attempts, records, strict=True)))
+    changes = environment_changes.changes(*(_run(place, *each) for each in zip(attempts, records, strict=True)))
     record, directory = records[1], attempts[1]
     if record["state"] != "finished":
         said = trial_state.outcome(record, str(directory / places.LOG))
@@ -207,10 +209,10 @@ def _judged(
 
 
 def _run(place: Place, directory: Path, record: Record) -> Run:
-    def reader(folder: Path) -> causes.Read:
+    def reader(folder: Path) -> environment_changes.Read:
         return lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None
 
-    return causes.run(reader(Path(place.capsule)), reader(directory), record)
+    return environment_changes.run(reader(Path(place.capsule)), reader(directory), record)
 
 
 def _first(paths: SweepPaths, place: Place, record: Record, directory: Path, asked: Sweep) -> Output:
@@ -218,7 +220,7 @@ def _first(paths: SweepPaths, place: Place, record: Record, directory: Path, ask
     packed = storage.read_json(str(paths.root / ARCHIVE_LIST)).get("outputs")
     kept = clean.KEPT if packed in ("metrics", "none") else None
     own = _own(directory)
-    return Output(Path(results.output(place, record)), own, kept, asked.results.weights)
+    return Output(Path(trial_rows.output(place, record)), own, kept, asked.results.weights)
 
 
 def _second(directory: Path) -> Output:

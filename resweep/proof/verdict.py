@@ -10,15 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from resweep import __version__, index, results, trial
+from resweep import __version__, index, layout
 from resweep.index import Entry
 from resweep.launcher import trial_state
 from resweep.launcher.storage import Record
-from resweep.metrics import finite
-from resweep.proof.causes import Change
+from resweep.layout import SweepPaths
 from resweep.proof.compare import Comparison, Metric, Output, Rules, came_to, flat, is_number
-from resweep.sweep import ResultsOptions
-from resweep.trial import SweepPaths
+from resweep.proof.environment_changes import Change
+from resweep.results import trial_rows
+from resweep.results.metrics import finite
+from resweep.sweep.definition import ResultsOptions
 
 KIND = "resweep verdict"
 REPEATS = 3  # finished trials of a point that a spread needs
@@ -105,7 +106,7 @@ def judged(paths: SweepPaths, entry: Entry, outputs: tuple[Output, Output], aske
 
 def _numbers(output: Path, directory: Path, asked: ResultsOptions) -> dict[str, Any]:
     """What a training measured, which ran in an attempt's `directory`; lists by dotted key, too."""
-    found = results.trained_in(str(output), str(directory), asked).values
+    found = trial_rows.trained_in(str(output), str(directory), asked).values
     return dict(flat(found)) if found else {}
 
 
@@ -116,7 +117,7 @@ def _repeats(paths: SweepPaths, entry: Entry, asked: ResultsOptions) -> Iterator
             place = paths.place(each.name)
             state, record = trial_state.state(place)
             directory = Path(place.attempt(record.get("attempt", 0)))
-            table = _numbers(Path(results.output(place, record)), directory, asked) if state == "finished" else {}
+            table = _numbers(Path(trial_rows.output(place, record)), directory, asked) if state == "finished" else {}
             if table:
                 yield table
 
@@ -125,7 +126,7 @@ def as_table(paths: SweepPaths, entry: Entry, found: Verdict) -> dict[str, Any]:
     """The content of verdict.json."""
     compared = found.comparison
     table = {
-        "format": trial.FORMAT,
+        "format": layout.FORMAT,
         "kind": KIND,
         "verdict": found.word,
         "reason": found.reason or None,
@@ -151,11 +152,11 @@ def as_table(paths: SweepPaths, entry: Entry, found: Verdict) -> dict[str, Any]:
         "leaked": list(found.leaked),
         "trial_changed": list(found.altered),
     }
-    return trial.sealed(_plain(table))
+    return layout.sealed(_plain(table))
 
 
 def _metric(metric: Metric, spreads: Mapping[str, Spread]) -> dict[str, Any]:
-    spread = spreads.get(metric.key) if metric.file == trial.METRICS else None
+    spread = spreads.get(metric.key) if metric.file == layout.METRICS else None
     return {**vars(metric), "difference": metric.difference, "spread": vars(spread) if spread else None}
 
 

@@ -17,14 +17,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from resweep import definition, index, snapshot, trial
-from resweep.capsule import TEMPORARY
+from resweep import index, layout
 from resweep.errors import TrialError
+from resweep.generation import fill, snapshot
 from resweep.index import Entry, Index
 from resweep.launcher.places import Place
-from resweep.proof import capsule as judge
-from resweep.proof.capsule import Contents, Difference, Known, Seen
-from resweep.trial import SweepPaths, TrialName
+from resweep.layout import SweepPaths, TrialName
+from resweep.lock import TEMPORARY
+from resweep.proof import capsule_check as judge
+from resweep.proof.capsule_check import Contents, Difference, Known, Seen
 
 _SOURCE = "snapshot.json"  # the list of a stored source
 _STORED = re.compile(r"[0-9a-f]{64}\.json")  # an environment
@@ -122,13 +123,13 @@ def copies(folders: Sequence[Path]) -> Report:
     """Verify capsules wherever they lie, such as copies."""
     cache = Cache()
     for folder in folders:
-        if not (folder / trial.MANIFEST).is_file():
-            raise TrialError(f"{folder}: found no {trial.MANIFEST}, expected a trial's directory")
+        if not (folder / layout.MANIFEST).is_file():
+            raise TrialError(f"{folder}: found no {layout.MANIFEST}, expected a trial's directory")
     return Report(len(folders), [each for folder in folders for each in capsule(folder, cache)], cache.notes)
 
 
 def _unlisted(paths: SweepPaths, known: set[str]) -> Iterator[Difference]:
-    for path in sorted(paths.directory.glob(f"[!.]*/*/{trial.MANIFEST}")):
+    for path in sorted(paths.directory.glob(f"[!.]*/*/{layout.MANIFEST}")):
         name = f"{path.parent.parent.name}/{path.parent.name}"
         if path.parent.name.isdigit() and name not in known:
             yield Difference(f"{paths.name}/{name}", "", "added", "not in the index")
@@ -173,11 +174,11 @@ def _seen(path: str, found: os.stat_result, cache: Cache) -> Seen:
 def _first(folder: str) -> bytes | None:
     """The filled template of the capsule at `folder`, if its manifest vouches for it."""
     try:
-        with open(f"{folder}/{trial.MANIFEST}", "rb") as file:
+        with open(f"{folder}/{layout.MANIFEST}", "rb") as file:
             manifest = json.loads(file.read())
         with open(f"{folder}/{manifest['id']}.json", "rb") as file:
             data = file.read()
-        sound = trial.check_seal(manifest)
+        sound = layout.check_seal(manifest)
         vouched = manifest["files"][f"{manifest['id']}.json"] == hashlib.sha256(data).hexdigest()
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -186,16 +187,16 @@ def _first(folder: str) -> bytes | None:
 
 def _listed(paths: SweepPaths, entry: Entry, path: Path, cache: Cache) -> Iterator[Difference]:
     """What the index says of a trial whose capsule is sound, against that capsule."""
-    manifest = json.loads((path / trial.MANIFEST).read_bytes())
+    manifest = json.loads((path / layout.MANIFEST).read_bytes())
     config = tomllib.loads((path / f"{entry.id}.toml").read_text("utf-8"))
     wrong = []
     if entry.digest != manifest["digest"]:
         wrong.append("digest")
-    if entry.source != trial.digest([manifest["snapshot"]["digest"], manifest["files"][trial.TRAIN]]):
+    if entry.source != layout.digest([manifest["snapshot"]["digest"], manifest["files"][layout.TRAIN]]):
         wrong.append("source")
     for key, value in entry.swept.items():
         there, found = _at(config, key)
-        if there and trial.plain(found) != value:
+        if there and layout.plain(found) != value:
             wrong.append(key)
     if wrong:
         detail = f"its {' and '.join(wrong)} of {paths.name}#{entry.number} {entry.name} is not the trial's own"
@@ -259,19 +260,19 @@ def _generations(paths: SweepPaths, cache: Cache, listed: Index) -> Iterator[Dif
 
 def _generation(folder: Path, where: str, cache: Cache) -> Iterator[Difference]:
     try:
-        data = (folder / trial.GENERATION).read_bytes()
+        data = (folder / layout.GENERATION).read_bytes()
         record = json.loads(data)
-        expected = {trial.DEFINITION: record["text"], trial.TRAIN: record["train"]}
-        expected |= {f"{definition.BASE}/{name}": sha256 for name, sha256 in record["sources"].items()}
+        expected = {layout.DEFINITION: record["text"], layout.TRAIN: record["train"]}
+        expected |= {f"{fill.BASE}/{name}": sha256 for name, sha256 in record["sources"].items()}
         sound = judge.seal(data, _GENERATION_UNSEALED) is not False
     except FileNotFoundError:
-        yield Difference(where, trial.GENERATION, "missing")
+        yield Difference(where, layout.GENERATION, "missing")
         return
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        yield Difference(where, trial.GENERATION, "changed", f"cannot be read ({error})")
+        yield Difference(where, layout.GENERATION, "changed", f"cannot be read ({error})")
         return
     if not sound:
-        yield Difference(where, trial.GENERATION, "changed", "its checksum is not that of its content")
+        yield Difference(where, layout.GENERATION, "changed", "its checksum is not that of its content")
     found: dict[str, Seen] = {}
     _walk(str(folder), "", found, set(), cache)
     for path, sha256 in expected.items():
@@ -279,8 +280,8 @@ def _generation(folder: Path, where: str, cache: Cache) -> Iterator[Difference]:
         if seen is None or seen.sha256 != sha256:
             yield Difference(where, path, "changed" if seen else "missing", "", seen.file if seen else None)
     contents = Contents(where, found, frozenset(), lambda path: (folder / path).read_bytes(), lambda _: None)
-    yield from judge.origins(contents, cache, frozenset({trial.FINGERPRINTS}))
-    known = {trial.GENERATION, trial.PROVENANCE, trial.FINGERPRINTS, trial.RERUN}
+    yield from judge.origins(contents, cache, frozenset({layout.FINGERPRINTS}))
+    known = {layout.GENERATION, layout.PROVENANCE, layout.FINGERPRINTS, layout.RERUN}
     for path in sorted(found.keys() - expected.keys() - known):
         yield Difference(where, path, "added", found[path].strange, found[path].file)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from resweep import legacy, metrics, results
-from resweep.gather import Gathered
-from resweep.metrics import Curve, History
-from resweep.results import Row
+from resweep.results import legacy, metrics, trial_rows
+from resweep.results.load import Gathered
+from resweep.results.metrics import Curve, History
+from resweep.results.trial_rows import Row
 
 # what trainings put before the name of a metric that they keep the best value of
 _BEST = re.compile(r"(?:^|(?<=[_./ -]))(?:best|final|last)[_./ -]|[_./ -](?:best|final|last)$", re.IGNORECASE)
@@ -20,7 +20,7 @@ def history(found: Gathered, row: Row) -> History:
     definition = found.definitions.get(row.sweep)
     if definition is None:
         return metrics.history(legacy.where(paths, row.entry))
-    return metrics.history(results.where(paths, row), definition.results.pattern)
+    return metrics.history(trial_rows.where(paths, row), definition.results.pattern)
 
 
 def measure(name: str) -> str:

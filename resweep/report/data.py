@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from resweep import direction, formats, gather, leaked, metrics, points, results, status, table, trial
-from resweep.gather import Gathered
+from resweep import layout
 from resweep.report import details, expected, learning, scale
-from resweep.results import Row
-from resweep.table import Column
+from resweep.results import formats, load, metrics, points, table, trial_rows
+from resweep.results.load import Gathered
+from resweep.results.table import Column
+from resweep.results.trial_rows import Row
+from resweep.run import import_leaks, status
+from resweep.sweep import metric_mode
 
 FORMAT = 1
 EXACT_RUNS = 2_000  # beyond so many, metrics have DIGITS digits, but for the one that ranks
@@ -39,8 +42,8 @@ def data(found: Gathered) -> Table:
         "format": FORMAT,
         "sweeps": [paths.name for paths in found.sweeps],
         "metric": shown,
-        "mode": options.mode if shown == options.metric else direction.guessed(shown or ""),
-        "notes": [*found.notes, *filter(None, [gather.metric_missing(found)]), *leaked.notes(found.sweeps, rows)],
+        "mode": options.mode if shown == options.metric else metric_mode.guessed(shown or ""),
+        "notes": [*found.notes, *filter(None, [load.metric_missing(found)]), *import_leaks.notes(found.sweeps, rows)],
         "drawn": [_drawn(found, paths.name) for paths in found.sweeps],
         "chosen": [expected.is_chosen(found.definitions.get(paths.name)) for paths in found.sweeps],
         "said_chosen": f"{expected.CHOSEN}in the chart of that name",
@@ -92,7 +95,7 @@ def _runs(found: Gathered, failures: Sequence[status.Failure]) -> Table:
     sweeps = {paths.name: number for number, paths in enumerate(found.sweeps)}
     causes = {id(each.entry): number for number, failure in enumerate(failures) for each in failure.trials}
     codes, hosts = _coded(row.record.get("host") for row in rows)
-    wrong = {paths.name: leaked.said(paths, rows) for paths in found.sweeps}
+    wrong = {paths.name: import_leaks.said(paths, rows) for paths in found.sweeps}
     said = ["; ".join(filter(None, [row.problem, wrong[row.sweep].get(row.entry.number)])) for row in rows]
     problems = {str(place): _text(problem) for place, problem in enumerate(said) if problem}
     return {
@@ -110,7 +113,7 @@ def _runs(found: Gathered, failures: Sequence[status.Failure]) -> Table:
         "hosts": hosts,
         "cause": [causes.get(id(row.entry), -1) for row in rows],
         "problems": problems,
-        "executed": results.executed(rows),
+        "executed": trial_rows.executed(rows),
     }
 
 
@@ -137,12 +140,12 @@ def _exact(value: object) -> bool:
 def _labels(values: Sequence[Any]) -> Callable[[Any], str]:
     """How the values of a key are called: texts without quotes, where all are texts."""
     bare = all(value is None or isinstance(value, str) for value in values)
-    return lambda value: value if bare else trial.jsonnable(value)
+    return lambda value: value if bare else layout.jsonnable(value)
 
 
 def _coded(values: Iterable[Any], label: Callable[[Any], str] = str) -> tuple[list[int | None], list[str]]:
     """Values as codes of the different ones among them, which are in the order of their labels, numbers first."""
-    keys = [None if value is None else (trial.canonical(value), value) for value in values]
+    keys = [None if value is None else (layout.canonical(value), value) for value in values]
     different = {key[0]: key[1] for key in keys if key is not None}
     ordered = sorted(different, key=lambda key: _order(different[key], label))
     place = {key: code for code, key in enumerate(ordered)}
@@ -161,7 +164,7 @@ def _metrics(found: Gathered, shown: str | None) -> list[Table]:
     exact = len(found.rows) <= EXACT_RUNS
     return [
         _metric(name, found.rows, None if exact or name == shown else DIGITS)
-        | {"mode": found.options.mode if name == found.options.metric else direction.guessed(name)}
+        | {"mode": found.options.mode if name == found.options.metric else metric_mode.guessed(name)}
         for name in names
     ]
 
@@ -175,7 +178,7 @@ def _metric(name: str, rows: Sequence[Row], digits: int | None) -> Table:
         plain = _rounded(value, digits) if known else None
         values.append(plain)
         if value is not None and plain is None:
-            odd[str(place)] = _text(formats.rounded(value) if known else trial.jsonnable(value))
+            odd[str(place)] = _text(formats.rounded(value) if known else layout.jsonnable(value))
     return {"name": _text(name), "values": values, "odd": odd}
 
 

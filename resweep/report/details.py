@@ -10,11 +10,12 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from resweep import of_2020, results, status
-from resweep.gather import Gathered
-from resweep.results import Row
-from resweep.status import Failure
-from resweep.trial import MANIFEST, RERUN, TRAIN, SweepPaths
+from resweep.layout import MANIFEST, RERUN, TRAIN, SweepPaths
+from resweep.results import of_2020, trial_rows
+from resweep.results.load import Gathered
+from resweep.results.trial_rows import Row
+from resweep.run import status
+from resweep.run.status import Failure
 
 ALL = 200  # runs that all have their texts
 BEST, FAILED, RUNNING = 60, 60, 20  # of more runs, so many have them
@@ -56,7 +57,7 @@ def _chosen(rows: Sequence[Row], failures: Sequence[Failure]) -> list[int]:
 
 def log(paths: SweepPaths, row: Row) -> Path:
     """The log of a row's last attempt, or of the one that counts."""
-    return Path(results.where(paths, row).log)
+    return Path(trial_rows.where(paths, row).log)
 
 
 def _texts(paths: SweepPaths, row: Row) -> Iterator[tuple[str, str]]:

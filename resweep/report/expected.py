@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from resweep.points import Point
 from resweep.report import tried
-from resweep.sweep import ResultsOptions, Sweep
+from resweep.results.points import Point
+from resweep.sweep.definition import ResultsOptions, Sweep
 
 EVERY = 200  # each n up to here has its value, and beyond it
 THINNED = 200  # so many n more, evenly on a logarithmic scale; the last is always N

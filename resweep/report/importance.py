@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise, permutations
 from typing import Any, Literal
 
-from resweep import trial
-from resweep.points import Point
+from resweep import layout
 from resweep.report.scale import number
-from resweep.sweep import ResultsOptions
+from resweep.results.points import Point
+from resweep.sweep.definition import ResultsOptions
 
 LEAST_POINTS = 20  # below which no shares are told
 LEAST_RANKED = 6  # and below which no order
@@ -227,7 +227,7 @@ def _keys(swept: Sequence[Mapping[str, Any]], scales: Mapping[str, str]) -> tupl
     partitions: dict[tuple[int, ...], str] = {}
     for name in dict.fromkeys(key for each in swept for key in each):
         values = [each.get(name) for each in swept]
-        texts = [trial.canonical(value) for value in values]
+        texts = [layout.canonical(value) for value in values]
         numbers = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         if len(numbers) < 2:
             left_out[name] = "the same everywhere"

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from resweep.gather import Gathered
-from resweep.metrics import Curve
 from resweep.report import curves
-from resweep.results import Row
+from resweep.results.load import Gathered
+from resweep.results.metrics import Curve
+from resweep.results.trial_rows import Row
 
 MOST_RUNS = 1_000
 MOST_MEASURES = 8

@@ -17,10 +17,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from resweep import __version__, points
-from resweep.gather import Gathered
+from resweep import __version__
 from resweep.report import data, scale
 from resweep.report.importance import importance
+from resweep.results import points
+from resweep.results.load import Gathered
 
 GENERATOR = "resweep report"
 _HERE = Path(__file__).parent

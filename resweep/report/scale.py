@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
-from resweep.forms import Distribution
-from resweep.results import Row
-from resweep.sweep import Sweep
+from resweep.results.trial_rows import Row
+from resweep.sweep.definition import Sweep
+from resweep.sweep.ranges import Distribution
 
 Scale = Literal["linear", "log", "category"]
 

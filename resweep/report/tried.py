@@ -11,9 +11,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from resweep.metrics import number
-from resweep.points import Point, Statistic, statistic
-from resweep.results import Row
+from resweep.results.metrics import number
+from resweep.results.points import Point, Statistic, statistic
+from resweep.results.trial_rows import Row
 
 COUNTED = ("finished", "pruned")
 

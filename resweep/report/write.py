@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from resweep.disk import PART
 from resweep.errors import DiskError, disk_errors
+from resweep.lock import PART
 from resweep.report.page import is_ours
 
 _HEAD = 4096  # bytes of a page, in which it says whose it is

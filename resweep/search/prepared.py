@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from resweep.template import Arguments, ExtVars, Template
+from resweep.generation.template import Arguments, ExtVars, Template
 
 # argv: where this package lies, the program, and as JSON the folders of libraries and the external variables
 # stdin: a line of arguments for each evaluation; stdout: a line with the result, empty for an error
@@ -24,7 +24,7 @@ _CHILD = """
 import json, os, sys
 import _jsonnet
 sys.path.insert(0, sys.argv[1])
-from resweep.template import find
+from resweep.generation.template import find
 program, (library, ext_vars) = sys.argv[2], map(json.loads, sys.argv[3:])
 sys.stdin.reconfigure(encoding="utf-8")
 sys.stdout.reconfigure(encoding="utf-8")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from resweep.search.study import FROM, TRIAL
-from resweep.sweep import Sweep
+from resweep.search.journal import FROM, TRIAL
+from resweep.sweep.definition import Sweep
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

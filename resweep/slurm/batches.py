@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from resweep import resources, status, trial
+from resweep import layout
 from resweep.errors import ConfigError
 from resweep.index import Entry
-from resweep.resources import Resources
+from resweep.layout import TrialName
+from resweep.run import status
 from resweep.slurm.ledger import Job, Kind, Runner, Submission
 from resweep.slurm.limits import Limits
 from resweep.slurm.states import View
-from resweep.sweep import Sweep
-from resweep.trial import TrialName
+from resweep.sweep import slurm_table
+from resweep.sweep.definition import Sweep
+from resweep.sweep.slurm_table import Resources
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,9 @@ def groups(
     for entry in wanted:
         swept = {key.removeprefix("slurm."): value for key, value in entry.swept.items() if key.startswith("slurm.")}
         threads = entry.swept.get("threads", definition.threads)
-        key = trial.canonical([swept, threads])
+        key = layout.canonical([swept, threads])
         if key not in groups:
-            asked, found = resources.resolve(*tables, swept, threads=threads, declared=declared)
+            asked, found = slurm_table.resolve(*tables, swept, threads=threads, declared=declared)
             notes += found
             groups[key] = (_limited(asked, wish), [])
         groups[key][1].append(entry)

@@ -11,16 +11,16 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from resweep import status, stop
 from resweep.errors import SlurmError
 from resweep.index import Entry
 from resweep.launcher import slurm_job
+from resweep.layout import SweepPaths, TrialName
+from resweep.run import status, stop
+from resweep.run.status import Status
 from resweep.slurm import doubts, identity, ledger, queue, states
 from resweep.slurm.queue import TaskName
 from resweep.slurm.recover import Recovered
 from resweep.slurm.states import View
-from resweep.status import Status
-from resweep.trial import SweepPaths, TrialName
 
 PATIENCE = 60.0  # seconds beyond those that a training has between TERM and KILL
 LOOK, LONGEST_LOOK = 1.0, 5.0  # seconds between two questions: a busy controller has better to do

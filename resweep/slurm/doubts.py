@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from resweep.errors import counted
+from resweep.layout import SweepPaths
 from resweep.slurm import ledger
 from resweep.slurm.states import View
-from resweep.trial import SweepPaths
 
 
 def strangers(view: View) -> list[str]:

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resweep import resources, status
 from resweep.errors import ConfigError, SlurmError
 from resweep.index import Entry
-from resweep.resources import Resources
+from resweep.layout import SweepPaths
+from resweep.run import status
 from resweep.slurm import batches, doubts, identity, ledger, limits, parallel, script, site, states
 from resweep.slurm.batches import Batch, Wish
 from resweep.slurm.limits import Limits
 from resweep.slurm.script import SiteScript
 from resweep.slurm.states import View
-from resweep.sweep import Sweep
-from resweep.trial import SweepPaths
+from resweep.sweep import slurm_table
+from resweep.sweep.definition import Sweep
+from resweep.sweep.slurm_table import Resources
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,12 @@ def draft(
     if view.error and not only_shown:
         raise SlurmError(view.error)
     runner = batches.runner(definition, wish)
-    first, _ = resources.resolve(*own)
+    first, _ = slurm_table.resolve(*own)
     found = script.read(paths.root, first.script, _source(definition))
     declared = {**found.declared, **script.from_environment(), **script.declared(wish.extra)}
     allowed, cluster, unanswered = _site(view, only_shown)
     if runner == "search":
-        asked, notes = resources.resolve(*own, threads=definition.threads, declared=declared)
+        asked, notes = slurm_table.resolve(*own, threads=definition.threads, declared=declared)
         jobs, skipped, said = batches.of_search(asked, wish, view, allowed)
         wanted = [asked]
     else:
@@ -172,7 +173,7 @@ def _effective(asked: Resources, site_script: SiteScript, wish: Wish) -> dict[st
 
 
 def _profile(name: str, tables: Sequence[dict[str, Any]], where: str) -> dict[str, Any]:
-    known = resources.profiles(*tables)
+    known = slurm_table.profiles(*tables)
     if name not in known:
         shown = ", ".join(known) or f"none; write [slurm.profiles.{name}]"
         raise ConfigError(f"--profile {name}: found no such profile in {where}, expected one of: {shown}")

@@ -28,12 +28,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from resweep import trial
+from resweep import layout
 from resweep.errors import TrialError, disk_errors
+from resweep.layout import SweepPaths, TrialName
 from resweep.slurm import identity
 from resweep.slurm.identity import Identity
 from resweep.slurm.queue import TaskName
-from resweep.trial import SweepPaths, TrialName
 
 Kind = Literal["array", "workers", "single", "canary"]
 Runner = Literal["", "search", "list"]
@@ -199,8 +199,8 @@ def read(paths: SweepPaths) -> list[Submission]:
     for folder in folders:
         try:
             record = json.loads((folder / SUBMISSION).read_text("utf-8"))
-            if record["format"] != trial.FORMAT:
-                raise ValueError(f"format {record['format']}, expected {trial.FORMAT}: made by another version")
+            if record["format"] != layout.FORMAT:
+                raise ValueError(f"format {record['format']}, expected {layout.FORMAT}: made by another version")
         except (OSError, ValueError, KeyError) as error:
             raise TrialError(f"{folder / SUBMISSION}: cannot be read ({error})") from None
         found.append(Submission(folder, record))

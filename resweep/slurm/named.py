@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from resweep import index, status
+from resweep import index
 from resweep.errors import TrialError
 from resweep.index import Entry
+from resweep.layout import SweepPaths
+from resweep.run import status
 from resweep.slurm import ledger, states
 from resweep.slurm.ledger import Job, Submission
 from resweep.slurm.queue import TaskName
-from resweep.trial import SweepPaths
 
 _TASK = re.compile(r"([0-9]+)(?:_([0-9]+))?")
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from resweep.launcher import storage
+from resweep.layout import SweepPaths, TrialName
 from resweep.slurm import commands, identity, ledger, queue
 from resweep.slurm.ledger import Job, Submission
 from resweep.slurm.queue import Task, TaskName
-from resweep.trial import SweepPaths, TrialName
 
 # After so many seconds no job appears any more: a full controller lets sbatch try for two minutes.
 LATEST = 180.0

@@ -7,8 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from resweep import resources
 from resweep.errors import ConfigError
+from resweep.sweep import slurm_table
 
 FILE = Path("resweep", "slurm.toml")
 
@@ -30,7 +30,7 @@ def read() -> tuple[list[dict[str, Any]], list[Path]]:
             continue
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: cannot be read as TOML ({error})") from None
-        resources.check(str(path), table)
+        slurm_table.check(str(path), table)
         tables.append(table)
         found.append(path)
     return tables, found

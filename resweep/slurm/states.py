@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from resweep import status
 from resweep.errors import SlurmError
 from resweep.launcher import processes, slurm_job, trial_state
+from resweep.layout import SweepPaths, TrialName
+from resweep.run import status
+from resweep.run.status import Status
 from resweep.slurm import commands, identity, ledger, queue, recover
 from resweep.slurm.ledger import Assigned, Job, Submission
 from resweep.slurm.owners import Owners, is_of
 from resweep.slurm.queue import Task, TaskName
 from resweep.slurm.recover import Recovered
-from resweep.status import Status
-from resweep.trial import SweepPaths, TrialName
 
 NOTHING = Task("")
 ANSWER = 10.0  # seconds that Slurm has to answer a person who only looks

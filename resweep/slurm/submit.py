@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from resweep import trial
+from resweep import layout
 from resweep.errors import SlurmError, disk_errors
 from resweep.launcher import bundle, storage
 from resweep.slurm import commands, identity, ledger, limits, recover, sbatch, script
@@ -195,7 +195,7 @@ def _write(planned: Draft) -> Submission:
     first = planned.batches[0].resources
     uid, user = identity.user()
     record = {
-        "format": trial.FORMAT,
+        "format": layout.FORMAT,
         "sweep": paths.name,
         "created": storage.now(),
         "host": socket.gethostname(),

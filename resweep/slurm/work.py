@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resweep.errors import SlurmError
 from resweep.launcher import bad_node, storage
-from resweep.running import Job, Options
+from resweep.run.run_options import Job, Options
 from resweep.slurm import ledger
 
 

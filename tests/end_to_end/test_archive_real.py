@@ -1,6 +1,6 @@
 """The example is packed, and works where it is unpacked: the same weights come out, and a flipped byte is named.
 
-Code: /qb/, proof/archive, proof/unpack
+Code: /qb/, proof/archive/write, proof/archive/unpack
 """
 
 from __future__ import annotations

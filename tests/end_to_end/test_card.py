@@ -1,6 +1,6 @@
 """The card's own sweep: 72 capsules, the same wherever they are generated, by the commands of the README.
 
-Code: /config/, /rnn_model.jsonnet, /hyper.py, generation
+Code: /config/, /rnn_model.jsonnet, /hyper.py, generation/make
 """
 
 from __future__ import annotations

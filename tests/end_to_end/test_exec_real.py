@@ -1,6 +1,6 @@
 """The example's best trial is evaluated on the test fold, through `resweep exec`.
 
-Code: /qb/, exec
+Code: /qb/, run/exec
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pytest
 from exported import Board, Store, values
 from small_project import Project
 
-from resweep import gather, metrics, results
+from resweep.results import load, metrics, trial_rows
 
 pytestmark = [pytest.mark.allennlp, pytest.mark.xdist_group("example"), pytest.mark.timeout(900)]
 
@@ -26,7 +26,7 @@ def test_allennlp_s_numbers_are_in_every_export(trained: Project, tmp_path: Path
         said = project.resweep("export", "demo", "--to", target, str(tmp_path / target)).ok()
         assert ": 3 runs" in said.out
         assert said.err == ""
-    rows = [row for row in gather.gather(project.root, ["demo"]).rows if row.state == "finished"]
+    rows = [row for row in load.gather(project.root, ["demo"]).rows if row.state == "finished"]
     board = Board(tmp_path / "tensorboard")
     store = Store(tmp_path / "mlflow").runs(deleted=True)
     assert len(store) == len(rows) == 3
@@ -36,7 +36,7 @@ def test_allennlp_s_numbers_are_in_every_export(trained: Project, tmp_path: Path
         for name, value in values(group).items():
             assert value == pytest.approx(statistics.mean(values(session)[name] for session in group.sessions))
     for row in rows:
-        written = json.loads(Path(results.where(project.paths("demo"), row).directory, "metrics.json").read_text())
+        written = json.loads(Path(trial_rows.where(project.paths("demo"), row).directory, "metrics.json").read_text())
         numbers = {name: value for name, value in written.items() if metrics.number(value)}
         entry = row.entry
         run = store[f"demo#{entry.number}"]
@@ -48,7 +48,7 @@ def test_allennlp_s_numbers_are_in_every_export(trained: Project, tmp_path: Path
         record = project.record(entry, name="demo")
         times = [datetime.fromisoformat(record[key]).timestamp() for key in ("started", "ended")]
         assert [session.start_time_secs, session.end_time_secs] == pytest.approx(times, abs=1e-3)
-        epochs = metrics.history(results.where(project.paths("demo"), row)).curves
+        epochs = metrics.history(trial_rows.where(project.paths("demo"), row)).curves
         curve = next(curve for curve in epochs if curve.name == "validation_loss")
         assert len(curve.values) == 2
         found = board.scalars()[name]["validation_loss"]

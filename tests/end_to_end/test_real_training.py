@@ -1,6 +1,6 @@
 """The example for real: AllenNLP trains, the source changes, the capsule moves, and the same weights come out.
 
-Code: /qb/, /train.sh, launcher/attempt, jobs, launcher/import_audit, environment
+Code: /qb/, /train.sh, launcher/attempt, generation/job_script, launcher/import_audit, generation/provenance
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from example import numbers
 from small_project import Project
 
-from resweep import environment
+from resweep.generation import provenance
 
 pytestmark = [pytest.mark.allennlp, pytest.mark.xdist_group("example"), pytest.mark.timeout(900)]
 
@@ -56,7 +56,7 @@ def test_the_normal_run_is_not_leaked(trained: Project) -> None:
     """The capsule's own modules, from the capsule; the packages are those of the generation."""
     for entry in trained.entries("demo")[:3]:
         assert trained.record(entry, name="demo")["leaked"] == []
-        ran = environment.of_attempt(Path(trained.paths("demo").place(entry.name).attempt(1)))
+        ran = provenance.of_attempt(Path(trained.paths("demo").place(entry.name).attempt(1)))
         assert ran["drift"] == []
         assert ran["libraries"]["torch"]
     assert "leaked" not in trained.resweep("status", "demo").ok().out

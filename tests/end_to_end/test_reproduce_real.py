@@ -1,6 +1,6 @@
 """The example once more: identical to the bit, here and where it was unpacked; and when not, the cause is named.
 
-Code: /qb/, proof/reproduce, proof/causes
+Code: /qb/, proof/reproduce, proof/environment_changes
 """
 
 from __future__ import annotations

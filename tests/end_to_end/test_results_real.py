@@ -1,6 +1,6 @@
 """The example's results: the numbers that AllenNLP wrote, its epochs as curves, and the best once more as a sweep.
 
-Code: /qb/, results, promote
+Code: /qb/, results/trial_rows, generation/promote
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from small_project import Project
 
-from resweep import metrics, results
-from resweep.sweep import ResultsOptions
+from resweep.results import metrics, trial_rows
+from resweep.sweep.definition import ResultsOptions
 
 pytestmark = [pytest.mark.allennlp, pytest.mark.xdist_group("example"), pytest.mark.timeout(900)]
 
@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.allennlp, pytest.mark.xdist_group("example"), pytest.m
 def test_allennlp_s_numbers_are_in_the_table(trained: Project) -> None:
     """Rows and points have what metrics.json says, the history what each epoch said; promoted, the best runs again."""
     project = trained
-    rows = results.rows(project.paths("demo"), project.entries("demo")[:3], ResultsOptions())
+    rows = trial_rows.rows(project.paths("demo"), project.entries("demo")[:3], ResultsOptions())
     for row in rows:
-        output = results.where(project.paths("demo"), row)
+        output = trial_rows.where(project.paths("demo"), row)
         assert row.problem == ""
         assert row.metrics == json.loads(Path(output.directory, "metrics.json").read_text())
         epochs = [json.loads(Path(output.directory, f"metrics_epoch_{n}.json").read_text()) for n in (0, 1)]
@@ -45,6 +45,6 @@ def test_allennlp_s_numbers_are_in_the_table(trained: Project) -> None:
     (entry,) = project.entries("bigger")
     config = project.paths("bigger").capsule(entry.name) / f"{entry.id}.toml"
     assert "hidden_dim = 32\n" in config.read_text()
-    (bigger,) = results.rows(project.paths("bigger"), [entry], ResultsOptions())
+    (bigger,) = trial_rows.rows(project.paths("bigger"), [entry], ResultsOptions())
     assert (bigger.state, bigger.entry.swept) == ("finished", {})
     assert "bigger#1 " in project.resweep("results", "bigger", "demo", "--best", "--metric", "epoch").ok().out

@@ -206,7 +206,7 @@ def test_hostile_values_reach_wandb_as_it_takes_them(swept: Project, tmp_path: P
 
 def test_curves_of_two_axes_are_rows_of_their_own(swept: Project, tmp_path: Path) -> None:
     """Epochs and the log's lines have no common step: each row has its axis as a value, and the steps count."""
-    from resweep.metrics import Curve
+    from resweep.results.metrics import Curve
 
     curves = [Curve("a", "epoch", (1, 2), (0.1, 0.2), (10.0, 20.0)), Curve("b", "line", (1,), (5,), (15.0,))]
     found = list(wandb._rows(curves, 0.0))

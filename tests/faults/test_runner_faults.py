@@ -1,6 +1,6 @@
 """Runners and launchers killed at any moment: the next run completes the sweep, and nothing ever runs beside itself.
 
-Code: run, worker, launcher/attempt
+Code: run/runner, run/worker, launcher/attempt
 """
 
 from __future__ import annotations

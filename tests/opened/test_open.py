@@ -1,6 +1,6 @@
 """`resweep.open`: a sweep in a notebook.
 
-Code: __init__, opened/, frame
+Code: __init__, notebook/, results/dataframe
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from test_legacy import TOML
 from test_results import give
 
 import resweep
-from resweep import frame
 from resweep.errors import ConfigError, ProjectError, ResweepError, TrialError
-from resweep.opened import display
+from resweep.notebook import display
+from resweep.results import dataframe
 
 NUMBERS = [0.70, 0.71, 0.85, 0.86, 0.81, None, 0.77, 0.78]
 
@@ -193,7 +193,7 @@ def test_columns_have_the_types_of_their_values(seen: Project) -> None:
 )
 def test_a_column_of_any_values_has_a_type(values: list[Any], dtype: str) -> None:
     """The narrowest that holds every value as it is."""
-    made = frame.frame([("x", values)])
+    made = dataframe.frame([("x", values)])
     assert str(made["x"].dtype) == dtype
     assert [None if value is pandas.NA or value != value else value for value in made["x"]] == values
 
@@ -204,7 +204,7 @@ _values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 @given(st.lists(_values | st.lists(_values, max_size=2), max_size=6))
 def test_a_data_frame_holds_every_value_as_it_is(values: list[Any]) -> None:
     """Huge numbers, lone surrogates and lists come back; None may come as pandas' own word for nothing."""
-    back = frame.frame([("x", values)], [f"rnn#{n}" for n in range(len(values))])["x"].tolist()
+    back = dataframe.frame([("x", values)], [f"rnn#{n}" for n in range(len(values))])["x"].tolist()
     for before, after in zip(values, back, strict=True):
         assert after == before or (before is None and (after is None or after is pandas.NA or after != after))
 
@@ -464,7 +464,7 @@ def test_a_type_checker_knows_what_is_opened(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "notebook.py"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
     assert 'Revealed type is "dict[str, Any]"' in said
-    assert 'Revealed type is "resweep.opened.trials.Trials"' in said
+    assert 'Revealed type is "resweep.notebook.trials.Trials"' in said
     assert 'Revealed type is "tuple[float, ...]"' in said
     assert 'has no attribute "nothing"' in said
 

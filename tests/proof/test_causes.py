@@ -1,6 +1,6 @@
 """What surrounded two runs: each thing that differs is named, and nothing else.
 
-Code: proof/causes
+Code: proof/environment_changes
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from resweep.proof.causes import Change, Run, changes
+from resweep.proof.environment_changes import Change, Run, changes
 
 GENERATED = {
     "python": {"version": "3.11.4", "implementation": "cpython"},

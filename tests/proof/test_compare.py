@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resweep.proof.compare import Comparison, Output, Rules, compare
-from resweep.sweep import WEIGHTS
+from resweep.sweep.definition import WEIGHTS
 
 RULES = Rules(weights=WEIGHTS)
 NAMES = st.sampled_from(

@@ -1,6 +1,6 @@
 """`resweep diff`: what differs between two trials is shown, wherever they are, and nothing else.
 
-Code: proof/diff, proof/side, cli/diff
+Code: proof/diff, proof/subject, cli/diff
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Archives that somebody made to do harm: each is refused with one line, and nothing of it is left anywhere.
 
-Code: proof/reading, proof/check, proof/contents, proof/unpack, proof/tar
+Code: proof/archive/reading, proof/check, proof/archive/contents, proof/archive/unpack, proof/archive/tar
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ import pytest
 from launched import Trial
 from small_project import Project
 
-from resweep import trial
+from resweep import layout
 from resweep.errors import ArchiveError, TrialError
-from resweep.proof import check, contents, inspect, reading, stream, tar, verify
-from resweep.proof import unpack as unpacking
-from resweep.proof.reading import Archive
+from resweep.proof import check, verify
+from resweep.proof.archive import contents, inspect, reading, stream, tar
+from resweep.proof.archive import unpack as unpacking
+from resweep.proof.archive.reading import Archive
 
 Table = dict[str, Any]
 
@@ -72,7 +73,7 @@ class Forge:
 
     def data(self) -> bytes:
         """The list, with a checksum that fits."""
-        return (trial.pretty(trial.sealed(self.table)) + "\n").encode()
+        return (layout.pretty(layout.sealed(self.table)) + "\n").encode()
 
     def members(self) -> list[bytes]:
         """Headers and contents as the list has them."""
@@ -451,7 +452,7 @@ def test_where_a_link_leads(path: str, target: str, leads: str | None) -> None:
 def test_a_value_of_another_type_is_no_list(forge: Forge, change: Callable[[Table], object]) -> None:
     """Whatever stands where something else should, it is one line and no traceback."""
     change(forge.table)
-    data = (json.dumps({**forge.table, "checksum": trial.digest(forge.table)}, indent=2) + "\n").encode()
+    data = (json.dumps({**forge.table, "checksum": layout.digest(forge.table)}, indent=2) + "\n").encode()
     with pytest.raises(ArchiveError, match="found no list of an archive's files; damaged, or not ours"):
         check.parse(data, "x")
 
@@ -1059,7 +1060,7 @@ def test_nothing_is_half_unpacked_when_it_is_ended(forge: Forge, monkeypatch: py
     """A TERM, as Slurm sends one, and Ctrl-C leave no directory behind."""
     before = sorted(forge.home.iterdir())
     number = signal.Signals[f"SIG{word}"]
-    monkeypatch.setattr("resweep.proof.unpack.flush", lambda _: os.kill(os.getpid(), number))
+    monkeypatch.setattr("resweep.proof.archive.unpack.flush", lambda _: os.kill(os.getpid(), number))
     project = Project.__new__(Project)
     project.root = forge.home
     assert project.resweep("unpack", "honest.tar.gz", "there").status == 128 + number
@@ -1076,7 +1077,7 @@ def test_nothing_is_half_unpacked_when_the_disk_fails(
         raise OSError(28, "No space left on device")
 
     before = sorted(forge.home.iterdir())
-    monkeypatch.setattr("resweep.proof.unpack.flush", full)
+    monkeypatch.setattr("resweep.proof.archive.unpack.flush", full)
     project = Project.__new__(Project)
     project.root = forge.home
     words = ["--only", "rnn#1"] if only else []

@@ -1,6 +1,6 @@
 """`resweep pack` and `unpack`: what comes out is what went in, and the bytes in between depend on nothing else.
 
-Code: proof/archive, proof/unpack, proof/inspect, proof/stream, proof/tar, cli/pack, cli/unpack
+Code: proof/archive/, cli/pack, cli/unpack
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from small_project import SWEEP, Project
 
 from resweep import index
 from resweep.errors import ArchiveError, ResweepError
-from resweep.proof import archive, check, contents, inspect, stream, tar
-from resweep.proof.reading import Archive
-from resweep.proof.unpack import unpack
+from resweep.layout import TrialName
+from resweep.proof import check
+from resweep.proof.archive import contents, inspect, stream, tar, write
+from resweep.proof.archive.reading import Archive
+from resweep.proof.archive.unpack import unpack
 from resweep.proof.verify import Report
-from resweep.trial import TrialName
 
 SUFFIXES = [".tar.zst", ".tar.gz", ".tar.xz"]
 RUN = """
@@ -227,14 +228,14 @@ def test_a_file_that_is_no_longer_what_was_listed_stops_packing(ran: Project, ch
     """Shorter, longer or other bytes of the same length: no archive is written that its own list would refuse."""
     path = Path(Trial(ran).output, "metrics.json")
     path.write_bytes(b"SAME SIZE")
-    real = archive._write_members
+    real = write._write_members
 
     def meanwhile(*arguments: object) -> None:
         path.write_bytes(change)
         real(*arguments)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "_write_members", meanwhile)
+        patch.setattr(write, "_write_members", meanwhile)
         result = ran.resweep("pack", "rnn#1", "-o", "a.tar.gz")
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert "metrics.json: changed while it was packed; pack again when nothing writes to it" in result.err
@@ -246,19 +247,19 @@ def test_an_archive_is_written_whole_with_the_permissions_of_a_file(ran: Project
     paths, entries = index.find(ran.root, "rnn#1")
     before = os.umask(0o020)
     try:
-        first = archive.pack(paths, entries, ran.root / "a.tar.gz")
+        first = write.pack(paths, entries, ran.root / "a.tar.gz")
         assert os.umask(0o020) == 0o020
     finally:
         os.umask(before)
     assert stat_mode(first.path) == 0o646
     assert (first.bytes, first.written) == (first.path.stat().st_size, True)
-    again = archive.pack(paths, entries, ran.root / "a.tar.gz")
+    again = write.pack(paths, entries, ran.root / "a.tar.gz")
     assert (again.bytes, again.written, again.contents) == (first.bytes, False, first.contents)
     with pytest.raises(ResweepError, match="no trial to pack"):
-        archive.pack(paths, [], ran.root / "b.tar.gz")
+        write.pack(paths, [], ran.root / "b.tar.gz")
     (ran.root / "c.tar.gz").mkdir()
     with pytest.raises(ResweepError, match="exists, with other bytes"):
-        archive.pack(paths, entries, ran.root / "c.tar.gz")
+        write.pack(paths, entries, ran.root / "c.tar.gz")
 
 
 def test_an_archive_appears_where_hard_links_fail(ran: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,13 +270,13 @@ def test_an_archive_appears_where_hard_links_fail(ran: Project, monkeypatch: pyt
         raise OSError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    assert archive.pack(paths, entries, ran.root / "a.tar.gz").written
-    assert not archive.pack(paths, entries, ran.root / "a.tar.gz").written
+    assert write.pack(paths, entries, ran.root / "a.tar.gz").written
+    assert not write.pack(paths, entries, ran.root / "a.tar.gz").written
     (ran.root / "b.tar.gz").write_text("mine")
     (ran.root / "c.tar.gz").symlink_to("nowhere")
     for name in ("b.tar.gz", "c.tar.gz"):
         with pytest.raises(ResweepError, match="exists, with other bytes; nothing was overwritten"):
-            archive.pack(paths, entries, ran.root / name)
+            write.pack(paths, entries, ran.root / name)
     assert (ran.root / "b.tar.gz").read_text() == "mine"
     assert list(ran.root.glob(".*.tar*")) == []
 
@@ -453,16 +454,17 @@ def test_the_directory_that_one_is_in_is_not_replaced(ran: Project, monkeypatch:
 def test_what_is_written_lies_beside_its_place_until_it_is_whole(ran: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a hidden name, on the same disk, for an archive and for a directory."""
     seen = []
-    real = archive._write_members
+    real = write._write_members
 
     def meanwhile(*arguments: object) -> None:
         seen.append(sorted(path.name[:10] for path in ran.root.glob(".a.tar.gz.*")))
         real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(archive, "_write_members", meanwhile)
+    monkeypatch.setattr(write, "_write_members", meanwhile)
     ran.resweep("pack", "rnn#1", "-o", "a.tar.gz").ok()
     monkeypatch.setattr(
-        "resweep.proof.unpack.flush", lambda root: seen.append([root.parent.name[:7], root.parent.parent == ran.root])
+        "resweep.proof.archive.unpack.flush",
+        lambda root: seen.append([root.parent.name[:7], root.parent.parent == ran.root]),
     )
     unpack(ran.root / "a.tar.gz", ran.root / "there")
     assert seen == [[".a.tar.gz."], [".there.", True]]
@@ -652,7 +654,7 @@ def test_repeats_are_verified_in_an_archive_by_the_template_of_the_first(project
         capsule = project.paths().directory / name
         text = (capsule / f"{second.id}.json").read_text()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(archive.verify, "capsule", lambda *_: [])
+            patch.setattr(write.verify, "capsule", lambda *_: [])
             forged = text.replace('"sleep": 0', '"sleep": 1')
             assert forged != text
             (capsule / f"{second.id}.json").unlink()
@@ -688,7 +690,7 @@ def test_any_output_comes_out_as_it_went_in(ran: Project, files: dict[str, bytes
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     paths, entries = index.find(ran.root, "rnn#1")
     for name in ("law1", "law2"):
-        archive.pack(paths, entries, home / f"{name}{suffix}", "all")
+        write.pack(paths, entries, home / f"{name}{suffix}", "all")
     assert (home / f"law1{suffix}").read_bytes() == (home / f"law2{suffix}").read_bytes()
     unpack(home / f"law1{suffix}", home / "law")
     assert tree(home / "law" / output.relative_to(ran.root)) == tree(output)
@@ -1012,7 +1014,7 @@ def test_a_changed_file_that_a_provenance_names_is_named_in_an_archive(project: 
     (capsule / name).chmod(0o444)
     assert f"{name} changed" in project.resweep("pack", "rnn", "-o", "a.tar.gz").err
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive.verify, "capsule", lambda *_: [])
+        patch.setattr(write.verify, "capsule", lambda *_: [])
         path = packed(project)
     found = inspect.verify(path).differences
     assert {(each.path, each.kind) for each in found} == {(name, "changed")}

@@ -15,7 +15,7 @@ import pytest
 from launched import Trial
 from small_project import MAIN, SWEEP, Project, Result, interpreter
 
-from resweep import trial as names
+from resweep import layout as names
 
 # what training may depend on beside its trial: the shift of its metric, and whether it works at all
 LUCKY = MAIN.replace(

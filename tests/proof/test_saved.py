@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from resweep.proof import saved
 from resweep.proof.compare import Comparison, Output, Rules, compare
-from resweep.sweep import WEIGHTS
+from resweep.sweep.definition import WEIGHTS
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 VALUES = st.recursive(LEAVES, lambda c: st.lists(c) | st.dictionaries(st.text(min_size=1), c), max_leaves=12)

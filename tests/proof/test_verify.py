@@ -1,6 +1,6 @@
 """`resweep verify`: whatever is not as it was written is named.
 
-Code: proof/verify, proof/capsule, cli/verify
+Code: proof/verify, proof/capsule_check, cli/verify
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from launched import Trial
 from small_project import SWEEP, Project
 
-from resweep import index, snapshot, trial
+from resweep import index, layout
 from resweep.errors import TrialError
+from resweep.generation import snapshot
 from resweep.proof import verify
 from resweep.proof.verify import Cache
 
@@ -50,7 +51,7 @@ def reseal(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     del manifest["checksum"]
     change(manifest)
     path.unlink()
-    path.write_text(trial.pretty(trial.sealed(manifest)) + "\n")
+    path.write_text(layout.pretty(layout.sealed(manifest)) + "\n")
 
 
 def test_what_was_just_generated_is_as_it_was_written(project: Project) -> None:
@@ -896,5 +897,5 @@ def test_the_digest_of_a_list_is_that_of_the_tree(
         folders.sort()
         order += [Path(folder, name).relative_to(home).as_posix() for name in sorted(names)]
     written = {path: files_ for path, files_ in written.items() if path in order}
-    built = trial.digest([[path, written[path], False] for path in order])
+    built = layout.digest([[path, written[path], False] for path in order])
     assert snapshot.listed_digest(dict(sorted(written.items())), []) == built

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from resweep import results
-from resweep import sweep as definitions
-from resweep.gather import Gathered
 from resweep.index import Entry
-from resweep.results import Row
-from resweep.sweep import ResultsOptions
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
+from resweep.results import trial_rows
+from resweep.results.load import Gathered
+from resweep.results.trial_rows import Row
+from resweep.sweep import definition as definitions
+from resweep.sweep.definition import ResultsOptions
 
 METRIC = ResultsOptions("accuracy")
 
@@ -29,7 +29,7 @@ def row(number: int, swept: Mapping[str, Any], value: Any, repeat: int = 0, swee
 
 def gathered(rows: Iterable[Row], options: ResultsOptions = METRIC) -> Gathered:
     """These rows, the best first, as if their sweeps had been read."""
-    ranked = results.ranked(rows, options)
+    ranked = trial_rows.ranked(rows, options)
     names = dict.fromkeys(sorted(row.sweep for row in ranked))
     return Gathered([SweepPaths(Path("/nowhere"), name) for name in names], ranked, options)
 

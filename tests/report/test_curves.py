@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from resweep.metrics import Curve, History
 from resweep.report import curves
+from resweep.results.metrics import Curve, History
 
 
 def history(*names: str) -> History:

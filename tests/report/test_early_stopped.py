@@ -16,10 +16,10 @@ import trained
 from scipy import stats
 from small_project import Project
 
-from resweep import gather, points
 from resweep.report import expected
 from resweep.report import page as pages
 from resweep.report.figures import curves
+from resweep.results import load, points
 
 if TYPE_CHECKING:
     from browser import Page
@@ -54,7 +54,7 @@ def _prune(attempt: Path, output: Path) -> None:
 def test_the_curve_is_over_all_that_were_tried_and_the_page_says_so(stopped: Path, opened: Opened) -> None:
     """Pruned points count as in the figure, whatever state is filtered; best and median are of finished runs."""
     page = opened(stopped / "r.html")
-    found = gather.gather(stopped, ["rnn"])
+    found = load.gather(stopped, ["rnn"])
     curve = expected.performance(points.points(found.rows), found.options, found.definitions["rnn"])
     assert curve.pruned == PRUNED
     for _ in range(2):

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resweep import sweep
 from resweep.index import Entry
-from resweep.points import points
 from resweep.report import expected
-from resweep.results import Row
-from resweep.sweep import ResultsOptions
+from resweep.results.points import points
+from resweep.results.trial_rows import Row
+from resweep.sweep import definition
+from resweep.sweep.definition import ResultsOptions
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 MODERATE = st.floats(-1e6, 1e6)
@@ -152,7 +152,7 @@ def test_points_that_a_search_chose_by_results_are_no_draws(method: str, chosen:
     text = f'[search]\nmethod = "{method}"\nn = 2\n[hyper]\n"params.x" = {{ uniform = [0, 1] }}\n[params]\nx = 1\n'
     text += '[results]\nmetric = "loss"\n'
     rows = [row("a", 0, 1.0), row("b", 0, 2.0)]
-    asked = sweep.parse(text, "x.toml")
+    asked = definition.parse(text, "x.toml")
     assert expected.performance(points(rows), ResultsOptions("loss", "min"), asked).chosen is chosen
 
 
@@ -162,6 +162,6 @@ def test_a_sweep_that_draws_from_distributions_has_independent_draws() -> None:
     rows = [row("a", 0, 1.0), row("b", 0, 2.0)]
     forms = {}
     for values in ("{ uniform = [0, 1] }", "[1, 2, 3]"):
-        asked = sweep.parse(text.format(values), "x.toml")
+        asked = definition.parse(text.format(values), "x.toml")
         forms[values] = expected.performance(points(rows), ResultsOptions("loss", "min"), asked).curve.form
     assert list(forms.values()) == ["with replacement", "without replacement"]

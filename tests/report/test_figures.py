@@ -19,13 +19,13 @@ import pytest
 from made import METRIC, diverged, drawn, gathered, learning, row
 
 from resweep.errors import ConfigError
-from resweep.gather import Gathered
-from resweep.points import points
 from resweep.report import importance
 from resweep.report.figures import drawing, look
 from resweep.report.figures.series import Asked
-from resweep.results import Row
-from resweep.sweep import ResultsOptions
+from resweep.results.load import Gathered
+from resweep.results.points import points
+from resweep.results.trial_rows import Row
+from resweep.sweep.definition import ResultsOptions
 
 IN_MEMORY = ("performance", "importance", "parallel", "scatter")
 MAGIC = {"pdf": b"%PDF-1.4", "png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml version="}

@@ -21,11 +21,11 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
 from resweep.index import Entry
-from resweep.points import Point, points
 from resweep.report import importance as room
 from resweep.report.importance import Effect, Importance
-from resweep.results import Row
-from resweep.sweep import ResultsOptions
+from resweep.results.points import Point, points
+from resweep.results.trial_rows import Row
+from resweep.sweep.definition import ResultsOptions
 
 LOG = {"lr": "log"}
 

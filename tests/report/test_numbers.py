@@ -1,6 +1,6 @@
 """The numbers on the page are those of pandas, SciPy and scikit-learn, computed from the files by themselves.
 
-Code: report/expected, report/importance, points
+Code: report/expected, report/importance, results/points
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pytest
 import trained
 from small_project import Project
 
-from resweep import formats, gather, points
 from resweep.report import expected as expectation
+from resweep.results import formats, load, points
 
 if TYPE_CHECKING:
     from browser import Page
@@ -125,7 +125,7 @@ def test_means_of_repeats_are_those_of_pandas(page: Page, searched: Project) -> 
 
 def test_expected_performance_is_the_figure_s_and_that_of_all_draws(page: Page, searched: Project) -> None:
     """Equal to the one that `plot` draws, and, of few points, to the mean over every choice of n of them."""
-    found = gather.gather(searched.root, ["rnn"])
+    found = load.gather(searched.root, ["rnn"])
     curve = expectation.performance(points.points(found.rows), found.options, found.definitions["rnn"]).curve
     shown = page.run("return report.expectedCurves()[0]")
     assert shown["drawn"] is False

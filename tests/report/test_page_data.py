@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_project import Project
 
-from resweep import gather
 from resweep.report import data, details, learning, page
+from resweep.results import load
 
 ODD: list[Any] = [
     math.nan,
@@ -35,7 +35,7 @@ ODD: list[Any] = [
 
 def table(project: Project, *names: str) -> dict[str, Any]:
     """What the page of these sweeps is given, as a browser reads it."""
-    values = data.data(gather.gather(project.root, names or ["rnn"]))
+    values = data.data(load.gather(project.root, names or ["rnn"]))
     found: dict[str, Any] = json.loads(page.embedded(values))
     return found
 

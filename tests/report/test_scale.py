@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resweep import sweep
 from resweep.index import Entry
 from resweep.report.scale import FEW, listed, number, scales
-from resweep.results import Row
+from resweep.results.trial_rows import Row
+from resweep.sweep import definition
 
 
 def rows(*values: object) -> list[Row]:
@@ -22,10 +22,10 @@ def rows(*values: object) -> list[Row]:
     return [Row(Entry(n, f"{n}", 0, "", "", "", {"k": value}, 1), "queued", None, {}) for n, value in enumerate(values)]
 
 
-def random_search(form: str) -> sweep.Sweep:
+def random_search(form: str) -> definition.Sweep:
     """A random search over `k`."""
     text = f'[search]\nmethod = "random"\nn = 9\n[hyper]\nk = {form}\n'
-    return sweep.parse(f"k = 1\n{text}", "x.toml")
+    return definition.parse(f"k = 1\n{text}", "x.toml")
 
 
 @pytest.mark.parametrize(
@@ -121,4 +121,4 @@ def test_what_a_person_listed_has_its_own_marks(form: str | None, values: list[A
 
 def test_a_list_has_its_own_marks_however_it_is_written() -> None:
     """Values that a grid names need not be round."""
-    assert listed({"a": sweep.parse(GRID, "x.toml")}, points(*UNROUND)) == {"k"}
+    assert listed({"a": definition.parse(GRID, "x.toml")}, points(*UNROUND)) == {"k"}

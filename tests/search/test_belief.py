@@ -1,6 +1,6 @@
 """`resweep status` of a search: how far it is, the best so far, and what it takes to matter.
 
-Code: search/belief, cli/beliefs
+Code: search/summary, cli/search_summary
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import pytest
 from searched import SEARCH, generated, opened_journal, told
 from small_project import SWEEP, Project
 
-from resweep.search import belief
-from resweep.search.study import FROM, TRIAL
-from resweep.trial import SweepPaths
+from resweep.layout import SweepPaths
+from resweep.search import summary
+from resweep.search.journal import FROM, TRIAL
 
 
-def believed(paths: SweepPaths) -> belief.Belief:
+def believed(paths: SweepPaths) -> summary.Belief:
     """What is known of a search, which there is."""
-    found = belief.believed(paths)
+    found = summary.believed(paths)
     assert found is not None
     return found
 
@@ -95,7 +95,7 @@ def test_what_matters_is_said_when_enough_has_finished(project: Project, mode: s
     """By Optuna's own measure, which says what it answers; before, and where all are alike, nothing is believed."""
     asked = generated(project, SEARCH + f'mode = "{mode}"\n')
     sign = 1 if mode == "max" else -1
-    told(project, asked, belief.ENOUGH - 1, lambda point: sign * -((point["params.lr"] - 0.3) ** 2))
+    told(project, asked, summary.ENOUGH - 1, lambda point: sign * -((point["params.lr"] - 0.3) ** 2))
     assert believed(project.paths()).importance == {}
     told(project, asked, 21, lambda point: sign * -((point["params.lr"] - 0.3) ** 2))
     found = believed(project.paths())
@@ -190,9 +190,9 @@ def test_importance_leaves_the_library_whole(project: Project) -> None:
     told(project, generated(project), 25, lambda point: point["params.lr"])
     program = (
         "import sys; from pathlib import Path\n"
-        "from resweep.search import belief\n"
-        "from resweep.trial import SweepPaths\n"
-        "assert belief.believed(SweepPaths(Path('.'), 'rnn')).importance\n"
+        "from resweep.search import summary\n"
+        "from resweep.layout import SweepPaths\n"
+        "assert summary.believed(SweepPaths(Path('.'), 'rnn')).importance\n"
         "assert not [name for name in sys.modules if name.startswith('optuna.importance')]\n"
         "import optuna, sklearn.ensemble\n"
         "study = optuna.create_study()\n"

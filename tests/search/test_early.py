@@ -1,6 +1,6 @@
 """Trials that do badly are stopped early, and what they came to is kept.
 
-Code: search/early, search/follow
+Code: search/grid_stopping, search/pruning
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import pytest
 from small_project import Project
 from worked import BRANIN, EPOCHS, at_will, functions, journal, points, searched, states, work
 
-from resweep import frozen, status
 from resweep.errors import counted
 from resweep.launcher import trial_state
-from resweep.run import Runner
-from resweep.running import Options
-from resweep.search.early import Early
+from resweep.run import status
+from resweep.run.run_options import Options
+from resweep.run.runner import Runner
+from resweep.search.grid_stopping import Early
+from resweep.sweep import stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("often")]
 
@@ -319,7 +320,7 @@ def test_a_runner_that_dies_leaves_its_judgements_to_the_next(project: Project) 
         {"config/rnn.toml": GRID + '\n[search.stop]\nmethod = "threshold"\nupper = 1e6\n[results]\nmetric = "value"\n'}
     )
     project.generate().ok()
-    paths, asked = project.paths(), frozen.read(project.paths())
+    paths, asked = project.paths(), stored.read(project.paths())
 
     class Leaves:
         leaves = True

@@ -1,6 +1,6 @@
 """Another source, or another rule, under trials that were stopped early.
 
-Code: search/origin, search/early
+Code: search/warm_start, search/grid_stopping
 """
 
 from __future__ import annotations

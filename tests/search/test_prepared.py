@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resweep.errors import TemplateError
+from resweep.generation.template import Template
 from resweep.search.prepared import Prepared
-from resweep.template import Template
 
 TEXT = """
 function(x, text="", seed=0)

@@ -1,6 +1,6 @@
 """Workers of a search: what they ask for, how they share it, and what is left when they die.
 
-Code: search/search, search/maker, search/study, search/others
+Code: search/supplier, search/trial_writer, search/journal, search/peers
 """
 
 from __future__ import annotations

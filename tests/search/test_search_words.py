@@ -1,6 +1,6 @@
 """What `[search]` says, in searches that run: where they begin, what they leave out, and when they end.
 
-Code: search/over, search/origin, cli/searching
+Code: search/ending, search/warm_start, cli/run_search
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from running import FIND
 from searched import generated, opened_journal
 from small_project import MAIN, TRAIN, Project, Result
 
-from resweep import frozen
-from resweep.search.study import FROM, TRIAL
+from resweep.search.journal import FROM, TRIAL
+from resweep.sweep import stored
 
 METRIC = '[results]\nmetric = "best_validation_accuracy"\n'
 LINE = '[hyper]\n"params.lr" = { uniform = [0, 1] }\n'
@@ -60,7 +60,7 @@ def test_a_search_begins_with_what_another_sweep_found(project: Project) -> None
     inside = [lr for lr in rows if lr <= 0.15]
     left = f"{3 - len(inside)} outside of what is searched, 1 without a result"
     assert f"rnn: starts from {len(inside)} points of grid (left out: {left})" in result.err
-    trials = opened_journal(project, frozen.read(project.paths())).trials()
+    trials = opened_journal(project, stored.read(project.paths())).trials()
     given = [each for each in trials if FROM in each.user_attrs]
     assert [(each.params["params.lr"], each.value) for each in given] == [(lr, lr) for lr in inside]
     assert len(project.entries()) == 2
@@ -76,7 +76,7 @@ def test_a_search_of_another_space_may_begin_with_its_own_trials(project: Projec
     generated(project, f'{wider}[search]\nmethod = "tpe"\nn = 2\nseed = 5\nstart_from = ["rnn"]\n{METRIC}')
     result = project.resweep("run", "rnn", "--jobs", "1").ok()
     assert "rnn: starts from 3 points of rnn\n" in result.err
-    asked = frozen.read(project.paths())
+    asked = stored.read(project.paths())
     trials = opened_journal(project, asked, 2).trials()
     assert [each.params["params.lr"] for each in trials if FROM in each.user_attrs] == sorted(before, reverse=True)
     assert len(project.entries()) == 2
@@ -118,7 +118,7 @@ def test_every_point_is_tried_once_and_excluded_ones_never(project: Project) -> 
     assert said in result.err
     assert ending(project) == {"reason": "no_new_point", "said": said}
     assert project.resweep("run", "rnn").ok().err == f"rnn: {said}\n"
-    trials = opened_journal(project, frozen.read(project.paths())).trials()
+    trials = opened_journal(project, stored.read(project.paths())).trials()
     assert sum(TRIAL in each.user_attrs for each in trials) == 3
     repeats = [each for each in trials if "repeats" in each.user_attrs]
     assert all(each.value == trials[each.user_attrs["repeats"]].value for each in repeats)
@@ -142,7 +142,7 @@ def test_repeats_of_a_point_count_once_with_their_mean(project: Project) -> None
     run(project, 'method = "tpe"\nn = 2\n', rest="[params]\n" + METRIC, hyper="n_trials = 3\n" + LINE).ok()
     entries = project.entries()
     assert [entry.trial for entry in entries] == [0, 1, 2] * 2
-    trials = opened_journal(project, frozen.read(project.paths())).trials()
+    trials = opened_journal(project, stored.read(project.paths())).trials()
     assert [each.value for each in trials] == [pytest.approx(entries[n].swept["params.lr"] + 1) for n in (0, 3)]
 
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from resweep import sweep
-from resweep.search.study import FROM, TRIAL
+from resweep.search.journal import FROM, TRIAL
 from resweep.search.tally import Tally, counts
+from resweep.sweep import definition
 
 ENDS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 STEPS = st.lists(
@@ -28,10 +28,10 @@ STEPS = st.lists(
 )
 
 
-def asked(mode: str) -> sweep.Sweep:
+def asked(mode: str) -> definition.Sweep:
     """A search in this direction."""
     text = '[hyper]\n"params.x" = { uniform = [0, 1] }\n[search]\nmethod = "tpe"\nn = 9\n'
-    return sweep.parse(f'{text}[results]\nmetric = "v"\nmode = "{mode}"\n', "x.toml")
+    return definition.parse(f'{text}[results]\nmetric = "v"\nmode = "{mode}"\n', "x.toml")
 
 
 @settings(max_examples=150, deadline=None)

@@ -10,11 +10,11 @@ from typing import Any
 import optuna
 from small_project import Project
 
-from resweep import frozen
 from resweep.launcher import trial_state
-from resweep.run import Runner
-from resweep.running import Options, Outcome
-from resweep.search.search import Search
+from resweep.run.run_options import Options, Outcome
+from resweep.run.runner import Runner
+from resweep.search.supplier import Search
+from resweep.sweep import stored
 
 TEMPLATE = "function(x=0, y=0, z=0, u=0, v=0, w=0, kind='', epochs=0, random_seed=0)\n" + (
     "  { x: [x, y, z, u, v, w], kind: kind, epochs: epochs, seed: random_seed }\n"
@@ -126,7 +126,7 @@ def work(project: Project, name: str = "rnn", jobs: int = 1, **options: Any) -> 
     """One worker, in this process, until it is done."""
     paths = project.paths(name)
     watching = Silent()
-    supply = Search(paths, frozen.read(paths), watching.told)
+    supply = Search(paths, stored.read(paths), watching.told)
     try:
         Runner(paths, [], Options(jobs=jobs, **options), watching, supply).run()
     finally:

@@ -1,6 +1,6 @@
 """A node that fails at once what it is given: counted, said, and left after a few failures.
 
-Code: launcher/bad_node, launcher/slurm_task, status
+Code: launcher/bad_node, launcher/slurm_task, run/status
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`parallel` holds for a sweep, whatever is added to it, and no throttle is lost without a word.
 
-Code: slurm/, jobs
+Code: slurm/, generation/job_script
 """
 
 from __future__ import annotations

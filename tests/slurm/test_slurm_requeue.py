@@ -1,6 +1,6 @@
 """Trainings that ask to be run again: their own task is requeued, and nothing else.
 
-Code: launcher/slurm_task, launcher/attempt, run
+Code: launcher/slurm_task, launcher/attempt, run/runner
 """
 
 from __future__ import annotations

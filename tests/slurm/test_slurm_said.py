@@ -1,6 +1,6 @@
 """What status and logs say of trials on a real Slurm: in few lines, with Slurm's own words, and the same tomorrow.
 
-Code: slurm/, cli/, status
+Code: slurm/, cli/, run/status
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Searches, and what may be stopped early, on a real Slurm: each task is a worker of the tool's own.
 
-Code: slurm/work, search/search
+Code: slurm/work, search/supplier
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from small_project import REPOSITORY, Project
 
 from resweep import index
 from resweep.launcher import processes
-from resweep.search import maker, study
+from resweep.search import journal, trial_writer
 
 pytestmark = [pytest.mark.timeout(600)]
 
@@ -74,7 +74,7 @@ def _generated(project: Project, text: str, train: str) -> Project:
 def told(project: Project) -> Counter[str]:
     """How many of Optuna's trials are in which state."""
     paths = project.paths()
-    opened = study.read_study(paths, maker.record(paths, index.generation(paths))["study"])
+    opened = journal.read_study(paths, trial_writer.record(paths, index.generation(paths))["study"])
     return Counter(each.state.name for each in opened.trials()) if opened else Counter()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resweep import trial
+from resweep import layout
 from resweep.report.figures import look
 from resweep.report.figures.series import LARGEST
 from resweep.report.scale import number
@@ -32,7 +32,7 @@ class Axis:
         if value is None:
             return None
         if self.scale == "category":
-            text = trial.canonical(value)
+            text = layout.canonical(value)
             return float(self.names.index(text)) if text in self.names else None
         return _drawable(value)
 
@@ -42,7 +42,7 @@ def axis(key: str, values: Iterable[Any], scale: str) -> Axis:
     there = [value for value in values if value is not None]
     if scale == "category":
         # of any two values equal as JSON the first says how it is written
-        texts = {trial.canonical(value): value for value in reversed(there)}
+        texts = {layout.canonical(value): value for value in reversed(there)}
         names = tuple(sorted(texts))
         step = -(-len(names) // MOST_NAMES)
         ticks = tuple((float(place), _name(texts[names[place]])) for place in range(0, len(names), max(1, step)))
@@ -80,4 +80,4 @@ def _drawable(value: Any) -> float | None:
 
 
 def _name(value: Any) -> str:
-    return look.plain(value if isinstance(value, str) else trial.jsonnable(value), 16)
+    return look.plain(value if isinstance(value, str) else layout.jsonnable(value), 16)

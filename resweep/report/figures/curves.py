@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from resweep import index, results
+from resweep import index
 from resweep.errors import ConfigError
-from resweep.gather import Gathered
-from resweep.metrics import Curve
+from resweep.layout import jsonnable
 from resweep.report import curves as learning
 from resweep.report.figures import axis, look
 from resweep.report.figures.series import LARGEST, Asked, Drawn, series
-from resweep.results import Row
-from resweep.trial import jsonnable
+from resweep.results import trial_rows
+from resweep.results.load import Gathered
+from resweep.results.metrics import Curve
+from resweep.results.trial_rows import Row
 
 BEST = 5  # trials that stand out, where nobody says how many
 BEST_OF_SEVERAL = 2  # of each of several sweeps
@@ -35,7 +36,7 @@ def draw(found: Gathered, asked: Asked) -> Drawn:
     """The K best trials in colour, and as many of the next best as can soon be read."""
     every, notes = series(found, asked)
     shown = {(one.name, row.entry.name) for one in every for point in one.points for row in point.rows}
-    ranked = [row for row in results.best(found.rows, found.options) if (row.sweep, row.entry.name) in shown]
+    ranked = [row for row in trial_rows.best(found.rows, found.options) if (row.sweep, row.entry.name) in shown]
     metric = str(found.options.metric)
     chosen = _best(ranked, [one.name for one in every], asked.top)
     out = {id(row) for row in chosen}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from resweep.gather import Gathered
 from resweep.report.figures import curves, importance, look, parallel, performance, scatter
 from resweep.report.figures.series import Asked, Drawn
+from resweep.results.load import Gathered
 
 KINDS: dict[str, Callable[[Gathered, Asked], Drawn]] = {
     "performance": performance.draw,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from resweep.gather import Gathered
 from resweep.report import importance as analysis
 from resweep.report import scale
 from resweep.report.figures import look
 from resweep.report.figures.series import Asked, Drawn, Series, series
 from resweep.report.importance import LEAST_SURE, SURE, Importance
+from resweep.results.load import Gathered
 
 RHO = r"Spearman's $\rho$"
 HOLLOW = f"p above {SURE}, or fewer than {LEAST_SURE} points"

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from resweep.gather import Gathered
-from resweep.points import Point, Statistic
 from resweep.report.figures import axis, look
 from resweep.report.figures.axis import Axis
 from resweep.report.figures.series import Asked, Drawn, Series, chosen, scales, series
+from resweep.results.load import Gathered
+from resweep.results.points import Point, Statistic
 
 MOST_AXES = 10
 LETTER = 0.068  # inches, of a name

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from resweep.errors import ConfigError
-from resweep.gather import Gathered
 from resweep.report import expected, tried
 from resweep.report.expected import Performance
 from resweep.report.figures import axis, look
 from resweep.report.figures.series import Asked, Drawn, Series, series
+from resweep.results.load import Gathered
 
 MANY = 100  # times the least: from there on a count or a cost is on a logarithmic axis
 _UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from resweep.gather import Gathered
-from resweep.points import Point, Statistic
 from resweep.report.figures import axis, look
 from resweep.report.figures.axis import Axis
 from resweep.report.figures.series import Asked, Drawn, Series, chosen, scales, series
+from resweep.results.load import Gathered
+from resweep.results.points import Point, Statistic
 
 MOST_PANELS = 9
 MANY = 60  # points that would lie upon each other where a key has a few values

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from resweep import conditions, gather, table
-from resweep.conditions import parse
 from resweep.errors import ConfigError
-from resweep.gather import Gathered
-from resweep.points import Point, Statistic
 from resweep.report import scale, tried
-from resweep.sweep import Sweep
+from resweep.results import load, table
+from resweep.results.load import Gathered
+from resweep.results.points import Point, Statistic
+from resweep.sweep import conditions
+from resweep.sweep.conditions import parse
+from resweep.sweep.definition import Sweep
 
 LARGEST = 1e100  # what can be drawn: an axis of doubles ends before doubles do
 OUTCOMES = ("state", "n", "seconds", "problem")  # columns that say how a point came out, beside its metrics
@@ -69,7 +70,7 @@ def series(found: Gathered, asked: Asked) -> tuple[list[Series], list[str]]:
     metric = found.options.metric
     if metric is None:
         raise ConfigError('plot: found no metric, expected [results] metric = "..." in each sweep, or --metric KEY:max')
-    missing = gather.metric_missing(found)
+    missing = load.metric_missing(found)
     if missing:
         raise ConfigError(missing)
     fixed = found.fixed if len(found.sweeps) > 1 else {}

@@ -1,0 +1,1 @@
+"""Sweeps of other tools, as this one's TOML files."""

@@ -1,0 +1,1 @@
+"""What notebooks and scripts call: resweep.open and resweep.generate."""

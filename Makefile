@@ -50,6 +50,7 @@ quick: $(VENV)/.test-ready
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 
 types: $(VENV)/.test-ready
 	$(BIN)/mypy

@@ -1,4 +1,4 @@
-"""Which room may know which.
+"""What imports what, beside the order of the packages, which import-linter holds (pyproject.toml).
 
 Code: /resweep/
 """
@@ -20,69 +20,6 @@ FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-# plain values in, plain values out
-PURE = (
-    "conditions",
-    "direction",
-    "errors",
-    "resources",
-    "forms",
-    "axes",
-    "dotted",
-    "reader",
-    "setting",
-    "strategy",
-    "engine",
-    "choices",
-    "inline",
-    "ext_vars",
-    "sweep",
-    "draw",
-    "space",
-    "why",
-    "trial",
-    "template",
-    "index",
-    "frozen",
-    "jobs",
-)
-WRITING = (
-    "draw",
-    "space",
-    "template",
-    "build",
-    "snapshot",
-    "environment",
-    "definition",
-    "capsule",
-    "plan",
-    "jobs",
-    "generation",
-    "promote",
-)
-READING = (
-    "results",
-    "metrics",
-    "sources",
-    "events",
-    "cache",
-    "points",
-    "table",
-    "formats",
-    "legacy",
-    "gather",
-    "frame",
-    "fit",
-    "sure",
-    "whereabouts",
-    "report",
-    "run",
-    "running",
-    "interrupts",
-    "slurm",
-    "status",
-    "gpus",
-)
 # the launcher, and what it carries: they run under whatever Python the training has
 CARRIED = sorted(room for room in FILES if room.startswith("launcher.") and room != "launcher.bundle")
 
@@ -113,49 +50,9 @@ def knows(room: str) -> set[str]:
     return {name.partition(".")[0] for name in ROOMS[room]}
 
 
-@pytest.mark.parametrize("room", PURE)
-def test_a_pure_room_imports_pure_rooms_only(room: str) -> None:
-    """What computes does not know what writes, runs or prints; the launcher names the files of a run."""
-    assert knows(room) <= {*PURE, "launcher", "resweep"}
-    assert not imported(FILES[room]) & {"shutil", "tempfile", "socket", "fcntl", "click"}
-    if room != "space":  # it asks ParameterGrid in a process of its own, which keeps the command fast
-        assert "subprocess" not in imported(FILES[room])
-
-
-def test_writing_and_reading_do_not_know_each_other() -> None:
-    """The two branches meet in trial, index and errors, and on the command line."""
-    for room in ROOMS:
-        if room.partition(".")[0] in WRITING:
-            assert not knows(room) & {*READING, "cli", "proof", "search"}, room
-        if room.partition(".")[0] in READING:
-            # what a submission takes along is the launcher's text
-            allowed = {"environment", "launcher"}
-            assert not knows(room) & {*set(WRITING) - allowed, "cli", "proof", "search"}, room
-
-
-def test_only_the_command_line_knows_the_room_of_proof() -> None:
-    """What is proved rests on both branches, and nothing rests on it."""
-    for room in ROOMS:
-        assert "proof" not in knows(room) or room.partition(".")[0] in ("cli", "proof"), room
-
-
-def test_exports_rest_on_reading_alone() -> None:
-    """What is exported is what `results` reads; only the command line knows of it, and no target knows another."""
-    targets = {"export.tensorboard", "export.wandb", "export.mlflow", "export.comet"}
-    assert targets <= set(ROOMS)
-    for room in ROOMS:
-        if room.startswith("export."):
-            assert not knows(room) & {*WRITING, "cli", "proof", "foreign"}, room
-            assert not ROOMS[room] & targets, room
-        else:
-            assert "export" not in knows(room) or room.startswith("cli."), room
-
-
-def test_only_the_command_line_knows_the_room_of_search() -> None:
-    """A search rests on both branches, too; a training that logs a line knows nothing of the tool."""
-    for room in ROOMS:
-        assert "search" not in knows(room) or room.partition(".")[0] in ("cli", "search"), room
-    assert not ROOMS["measured"]
+def test_a_training_that_logs_a_line_loads_nothing_of_the_tool() -> None:
+    """`resweep.log` is called in the training's own process."""
+    assert not ROOMS["results.log"]
 
 
 def test_no_two_rooms_need_each_other() -> None:

@@ -55,6 +55,15 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_module_that_the_page_on_the_architecture_names_exists() -> None:
+    """`run/worker` is resweep/run/worker.py."""
+    text = (REPOSITORY / "docs/architecture.md").read_text("utf-8")
+    packages = "|".join(path.name for path in (REPOSITORY / "resweep").iterdir() if path.is_dir())
+    named = set(re.findall(rf"`((?:{packages})/[\w/]*)(?:\.py)?`", text))
+    assert len(named) > 50
+    assert {name for name in named if not list((REPOSITORY / "resweep").glob(f"{name.rstrip('/')}*"))} == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_of_the_repository_that_a_page_names_exists(page: Path) -> None:
     """Of the code, the tests, the benchmarks, the pages and the example; what sweeps write is named as well."""

@@ -451,25 +451,6 @@ def test_the_wheel_says_that_it_is_typed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_type_checker_knows_what_is_opened(tmp_path: Path) -> None:
-    """mypy --strict sees the types of everything that the page shows."""
-    (tmp_path / "notebook.py").write_text(
-        "import resweep\n"
-        "sweep = resweep.open('rnn')\n"
-        "reveal_type(sweep.trials[0].values)\n"
-        "reveal_type(sweep.trials[:3])\n"
-        "reveal_type(sweep.best.trial.history['loss'].values)\n"
-        "sweep.trials[0].nothing\n"
-    )
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "notebook.py"]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
-    assert 'Revealed type is "dict[str, Any]"' in said
-    assert 'Revealed type is "resweep.notebook.trials.Trials"' in said
-    assert 'Revealed type is "tuple[float, ...]"' in said
-    assert 'has no attribute "nothing"' in said
-
-
-@pytest.mark.slow
 def test_a_thousand_trials_open(tmp_path: Path) -> None:
     """And become a data frame; what a notebook shows of them is short. bench/results.py has the time."""
     spec = importlib.util.spec_from_file_location("bench_results", REPOSITORY / "bench" / "results.py")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tomllib
 import typing
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -32,8 +33,13 @@ TABLES: dict[str, Any] = {"hyper": {"params.lr": [0.1, 0.2], "params.dropout": [
 def test_the_same_tables_are_the_same_trials(swept: Project) -> None:
     """A dictionary is what a file says: the ids are the file's, and what is frozen says the same."""
     with contextlib.chdir(swept.root):
-        plan = resweep.generate(TABLES, base="base.jsonnet", name="tried")
-    assert repr(plan) == "<tried: 4 new, 0 kept, 0 orphaned>"
+        generated = resweep.generate(TABLES, base="base.jsonnet", name="tried")
+    assert repr(generated) == "<tried: 4 new, 0 kept, 0 orphaned>"
+    assert [(each.name, each.id, each.repeat, each.values, each.path) for each in generated.new] == [
+        (f"tried#{entry.number}", entry.id, 0, entry.swept, Path(swept.paths("tried").capsule(entry.name)))
+        for entry in swept.entries("tried")
+    ]
+    assert swept.root / "tried-jobs.sh" in generated.written
     assert [entry.name for entry in swept.entries("tried")] == [entry.name for entry in swept.entries("rnn")]
     frozen = swept.paths("tried").generations / "1"
     assert tomllib.loads((frozen / "sweep.toml").read_text()) == TABLES
@@ -55,6 +61,13 @@ def test_a_notebook_below_the_root_finds_the_project(project: Project) -> None:
     (project.root / "notebooks").mkdir()
     with contextlib.chdir(project.root / "notebooks"):
         resweep.generate(TABLES, base="../base.jsonnet", name="rnn")
+    assert len(project.capsules()) == 4
+
+
+def test_the_project_may_be_named(project: Project, tmp_path: Path) -> None:
+    """From anywhere; what was generated goes into that project alone."""
+    with contextlib.chdir(tmp_path):
+        resweep.generate(TABLES, base=project.root / "base.jsonnet", name="rnn", root=project.root)
     assert len(project.capsules()) == 4
 
 

@@ -34,7 +34,7 @@ def test_aggregates_are_those_of_the_standard_library(values: list[float]) -> No
     assert found
     scale = max(map(abs, values), default=1.0)
     assert found.mean == pytest.approx(statistics.mean(values), rel=1e-12, abs=1e-12 * scale)
-    assert (found.n, found.least, found.most) == (len(values), min(values), max(values))
+    assert (found.n, found.min, found.max) == (len(values), min(values), max(values))
     if len(values) == 1:
         assert found.sd is None
     else:
@@ -52,7 +52,7 @@ def test_aggregates_are_those_of_pandas(values: list[tuple[str, float]]) -> None
         mean, sd, n, least, most = expected.loc[point.entry.id]
         assert found.mean == pytest.approx(mean, rel=1e-9, abs=1e-6)
         assert (math.nan if found.sd is None else found.sd) == pytest.approx(sd, rel=1e-6, abs=1e-6, nan_ok=True)
-        assert (found.n, found.least, found.most) == (n, least, most)
+        assert (found.n, found.min, found.max) == (n, least, most)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -76,7 +76,7 @@ def test_integers_beyond_every_double_are_infinite() -> None:
     """An integer that JSON can hold and no double can leaves no mean to believe in, and no crash."""
     found = points.statistic([10**400, 1])
     assert found
-    assert (found.mean, found.least, found.most) == (math.inf, 1, math.inf)
+    assert (found.mean, found.min, found.max) == (math.inf, 1, math.inf)
 
 
 def test_only_finished_repeats_of_one_sweep_and_id_are_together() -> None:

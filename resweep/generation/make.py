@@ -52,6 +52,7 @@ class Request:
     way: job_script.Way = "auto"
     many: bool = False  # so many trials as there are, are meant
     source: Path | None = None  # a capsule whose source and train.sh are taken, in place of the project's
+    root: Path | None = None  # a directory of the project; by default the current one
 
 
 def generate(request: Request, dry_run: bool = False, progress: Progress = lambda *_: None) -> Plan:
@@ -60,7 +61,7 @@ def generate(request: Request, dry_run: bool = False, progress: Progress = lambd
     Raises a ResweepError for every mistake a person can make, and has written nothing then.
     """
     layout.check_name(request.name)
-    paths = SweepPaths(find_root(Path.cwd()), request.name)
+    paths = SweepPaths(find_root(Path(request.root or Path.cwd()).absolute()), request.name)
     if of_2020.is_sweep(paths):
         raise ConfigError(
             f"NAME: found {request.name!r}, whose trials in {paths.directory.relative_to(paths.root)} the script of "

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from resweep.errors import ConfigError, ProjectError, counted, shown
-from resweep.layout import SweepPaths
 from resweep.notebook import display
 from resweep.notebook.trial import Trial
 from resweep.notebook.trials import Best, Points, Shared, Trials
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
     import pandas
 
 
-def open_sweeps(*names: str, root: str | os.PathLike[str] | None = None, metric: str | None = None) -> Opened:
+def open(  # noqa: A001
+    *names: str, root: str | os.PathLike[str] | None = None, metric: str | None = None
+) -> Opened:
     """Open the sweeps `names`, or parts of them such as `rnn#3-9`, as they are now; nothing is ever written.
 
         >>> import resweep
@@ -90,9 +91,9 @@ class Opened:
         return self._root
 
     @property
-    def sweeps(self) -> tuple[SweepPaths, ...]:
-        """The sweeps, each with its paths."""
-        return tuple(self._found.sweeps)
+    def sweeps(self) -> tuple[str, ...]:
+        """The names of the sweeps."""
+        return tuple(paths.name for paths in self._found.sweeps)
 
     @property
     def metric(self) -> str | None:

@@ -33,11 +33,6 @@ class Trial:
         self._history: History | None = None
 
     @property
-    def row(self) -> Row:
-        """The trial's row of the results."""
-        return self._row
-
-    @property
     def name(self) -> str:
         """What names it on every command line: `rnn#17`."""
         return f"{self._row.sweep}#{self._row.entry.number}"

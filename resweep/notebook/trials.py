@@ -163,13 +163,13 @@ class Trials(_Items[Trial]):
 
     @cached_property
     def _by_row(self) -> dict[int, Trial]:
-        return {id(each.row): each for each in self._items}
+        return {id(each._row): each for each in self._items}
 
     def _counted(self) -> str:
         return counted(len(self), "trial")
 
     def _rows(self) -> list[Row]:
-        return [each.row for each in self._items]
+        return [each._row for each in self._items]
 
     def _table(self) -> Table:
         if not self._items:
@@ -219,7 +219,7 @@ class Point:
 
     @property
     def metrics(self) -> dict[str, Statistic]:
-        """Mean, deviation, count, least and most of each metric that is a number, over the finished trials."""
+        """Mean, deviation, count, minimum and maximum of each metric that is a number, over the finished trials."""
         found = {name: self._point.statistic(name) for name in table.numeric(self._point.finished)}
         return {name: statistic for name, statistic in found.items() if statistic is not None}
 
@@ -256,7 +256,7 @@ class Points(_Items[Point]):
         return counted(len(self), "point")
 
     def _rows(self) -> list[Row]:
-        return [trial.row for each in self._items for trial in each.trials]
+        return [trial._row for each in self._items for trial in each.trials]
 
     def _table(self) -> Table:
         if not self._items:
@@ -283,7 +283,7 @@ class Best:
     @property
     def value(self) -> float:
         """The trial's value of the metric."""
-        value: float = self.trial.row.metrics[self._shared.options.metric or ""]
+        value: float = self.trial._row.metrics[self._shared.options.metric or ""]
         return value
 
     @property

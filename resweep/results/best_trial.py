@@ -87,7 +87,7 @@ def repeats(best: Best) -> str:
     if found.n == 1:
         alone = "1 run" if of == 1 else f"1 of {of} repeats has finished"
         return f"{alone}: how far chance moves it is not known; promote it to several seeds to see"
-    return f"{found.n} of {of}: {with_spread(found)}, from {rounded(found.least)} to {rounded(found.most)}"
+    return f"{found.n} of {of}: {with_spread(found)}, from {rounded(found.min)} to {rounded(found.max)}"
 
 
 def runner_up(best: Best) -> list[str]:

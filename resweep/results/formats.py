@@ -243,7 +243,7 @@ def _objects(table: Table) -> Iterator[str]:
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, Statistic):
-        return {"mean": value.mean, "sd": value.sd, "n": value.n, "min": value.least, "max": value.most}
+        return {"mean": value.mean, "sd": value.sd, "n": value.n, "min": value.min, "max": value.max}
     return str(value)  # dates of TOML
 
 

@@ -27,8 +27,8 @@ class Statistic:
     mean: float
     sd: float | None
     n: int
-    least: float
-    most: float
+    min: float
+    max: float
     of: int | None = field(default=None, compare=False)
 
     @property
@@ -76,7 +76,7 @@ class Point:
 
 
 def statistic(values: Sequence[float]) -> Statistic | None:
-    """Mean, sample standard deviation, count, least and most; None of nothing. One NaN makes all of them NaN."""
+    """Mean, sample standard deviation, count, minimum and maximum; None of nothing. One NaN makes all of them NaN."""
     if not values:
         return None
     n = len(values)

@@ -2,6 +2,7 @@
 # make test   sets everything up and passes the tests
 # make check  while you work: lint, types, and the tests that need no Slurm, browser, AllenNLP or long wait
 # make bench  the benchmarks, side by side in one run
+# make docs  the documentation as a site, build/docs/index.html; warnings are errors
 # make soak   faults at random on a real Slurm, for half an hour: tasks, nodes and the controller die, sbatch fails
 #
 # PYTHON names the Python (3.11 or newer) that .venv is made with. Both targets work on a fresh machine, each by itself.
@@ -23,7 +24,7 @@ OPTIONS ?=
 IN_MEMORY := $(shell [ "$$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)" -gt 8000000 ] 2>/dev/null && echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 PYTEST = env -u PYTHONDONTWRITEBYTECODE $(IN_MEMORY) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 
-.PHONY: demo test check suite quick bench soak lint types clean
+.PHONY: demo test check suite quick bench docs soak lint types clean
 
 demo: $(VENV)/.demo-ready
 	@echo "--- generate: one directory per trial, each with its configuration and a copy of the source"
@@ -74,6 +75,16 @@ bench: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/search.py
 	if command -v chromedriver >/dev/null; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python bench/report.py; \
 	else echo "bench/report.py needs Chromium with its driver, and was left out"; fi
+
+# In an environment of its own: what builds sites wants other versions of what AllenNLP wants.
+build/docs-venv/.ready: pyproject.toml
+	$(PYTHON) -m venv build/docs-venv
+	build/docs-venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+docs: build/docs-venv/.ready
+	build/docs-venv/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 soak: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/slurm/soak.py $(MINUTES) $(SEED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -87,6 +88,15 @@ def project(tmp_path: Path) -> Project:
     root = tmp_path / "a project"
     root.mkdir()
     return Project(root)
+
+
+@pytest.fixture
+def project_on_disk() -> Iterator[Project]:
+    """A project on the disk, where others are in memory (Makefile): blocks and links are counted otherwise there."""
+    with tempfile.TemporaryDirectory(prefix="resweep-") as home:
+        root = Path(home, "a project")
+        root.mkdir()
+        yield Project(root)
 
 
 @pytest.fixture

@@ -195,11 +195,12 @@ def test_copies_take_the_place_of_links_between_two_disks(project: Project, othe
 
 
 @pytest.mark.slow
-def test_a_file_with_as_many_links_as_the_disk_allows_is_copied_once(project: Project, tmp_path: Path) -> None:
+def test_a_file_with_as_many_links_as_the_disk_allows_is_copied_once(project_on_disk: Project) -> None:
     """ext4 stops at 65,000 links: a fresh copy takes the stored file's place and serves the next trials."""
+    project = project_on_disk
     project.generate().ok()
     (stored,) = project.root.glob("config/generated/.snapshots/*/files/qb/main.py")
-    links = tmp_path / "links"
+    links = project.root.parent / "links"
     links.mkdir()
     refusal = None
     for number in range(70_000):

@@ -407,8 +407,9 @@ def inodes(project: Project) -> dict[int, int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("second", [SWEEP + "\n", ONE_MORE, "n_trials = 3\n" + SWEEP])
-def test_a_dry_run_says_what_then_happens(project: Project, second: str) -> None:
+def test_a_dry_run_says_what_then_happens(project_on_disk: Project, second: str) -> None:
     """Trials, values by name, files and bytes; nothing is written; and the real run does just that."""
+    project = project_on_disk
     said: dict[str, str] = {}
     for text in (SWEEP, second):
         project.write({"config/rnn.toml": text})

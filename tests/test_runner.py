@@ -359,7 +359,8 @@ def test_group_that_will_not_end_is_killed(project: Project) -> None:
     repeated(project, 1, 'trap "" TERM; sleep 600 & echo $! > "$root/child"; touch "$root/started"; wait; sleep 600')
     code = "from resweep.launcher import slurm_job; slurm_job.GRACE_SECONDS = 0.5"
     code += "; from resweep import cli; cli.main(['run', 'rnn'])"
-    shell = f'python -c "{code}" & pid=$!; while [ ! -e started ] && kill -0 $pid; do sleep 0.02; done; kill $pid; wait $pid'
+    waits = "while [ ! -e started ] && kill -0 $pid; do sleep 0.02; done"
+    shell = f'python -c "{code}" & pid=$!; {waits}; kill $pid; wait $pid'
     assert project.shell(shell).status == 130
     assert states(project) == ["stopped"]
     assert record(project, 1)["signal"] == "SIGKILL"

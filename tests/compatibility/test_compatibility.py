@@ -1,7 +1,7 @@
 """What an earlier version wrote works as it did: checked, run, run again, packed and unpacked, generated again.
 
-project.tar.gz is the small project of the tests with its sweep `rnn`, three of whose four trials have run; rnn.tar.gz is what
-`pack` made of that: by the version of 22 November 2026, when the modules of resweep/ lay side by side.
+project.tar.gz is the small project of the tests with its sweep `rnn`, three of whose four trials have run; rnn.tar.gz
+is what `pack` made of that: by the version of 22 November 2026, when the modules of resweep/ lay side by side.
 
 Code: generation/, launcher/, proof/, results/
 """

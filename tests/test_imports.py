@@ -21,11 +21,11 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # the launcher, and what it carries: they run under whatever Python the training has
-CARRIED = sorted(room for room in FILES if room.startswith("launcher.") and room != "launcher.bundle")
+CARRIED = sorted(module for module in FILES if module.startswith("launcher.") and module != "launcher.bundle")
 
 
 def imported(path: Path) -> set[str]:
-    """Every module that a file imports, at its top or in a function, `resweep.x` for a room of the tool."""
+    """Every module that a file imports, at its top or in a function, `resweep.x` for a module of the tool."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -34,57 +34,57 @@ def imported(path: Path) -> set[str]:
             assert node.level == 0 or path.parent.name == "launcher", f"{path}: a relative import"
             module = node.module if not node.level else ".".join(filter(None, ("resweep.launcher", node.module)))
             names = {f"{module}.{alias.name}" for alias in node.names}
-            rooms = {name for name in names if name.removeprefix("resweep.") in FILES and name.startswith("resweep.")}
-            found |= rooms or {str(module)}
+            own = {name for name in names if name.removeprefix("resweep.") in FILES and name.startswith("resweep.")}
+            found |= own or {str(module)}
     return found
 
 
-ROOMS = {
-    room: {name.removeprefix("resweep.") for name in imported(path) if name.startswith("resweep")}
-    for room, path in FILES.items()
+IMPORTS = {
+    module: {name.removeprefix("resweep.") for name in imported(path) if name.startswith("resweep")}
+    for module, path in FILES.items()
 }
 
 
-def knows(room: str) -> set[str]:
-    """The rooms that a room imports, by the name of their folder."""
-    return {name.partition(".")[0] for name in ROOMS[room]}
+def knows(module: str) -> set[str]:
+    """The packages that a module imports from."""
+    return {name.partition(".")[0] for name in IMPORTS[module]}
 
 
 def test_a_training_that_logs_a_line_loads_nothing_of_the_tool() -> None:
     """`resweep.log` is called in the training's own process."""
-    assert not ROOMS["results.log"]
+    assert not IMPORTS["results.log"]
 
 
-def test_no_two_rooms_need_each_other() -> None:
+def test_no_two_modules_need_each_other() -> None:
     """Imports form no circle."""
-    order = list(graphlib.TopologicalSorter(ROOMS).static_order())
+    order = list(graphlib.TopologicalSorter(IMPORTS).static_order())
     assert set(FILES) <= set(order)
 
 
 @pytest.mark.slow
 def test_only_the_command_line_prints_exits_and_knows_click() -> None:
-    """Every other room gives values and raises errors; the launcher is a program of its own."""
-    for room, path in FILES.items():
-        if room.partition(".")[0] in ("cli", "launcher", "__main__"):
+    """Every other module gives values and raises errors; the launcher is a program of its own."""
+    for module, path in FILES.items():
+        if module.partition(".")[0] in ("cli", "launcher", "__main__"):
             continue
-        assert not knows(room) & {"cli"}, room
-        assert not imported(path) & {"click", "rich"}, room
+        assert not knows(module) & {"cli"}, module
+        assert not imported(path) & {"click", "rich"}, module
         calls = {
             node.func.id
             for node in ast.walk(ast.parse(path.read_text("utf-8")))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
-        assert not calls & {"print", "exit", "input"}, room
+        assert not calls & {"print", "exit", "input"}, module
 
 
-@pytest.mark.parametrize("room", CARRIED)
-def test_the_launcher_needs_python_3_8_and_nothing_else(room: str) -> None:
+@pytest.mark.parametrize("module", CARRIED)
+def test_the_launcher_needs_python_3_8_and_nothing_else(module: str) -> None:
     """It is copied into every sweep, and into every capsule's rerun.sh."""
-    text = FILES[room].read_text("utf-8")
+    text = FILES[module].read_text("utf-8")
     ast.parse(text, feature_version=(3, 8))
-    ours = {name for name in imported(FILES[room]) if name.startswith("resweep")}
+    ours = {name for name in imported(FILES[module]) if name.startswith("resweep")}
     assert all(name.startswith("resweep.launcher") for name in ours)
-    others = {name.partition(".")[0] for name in imported(FILES[room]) - ours}
+    others = {name.partition(".")[0] for name in imported(FILES[module]) - ours}
     assert others - {"launcher"} <= set(sys.stdlib_module_names)
     assert "'''" not in text  # the text of each stands between these in the launcher
     # evaluated when the file is read, unlike what stands in an annotation

@@ -1,4 +1,4 @@
-"""The command line: the only room that prints or exits. A file per command, imported when it is called."""
+"""The command line: the only package that prints or exits. A file per command, imported when it is called."""
 
 from __future__ import annotations
 

@@ -53,9 +53,9 @@ def export(
         left_out: Counter[str] = Counter()
         runs = run.runs(found, sorted(rows, key=lambda row: row.entry.number), called)
         runs = _unlogged(runs, target, left_out, every)
-        room = importlib.import_module(f"resweep.export.{target}")
+        target_module = importlib.import_module(f"resweep.export.{target}")
         further = table.shown_metrics(rows, found.options) if target == "tensorboard" else called
-        tally: Tally = room.write(directory, runs, further)
+        tally: Tally = target_module.write(directory, runs, further)
     _tell(tally, rows, left_out, target, directory)
     notices.warn(import_leaks.notes(found.sweeps, rows))
     for line in _look(target, directory) if tally.new + tally.changed + tally.same else ():

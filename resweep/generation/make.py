@@ -1,4 +1,4 @@
-"""The writing of a sweep. Calls the rooms of the writing branch in order.
+"""The writing of a sweep: calls the other modules of this package in order.
 
 Nothing is written before everything is known to be right; what is written appears at once, at the end.
 """

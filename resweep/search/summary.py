@@ -160,7 +160,7 @@ def _importance(opened: Study, complete: list[FrozenTrial]) -> dict[str, float]:
 
 
 def _library() -> Any:
-    """Optuna's room of importance, as where scikit-learn is not installed: importing that takes a second.
+    """Optuna's module of importance, as where scikit-learn is not installed: importing that takes a second.
 
     Leaves no trace: who imports it after us has all of it.
     """

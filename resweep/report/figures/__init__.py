@@ -1,1 +1,1 @@
-"""Figures for papers: each kind is a room that draws what was gathered, and tells what a caption should."""
+"""Figures for papers: each kind is a module that draws what was gathered, and tells what a caption should."""

@@ -1,6 +1,6 @@
 """`resweep run`: many trials at a time, by many runners: each once, no more at a time than said, retried as said.
 
-Code: run/runner, run/worker, run/registry, run/interrupts
+Code: run/runner, run/worker, run/registry
 """
 
 from __future__ import annotations

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable, Iterable
 
 SENTINEL_SECONDS = 1.0  # within which a signal for a whole job reaches all its processes
 
@@ -21,6 +22,10 @@ class Signals:
     STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     PASSED = (signal.SIGUSR1, signal.SIGUSR2)  # to a training that listens: its time is nearly over
     CAUGHT = STOP + PASSED
+
+    def __init__(self, tell: Callable[[int], None] | None = None) -> None:
+        """`tell` is called with each, in the midst of anything."""
+        self._tell = tell
 
     def __enter__(self) -> Signals:
         """Begin to note signals, in `received`; `reader` becomes readable when one comes, or a child ends."""
@@ -40,6 +45,16 @@ class Signals:
     def _receive(self, number: int, _frame: object) -> None:
         self.first = self.first or time.monotonic()
         self.received.append(number)
+        if self._tell:
+            self._tell(number)
+
+    def wait(self, descriptors: Iterable[int], seconds: float | None) -> list[int]:
+        """Until one of the descriptors can be read, a signal arrives, or the time is over; those that can be read."""
+        ready: list[int] = select.select([self.reader, *descriptors], [], [], seconds)[0]
+        if self.reader in ready:
+            os.read(self.reader, 4096)
+            ready.remove(self.reader)
+        return ready
 
     def __exit__(self, *_: object) -> None:
         """Let signals do again what they did."""

@@ -20,7 +20,6 @@ import contextlib
 import errno
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -151,8 +150,7 @@ class Task:
             ended = child.poll() is not None
             if ended and not _launcher(place):
                 break
-            if signals.reader in select.select([signals.reader], [], [], LOOK if ended or early else None)[0]:
-                os.read(signals.reader, 512)
+            signals.wait([], LOOK if ended or early else None)
         return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
     def _heed(self, number: int, child: subprocess.Popen[bytes], place: Place) -> bool:

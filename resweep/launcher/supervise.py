@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import time
@@ -128,9 +127,7 @@ class _Watched:
             self._heed(signals, early)
             if self._ask_at is not None and time.monotonic() >= self._ask_at:
                 self._ask()
-            watched = [signals.reader] if self._pidfd is None else [signals.reader, self._pidfd]
-            if signals.reader in select.select(watched, [], [], self._patience())[0]:
-                os.read(signals.reader, 512)
+            signals.wait([] if self._pidfd is None else [self._pidfd], self._patience())
             late = self._kill_at is not None and time.monotonic() >= self._kill_at
             if self.memory is None:
                 self.memory = processes.reap(self.child)

@@ -26,7 +26,6 @@ from resweep.launcher.storage import AttemptError, Record
 from resweep.layout import SweepPaths
 from resweep.run import gpus, status
 from resweep.run.gpus import Card, Pool
-from resweep.run.interrupts import Interrupts
 from resweep.run.registry import registered
 from resweep.run.run_options import Options, Outcome, Running, Supply
 from resweep.run.status import Status
@@ -91,12 +90,12 @@ class Runner:
 
     def run(self) -> list[Outcome]:
         """Run everything, and return how each trial ended, in the order in which they did."""
-        with registered(self.paths) as began, Interrupts(self.interrupt) as interrupts:
+        with registered(self.paths) as began, Signals(self.interrupt) as signals:
             self._began = began
             gc.collect()
             gc.freeze()  # a forked launcher would otherwise copy every page that its collector looks at
             try:
-                self._drain(interrupts)
+                self._drain(signals)
             except OSError:  # nobody reads what we say: a terminal that was closed, after its HUP
                 if self.interrupts > 1:
                     self._terminate()
@@ -112,7 +111,7 @@ class Runner:
                 slurm_task.await_end()
         return list(self.outcomes.values())
 
-    def _drain(self, interrupts: Interrupts) -> None:
+    def _drain(self, signals: Signals) -> None:
         while True:
             self._start()
             self._look_elsewhere()
@@ -121,7 +120,7 @@ class Runner:
                 return
             self._prune()
             self.watcher.tick(self)
-            self._collect(interrupts.wait(self.running, TICK))
+            self._collect(signals.wait(self.running, TICK))
 
     # --- starting -------------------------------------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ def test_a_sweep_of_2020_has_figures(project: Project) -> None:
         (("-o", "x"), "found the ending of no form"),
         (("-o", "folder.pdf"), "folder.pdf: is a directory"),
         (("-o", "pipe.pdf"), "pipe.pdf: is no file"),
-        (("-o", "nowhere/x.pdf"), "nowhere is no directory"),
+        (("-o", "nowhere/x.pdf"), "nowhere is not a directory"),
         (
             ("-o", "x.pdf", "--metric", "nothing"),
             "--metric nothing: no finished trial reports nothing; found validation_accuracy",

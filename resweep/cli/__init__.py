@@ -16,35 +16,35 @@ from resweep.errors import ResweepError
 # The help screen. The short help stands here, so that `--help` imports no command.
 SECTIONS = {
     "Every day": {
-        "generate": "Write one directory per trial, and the script that runs them (the default).",
-        "run": "Run the trials of a sweep here, several at a time.",
-        "submit": "Hand the trials of a sweep to Slurm, as job arrays.",
-        "status": "Show what has finished, runs, failed and waits, and why.",
+        "generate": "Write one directory per trial, and the script that runs them.",
+        "run": "Run trials on this machine, several at a time.",
+        "submit": "Submit trials to Slurm as job arrays.",
+        "status": "Show the state of every trial, and why it failed or waits.",
         "logs": "Print the log of a trial, once or as it grows.",
-        "stop": "End what runs of a sweep, here or on Slurm.",
-        "results": "Show what each trial was given, and what came out.",
-        "report": "Write one page with charts, table and each run's files.",
+        "stop": "Stop running trials and cancel queued jobs, here and on Slurm.",
+        "results": "Show swept values and metrics, one row per trial, best first.",
+        "report": "Write one page with charts, a table and the files of each trial.",
     },
     "One trial": {
         "show": "Print the filled configuration of a trial, or of a point of CONFIG.",
         "exec": "Run another command with a finished trial's frozen code.",
-        "promote": "Make a new sweep of one trial: more seeds, more data.",
+        "promote": "Make a new sweep from one trial, for example with more seeds.",
     },
     "For papers and other tools": {
         "plot": "Draw a figure of sweeps, as PDF, PNG or SVG.",
         "export": "Write trials as runs of TensorBoard, W&B, MLflow or Comet.",
     },
     "Proof": {
-        "verify": "Check every byte of trials, or of an archive, against what was written.",
-        "reproduce": "Run a finished trial again, and say whether the same came out.",
-        "diff": "Show how two trials differ, in what they were given and what came out.",
-        "env": "Show what a trial was frozen and run with; rebuild its packages.",
-        "pack": "Put trials into one archive, the same bytes wherever it is made.",
-        "unpack": "Unpack such an archive, trusting nothing in it.",
+        "verify": "Check every byte of trials, or of an archive.",
+        "reproduce": "Re-run a finished trial and compare its outputs bit for bit.",
+        "diff": "Compare two trials: values, source, environment, metrics.",
+        "env": "Show the recorded environment of a trial, or rebuild it.",
+        "pack": "Pack trials into one archive, byte for byte reproducible.",
+        "unpack": "Unpack an archive without running any code in it.",
     },
-    "Now and then": {
+    "Maintenance": {
         "import": "Turn a sweep of W&B or a search space of AllenTune into TOML.",
-        "clean": "Make room: remove failed outputs, weights and orphans, after asking.",
+        "clean": "Remove failed outputs, weights and orphans, after confirmation.",
     },
 }
 COMMANDS = {name: said for section in SECTIONS.values() for name, said in section.items()}

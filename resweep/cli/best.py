@@ -32,10 +32,10 @@ def options(command: F) -> F:
         "--by",
         type=click.Choice(["point", "trial"]),
         default="point",
-        help="Rank points by the mean of their repeats (default), or single trials. Used with --best.",
+        help="Rank points by the mean of their repeats (default), or single trials; with --best.",
     )(command)
     command = click.option(
-        "--metric", metavar="KEY[:max|min]", help="With --best: the metric, in place of the sweep's."
+        "--metric", metavar="KEY[:max|min]", help="Metric to rank by with --best. Default: the sweep's."
     )(command)
     said = "The best trial of a sweep that has finished, by [results] metric."
     return click.option("--best", metavar="NAME", help=said)(command)

@@ -27,25 +27,27 @@ KINDS: tuple[Kind, ...] = ("failed", "weights", "pruned", "reproduced")
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name")
 @click.argument("names", metavar="[TRIAL]...", nargs=-1)
-@click.option("--failed", is_flag=True, help="Outputs of attempts that failed, were stopped or lost.")
+@click.option("--failed", is_flag=True, help="Remove outputs of attempts that failed, were stopped or lost.")
 @click.option(
-    "--weights", is_flag=True, help="Files like [results] weights in the output of finished and pruned trials."
+    "--weights",
+    is_flag=True,
+    help="Remove files that match [results] weights from the outputs of finished and pruned trials.",
 )
 @click.option(
     "--keep-best",
     "keep",
     type=click.IntRange(1),
     metavar="K",
-    help="Weights, but not those of the sweep's K best trials by [results] metric.",
+    help="Remove weights, except those of the K best trials by [results] metric.",
 )
-@click.option("--reproduced", is_flag=True, help="What `reproduce` ran; its verdicts stay.")
+@click.option("--reproduced", is_flag=True, help="Remove outputs of `reproduce`, except its verdicts.")
 @click.option(
     "--orphans",
     is_flag=True,
     help="Alone: trials that are no longer in the sweep and never ran. With others: files of such trials, too.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="List what would be removed, and stop.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def clean(
     name: str,
     names: tuple[str, ...],

@@ -26,9 +26,9 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 @click.argument("a")
 @click.argument("b")
 @click.option(
-    "--only", multiple=True, type=click.Choice(list(proof.SECTIONS)), help="This section; may be given twice."
+    "--only", multiple=True, type=click.Choice(list(proof.SECTIONS)), help="Show this section only; may be repeated."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diff(a: str, b: str, only: tuple[str, ...], as_json: bool) -> None:
     """Show how the trials A and B differ: swept values, configuration, source, environment, data, seed, metrics.
 

@@ -26,7 +26,12 @@ _IMPORTS_TOOL = re.compile(rb"^[ \t]*(?:import|from)[ \t]+resweep\b", re.MULTILI
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", metavar="TRIAL")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: what the generation and the attempt found.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object with the environment of the generation and of the attempt.",
+)
 @click.option(
     "--recreate",
     "directory",

@@ -35,14 +35,16 @@ class _WithCommand(click.Command):
 @click.command("exec", cls=_WithCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="[TRIAL]... -- COMMAND...", nargs=-1)
 @best_of.options
-@click.option("--finished", metavar="NAME", help="Every trial of a sweep that has finished, one after another.")
+@click.option(
+    "--finished", metavar="NAME", help="Run the command for every finished trial of a sweep, one after another."
+)
 @click.option(
     "--as",
     "label",
     metavar="LABEL",
     default="exec",
     show_default=True,
-    help="What the metrics and directory are called.",
+    help="Label for the metrics and the directory of this command.",
 )
 @click.pass_obj
 def exec_(

@@ -24,11 +24,15 @@ MOST_NOTES = 3  # that are told one by one
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="Whose form to write.")
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only trials with this, as in 'accuracy>0.5'.")
-@click.option("--state", "states", multiple=True, type=click.Choice(status.STATES), help="Only trials in this state.")
-@click.option("--all", "every", is_flag=True, help="Also trials whose training has logged itself there, live.")
-@click.option("--project", "called", metavar="NAME", help="The project there. Default: the directory of this one.")
+@click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="Tool to write for.")
+@click.option(
+    "--where", multiple=True, metavar="KEY=VALUE", help="Select trials by a value, for example 'accuracy>0.5'."
+)
+@click.option("--state", "states", multiple=True, type=click.Choice(status.STATES), help="Select trials by state.")
+@click.option("--all", "every", is_flag=True, help="Include trials whose training already logged to that tool.")
+@click.option(
+    "--project", "called", metavar="NAME", help="Project name in that tool. Default: the name of this directory."
+)
 def export(
     names: tuple[str, ...],
     directory: Path,

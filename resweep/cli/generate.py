@@ -25,25 +25,33 @@ SHOWN = 10  # trials that a dry run lists of each kind
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("name")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of CONFIG, as in params.debug=true."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of CONFIG, for example params.debug=true.",
 )
-@click.option("--n-trials", type=int, help="Trials per point, each with its own seed; the same as --set n_trials=N.")
-@click.option("--dry-run", is_flag=True, help="Say what would be new, kept and orphaned, and why; write nothing.")
+@click.option("--n-trials", type=int, help="Trials per point, each with its own seed; short for --set n_trials=N.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show which trials would be new, kept and orphaned, and why; write nothing."
+)
 @click.option(
     "--slurm-job/--no-slurm-job",
     "slurm",
     default=None,
-    help="The jobs script uses sbatch / runs here. Default: it decides.",
+    help="Make the jobs script always / never use sbatch. Default: use sbatch where it is installed.",
 )
-@click.option("--yes", is_flag=True, help="More than 10,000 trials are meant.")
-@click.option("--new-source", is_flag=True, help="The source changed: run finished trials again.")
-@click.option("--keep-finished", is_flag=True, help="The source changed: keep trials that finished.")
+@click.option("--yes", is_flag=True, help="Allow more than 10,000 trials.")
+@click.option("--new-source", is_flag=True, help="Run finished trials again with the changed source.")
+@click.option("--keep-finished", is_flag=True, help="Keep finished trials although the source changed.")
 @click.option(
     "--around",
     metavar="SWEEP",
-    help="Write NAME.toml beside CONFIG, narrowed to what the best trials of SWEEP have; generate nothing.",
+    help="Write NAME.toml beside CONFIG, narrowed to the values of SWEEP's best trials; generate nothing.",
 )
-@click.option("--top", type=click.IntRange(1), metavar="K", help="With --around: the best K trials, 5 by default.")
+@click.option(
+    "--top", type=click.IntRange(1), metavar="K", help="Number of best trials to use with --around. Default: 5."
+)
 def generate(
     config: Path,
     base: Path,
@@ -70,7 +78,7 @@ def generate(
         narrow_around(config, base, name, around, top or 5)
         return
     if top is not None:
-        raise click.UsageError("--top: says nothing by itself, expected --around SWEEP, too")
+        raise click.UsageError("--top needs --around")
     if n_trials is not None:
         overrides = (*overrides, f"n_trials={n_trials}")
     way = {None: "auto", True: "slurm", False: "here"}[slurm]

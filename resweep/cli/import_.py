@@ -12,7 +12,13 @@ from resweep.importers import reading
 
 @click.command("import", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT.toml", help="Write it there.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="OUT.toml",
+    help="File to write. Default: standard output.",
+)
 def import_(file: Path, output: Path | None) -> None:
     """Print the sweep of W&B (YAML) or the search space of AllenTune (JSON) in FILE as the TOML of a sweep.
 

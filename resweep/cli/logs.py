@@ -23,8 +23,8 @@ LOOK = 0.3  # seconds between two looks at a log that grows
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", metavar="TRIAL")
-@click.option("-f", "--follow", is_flag=True, help="Go on as the log grows, until the attempt ends.")
-@click.option("--attempt", "number", type=click.IntRange(1), help="Of an earlier attempt. Default: the last.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing as the log grows, until the attempt ends.")
+@click.option("--attempt", "number", type=click.IntRange(1), help="Show attempt N instead of the last one.")
 def logs(name: str, follow: bool, number: int | None) -> None:
     """Print the log of a trial's last attempt. TRIAL is NAME#NUMBER, an id, ID/TRIAL, or the trial's directory.
 

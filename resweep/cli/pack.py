@@ -21,14 +21,14 @@ from resweep.run import import_leaks
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="The archive: FILE.tar.zst, .tar.gz or .tar.xz. One that exists is never overwritten.",
+    help="Archive to write: FILE.tar.zst, .tar.gz or .tar.xz. An existing file is never overwritten.",
 )
 @click.option(
     "--outputs",
     type=click.Choice(contents.OUTPUTS),
     default="metrics",
     show_default=True,
-    help="What training wrote: nothing, records, logs and metrics, or everything.",
+    help="Outputs to include: none, only records, logs and metrics, or all.",
 )
 @select.options
 def pack(names: tuple[str, ...], target: Path, outputs: str, where: tuple[str, ...], states: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from resweep.run import import_leaks
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option("--kind", type=click.Choice(list(drawing.KINDS)), required=True, help="What is drawn.")
+@click.option("--kind", type=click.Choice(list(drawing.KINDS)), required=True, help="Kind of figure.")
 @click.option(
     "-o",
     "--output",
@@ -23,17 +23,32 @@ from resweep.run import import_leaks
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="FILE.pdf, .png or .svg; one that exists is replaced.",
+    help="FILE.pdf, .png or .svg to write; an existing file is replaced.",
 )
-@click.option("--metric", metavar="KEY[:max|min]", help="The metric, in place of the sweep's.")
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only points with this, as in params.lr=0.001.")
-@click.option("--top", type=click.IntRange(min=1), metavar="K", help="The K best stand out, the others are faint.")
+@click.option("--metric", metavar="KEY[:max|min]", help="Metric to draw. Default: the sweep's.")
 @click.option(
-    "--param", "params", multiple=True, metavar="KEY", help="These keys (scatter, parallel); this measure (curves)."
+    "--where", multiple=True, metavar="KEY=VALUE", help="Select points by a value, for example params.lr=0.001."
 )
-@click.option("--x", type=click.Choice(["points", "duration"]), default="points", help="The x axis of performance.")
-@click.option("--width", type=click.FloatRange(1, 40), metavar="INCHES", help="Default: a column, or two.")
-@click.option("--height", type=click.FloatRange(0.5, 40), metavar="INCHES", help="Default: what suits the kind.")
+@click.option("--top", type=click.IntRange(min=1), metavar="K", help="Highlight the K best.")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="KEY",
+    help="Keys to draw (scatter, parallel), or measure to draw (curves); may be repeated.",
+)
+@click.option(
+    "--x", type=click.Choice(["points", "duration"]), default="points", help="Unit of the x axis of performance."
+)
+@click.option(
+    "--width",
+    type=click.FloatRange(1, 40),
+    metavar="INCHES",
+    help="Width in inches. Default: one or two columns of a paper.",
+)
+@click.option(
+    "--height", type=click.FloatRange(0.5, 40), metavar="INCHES", help="Height in inches. Default: depends on the kind."
+)
 def plot(
     names: tuple[str, ...],
     kind: str,

@@ -23,11 +23,11 @@ MOST = 6  # changed files that are named
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("trial", required=False)
 @best_of.options
-@click.option("--as", "name", metavar="NEW", required=True, help="The name of the new sweep; it gets config/NEW.toml.")
+@click.option("--as", "name", metavar="NEW", required=True, help="Name of the new sweep, written to config/NEW.toml.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, for example n_trials=5.")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="What is to be different, as in n_trials=5."
+    "--frozen-source", is_flag=True, help="Use the trial's frozen source instead of the project's current one."
 )
-@click.option("--frozen-source", is_flag=True, help="Take the trial's source, not the project's as it is now.")
 def promote(
     trial: str | None,
     best: str | None,

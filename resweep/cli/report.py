@@ -23,16 +23,16 @@ EVERY = 30.0  # seconds between two pages, where nobody says
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Where. Default: NAME-report.html in the project."
+    "-o", "--output", type=click.Path(path_type=Path), help="File to write. Default: NAME-report.html in the project."
 )
-@click.option("--metric", metavar="KEY[:max|min]", help="The metric that says what is best, in place of the sweep's.")
+@click.option("--metric", metavar="KEY[:max|min]", help="Metric to rank by. Default: the sweep's.")
 @click.option(
     "--watch",
     type=click.FloatRange(1),
     is_flag=False,
     flag_value=EVERY,
     metavar="[SECONDS]",
-    help="Write it again while trials run, every 30 or so many seconds.",
+    help="Rewrite the page every N seconds while trials run. Default: 30.",
 )
 def report(names: tuple[str, ...], output: Path | None, metric: str | None, watch: float | None) -> None:
     """Write a page of the sweeps NAME...: charts, the table, each run's files. Any browser opens it, without a network.

@@ -35,11 +35,11 @@ MOST = 20  # metrics, and other changes, that are shown; the file has them all
     "--into",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where to run it, new or empty; by default a fresh directory beside the trial's attempts.",
+    help="New or empty directory to run in. Default: a fresh one beside the trial's attempts.",
 )
-@click.option("--unverified", is_flag=True, help="Also a trial that is no longer what was written.")
-@click.option("--allow-changed-data", is_flag=True, help="Also when the data is not what it was.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict as it stands in verdict.json.")
+@click.option("--unverified", is_flag=True, help="Run the trial even if its files were modified.")
+@click.option("--allow-changed-data", is_flag=True, help="Run the trial even if its data changed.")
+@click.option("--json", "as_json", is_flag=True, help="Print verdict.json.")
 def reproduce(
     name: str | None,
     best: str | None,

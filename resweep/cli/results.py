@@ -30,14 +30,16 @@ MOST = 10  # columns that are named as left out
     type=click.Choice(["trial", "point"]),
     help="Show one row per trial (default) or per point. With --best: rank points (default) or single trials.",
 )
-@click.option("--best", is_flag=True, help="The best trial: how sure one can be, where it is, what to do with it.")
-@click.option("--metric", metavar="KEY[:max|min]", help="The metric that says what is best, in place of the sweep's.")
-@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only rows with this, as in 'accuracy>0.5'.")
-@click.option("--state", "states", multiple=True, type=click.Choice(status.STATES), help="Only trials in this state.")
-@click.option("--sort", metavar="KEY[:asc|desc]", help="The order of the rows. Default: the best first.")
-@click.option("--top", type=click.IntRange(min=0), metavar="K", help="The first K rows only.")
-@click.option("--columns", metavar="A,B,...", help="Which columns, in this order; with * for any letters.")
-@click.option("--format", "form", type=click.Choice(list(formats.FORMATS)), default="table", help="Default: table.")
+@click.option("--best", is_flag=True, help="Show the best trial, how certain that is, and commands to use it.")
+@click.option("--metric", metavar="KEY[:max|min]", help="Metric to rank by. Default: the sweep's.")
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Select rows by a value, for example 'accuracy>0.5'.")
+@click.option("--state", "states", multiple=True, type=click.Choice(status.STATES), help="Select trials by state.")
+@click.option("--sort", metavar="KEY[:asc|desc]", help="Column to sort by. Default: best first.")
+@click.option("--top", type=click.IntRange(min=0), metavar="K", help="Show the first K rows only.")
+@click.option("--columns", metavar="A,B,...", help="Columns to show, in this order; * matches any text.")
+@click.option(
+    "--format", "form", type=click.Choice(list(formats.FORMATS)), default="table", help="Output format. Default: table."
+)
 def results(
     names: tuple[str, ...],
     by: Literal["trial", "point"] | None,
@@ -107,7 +109,7 @@ def _table(
 
 def _none(every: int, shown: Table, asked: Sequence[str]) -> str | None:
     """What to say of an empty table, so that nobody takes it for an empty sweep."""
-    return None if shown.lines or not asked else f"0 of {counted(every, 'trial')}: of none is true {', '.join(asked)}"
+    return None if shown.lines or not asked else f"0 of {counted(every, 'trial')} match {', '.join(asked)}"
 
 
 def _left_out(names: Sequence[str]) -> str | None:

@@ -35,13 +35,13 @@ INTERRUPTED = 130  # the exit status
     "-j",
     "--jobs",
     type=click.IntRange(1),
-    help="Trials at a time. Default: as many as idle GPUs allow, else as cores do.",
+    help="Trials to run at the same time. Default: one per idle GPU, or as many as the cores allow.",
 )
 @click.option(
     "--gpus",
     "cards",
     type=click.FloatRange(0),
-    help="Cards for each trial; 0.5: two share one. Default: [run] gpus, or 1 where there are cards.",
+    help="GPUs per trial; with 0.5 two trials share one. Default: [run] gpus, or 1 where there are GPUs.",
 )
 @select.options
 @click.option(
@@ -50,17 +50,17 @@ INTERRUPTED = 130  # the exit status
     metavar="FILE",
     help="Run the trials listed in FILE, ID/TRIAL first on a line; - is stdin.",
 )
-@click.option("--max-trials", type=click.IntRange(1), default=None, help="Start at most so many.")
+@click.option("--max-trials", type=click.IntRange(1), default=None, help="Stop after starting N trials.")
 @click.option(
     "--max-attempts",
     type=click.IntRange(1),
     default=None,
-    help="Run a failed trial again, up to so many failures in all. Default: once in each run.",
+    help="Retry a trial until it failed N times in all. Default: one attempt per run.",
 )
-@click.option("--canary", is_flag=True, help="Run the first trial alone, and go on only when it succeeds.")
-@click.option("--task", type=click.Path(path_type=Path), hidden=True, help="SUBMISSION/LIST: as a task of Slurm's.")
+@click.option("--canary", is_flag=True, help="Run the first trial alone; continue only if it succeeds.")
+@click.option("--task", type=click.Path(path_type=Path), hidden=True, help="Run as a task of Slurm: SUBMISSION/LIST.")
 @click.option(
-    "--allow-changed-data", is_flag=True, help="Run although files that [data] names have changed; records say which."
+    "--allow-changed-data", is_flag=True, help="Run trials although files of [data] changed; records name them."
 )
 @click.option(
     "--allow-changed-trials", is_flag=True, help="Run trials whose files were modified, and mark their results."

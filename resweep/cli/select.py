@@ -29,14 +29,14 @@ def options(command: Command) -> Command:
         "--where",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Only trials with such a swept value, as in 'params.lr<0.01'.",
+        help="Select trials by a swept value, for example 'params.lr<0.01'.",
     )
     state = click.option(
         "--state",
         "states",
         multiple=True,
         type=click.Choice(status.STATES),
-        help="Only trials in this state; may be given twice.",
+        help="Select trials by state; may be repeated.",
     )
     return where(state(command))
 

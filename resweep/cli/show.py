@@ -22,12 +22,16 @@ from resweep.sweep.definition import Sweep
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("what", metavar="TRIAL|CONFIG")
 @click.argument("base", metavar="[BASE]", required=False, type=click.Path(path_type=Path))
-@click.option("--point", type=click.IntRange(1), metavar="N", help="Which point of CONFIG; the first by default.")
+@click.option("--point", type=click.IntRange(1), metavar="N", help="Number of the point of CONFIG. Default: the first.")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of CONFIG, as in params.debug=true."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of CONFIG, for example params.debug=true.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Only the filled template.")
-@click.option("--toml", "as_toml", is_flag=True, help="Only the configuration.")
+@click.option("--json", "as_json", is_flag=True, help="Print the filled template only.")
+@click.option("--toml", "as_toml", is_flag=True, help="Print the configuration only.")
 def show(
     what: str, base: Path | None, point: int | None, overrides: tuple[str, ...], as_json: bool, as_toml: bool
 ) -> None:

@@ -36,7 +36,7 @@ PROMPT = 2.0  # seconds in which Slurm has to answer, or the records are shown w
     "--json",
     "as_json",
     is_flag=True,
-    help="One JSON object: counts, and every trial with its record. With several sweeps, a list of such objects.",
+    help="Print one JSON object with counts and every trial's record; for several sweeps, a list of them.",
 )
 def status(names: tuple[str, ...], where: tuple[str, ...], states: tuple[str, ...], as_json: bool) -> None:
     """Show how many trials of each sweep NAME have finished, run, failed and wait; what runs, and why some failed.

@@ -52,7 +52,7 @@ def _stop(root: Path, names: Sequence[str], where: Sequence[str], states: Sequen
         place = f"{host} {job}" if job else host
         click.echo(f"not here #{each.entry.number} {each.entry.name}: runs on {place}; stop it there", err=True)
     for each in done.left:
-        click.echo(f"runs on  #{each.entry.number} {each.entry.name}: could not be ended", err=True)
+        click.echo(f"runs on  #{each.entry.number} {each.entry.name}: could not be stopped", err=True)
     for line in cancelled.doubts:
         click.echo(f"{paths.name}: not stopped: {line}", err=True)
     left = len(done.left) + len(cancelled.left)

@@ -32,20 +32,23 @@ WORDS = {"array": "an array of {}", "canary": "the canary"}
 @click.argument("name", metavar="NAME|TRIALS")
 @select.options
 @click.option(
-    "--only", type=click.File("r"), metavar="FILE", help="The trials listed in FILE, ID/TRIAL first; - is stdin."
+    "--only",
+    type=click.File("r"),
+    metavar="FILE",
+    help="Submit the trials listed in FILE, ID/TRIAL first on each line; - is standard input.",
 )
-@click.option("--profile", metavar="PROFILE", help="With the options of [slurm.profiles.PROFILE].")
-@click.option("--workers", type=click.IntRange(1), help="So many tasks, which drain the sweep together.")
-@click.option("--max-trials", type=click.IntRange(1), help="Of each worker, which ends after so many.")
-@click.option("--one-job-per-trial", is_flag=True, help="No array: an sbatch for every trial.")
-@click.option("--canary", is_flag=True, help="The first trial alone; Slurm starts the others when it has succeeded.")
+@click.option("--profile", metavar="PROFILE", help="Use the options of [slurm.profiles.PROFILE].")
+@click.option("--workers", type=click.IntRange(1), help="Submit N workers that share the sweep's trials.")
+@click.option("--max-trials", type=click.IntRange(1), help="Trials per worker before it exits.")
+@click.option("--one-job-per-trial", is_flag=True, help="Submit one job per trial instead of an array.")
+@click.option("--canary", is_flag=True, help="Run the first trial alone; Slurm starts the others if it succeeds.")
 @click.option(
     "--ignore-other-clusters",
     "elsewhere",
     is_flag=True,
-    help="Also submit trials whose jobs are on a cluster that cannot be seen from here.",
+    help="Submit trials even if they have jobs on a cluster that cannot be queried from here.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be submitted, and submit nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be submitted; submit nothing.")
 @click.pass_context
 def submit(
     context: click.Context,

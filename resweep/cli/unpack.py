@@ -15,14 +15,19 @@ from resweep.proof.archive import unpack as unpacking
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("archive", type=click.Path(path_type=Path), metavar="FILE")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="[DIR]", required=False)
-@click.option("--only", multiple=True, metavar="TRIAL", help="Only this trial: NAME#17, ID/TRIAL, an id or its start.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="TRIAL",
+    help="Unpack this trial only: NAME#17, ID/TRIAL, an id or its start; may be repeated.",
+)
 @click.option(
     "--limit",
     type=click.FloatRange(0, min_open=True),
     default=unpacking.LARGEST / 1e9,
     show_default=True,
     metavar="GB",
-    help="The most that it may take on the disk.",
+    help="Largest size to accept on disk.",
 )
 def unpack(archive: Path, directory: Path | None, only: tuple[str, ...], limit: float) -> None:
     """Unpack FILE, which `pack` has written, into DIR, which is new or empty, or is made: by default FILE's own name.

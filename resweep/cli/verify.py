@@ -21,7 +21,12 @@ from resweep.proof.verify import Report
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", metavar="NAME|TRIAL...|ARCHIVE", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: every difference, and what cannot be judged.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object with every difference, and what could not be checked.",
+)
 def verify(names: tuple[str, ...], as_json: bool) -> None:
     """Check every byte of the trials of the sweep NAME, or of an archive, against what was written.
 

@@ -57,7 +57,7 @@ class Signals:
         return ready
 
     def __exit__(self, *_: object) -> None:
-        """Let signals do again what they did."""
+        """Restore the previous signal handlers."""
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         for number, handler in self._old.items():
             signal.signal(number, handler)

@@ -167,7 +167,7 @@ def _check_tree(listed: Contents, every: list[str], where: str) -> None:
     for folder in {path.rpartition("/")[0] for path in every}:
         for above, same in zip(_above(folder + "/"), _above(_folded(folder) + "/"), strict=True):
             if above in solid or same in folded:
-                raise ArchiveError(f"{where}: something lies in {above!a}, which is no directory")
+                raise ArchiveError(f"{where}: something lies in {above!a}, which is not a directory")
 
 
 def _folded(path: str) -> str:

@@ -35,7 +35,7 @@ def ranked(name: str, rows: Sequence[Row], options: ResultsOptions) -> list[Row]
     check(name, options)
     found = trial_rows.best(rows, options)
     if not rows:
-        raise TrialError(f"{name}: no trial was chosen, so none is the best")
+        raise TrialError(f"{name}: no trials selected")
     if not any(row.state == "finished" for row in rows):
         raise TrialError(f"{name}: no trial has finished")
     if not found:

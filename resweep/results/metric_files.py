@@ -67,7 +67,7 @@ def flat(values: Mapping[str, Any]) -> Values:
 
 
 def number(value: object) -> bool:
-    """Whether a value can be compared and averaged; NaN and the infinities are numbers that nobody should."""
+    """Whether a value can be compared and averaged; NaN and the infinities cannot."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -37,7 +37,7 @@ def trials(some: Sequence[Status]) -> str:
 
 
 def statuses(paths: SweepPaths, rows: Iterable[Row]) -> list[Status]:
-    """The rows of a sweep, as far as this is about them."""
+    """The rows of a sweep as statuses."""
     return [Status(row.entry, row.state, row.record, paths.directory) for row in rows if row.sweep == paths.name]
 
 

@@ -261,7 +261,7 @@ def test_a_choice_of_nothing_says_so_and_keeps_its_columns(seen: Project) -> Non
     assert len(none) == 0
     assert list(none.to_pandas()) == list(opened(seen).to_pandas())
     assert {"params.lr", "accuracy", "n"} <= set(none.points.to_pandas())
-    with pytest.raises(TrialError, match="no trial was chosen"):
+    with pytest.raises(TrialError, match="no trials selected"):
         _ = none.best
 
 

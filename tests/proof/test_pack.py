@@ -436,7 +436,7 @@ def test_only_a_new_or_empty_directory_is_filled(ran: Project, target: str) -> N
     before = tree(ran.root)
     result = ran.resweep("unpack", str(path), target)
     assert (result.status, result.err.count("\n")) == (2, 1)
-    says = {"full": "is not empty", ".": "is not empty"}.get(target, "is no directory")
+    says = {"full": "is not empty", ".": "is not empty"}.get(target, "not a directory")
     assert says in result.err
     assert tree(ran.root) == before
 

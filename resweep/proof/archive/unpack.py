@@ -50,13 +50,13 @@ def _checked(directory: Path) -> Path:
     """Where to unpack to; a TrialError unless it is new or empty."""
     target = directory.absolute()
     if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
-        raise TrialError(f"{directory}: is no directory, expected a new or empty one")
+        raise TrialError(f"{directory}: not a directory; name a new or empty one")
     if directory.is_dir() and any(directory.iterdir()):
         raise TrialError(f"{directory}: is not empty, expected a new or empty directory; name another")
     if directory.is_dir() and directory.samefile(Path.cwd()):
         raise TrialError(f"{directory}: is the current directory, which cannot be replaced; name a new one")
     if not target.parent.is_dir():
-        raise TrialError(f"{directory}: {target.parent} is no directory")
+        raise TrialError(f"{directory}: {target.parent} is not a directory")
     return target
 
 

@@ -220,7 +220,7 @@ def _write(target: Path, form: stream.Format, listed: Contents, found: _Found) -
     """Write the archive under another name, and give it its own when it is on the disk; its size, whether it is new."""
     folder = target.absolute().parent
     if not folder.is_dir():
-        raise ConfigError(f"{target}: {folder} is no directory")
+        raise ConfigError(f"{target}: {folder} is not a directory")
     descriptor, part = tempfile.mkstemp(prefix=f".{target.name}.", dir=folder)
     try:
         with open(descriptor, "wb") as file:

@@ -20,7 +20,7 @@ def form(target: Path) -> str:
     if target.exists() and not target.is_file():
         raise ConfigError(f"-o {target}: is {'a directory' if target.is_dir() else 'no file'}, expected a file's name")
     if not target.parent.is_dir():
-        raise ConfigError(f"-o {target}: {target.parent} is no directory, expected one that exists")
+        raise ConfigError(f"-o {target}: {target.parent} is not a directory; name a file in one that exists")
     return said
 
 

@@ -381,7 +381,10 @@ def test_what_lies_where_is_one_tree(forge: Forge) -> None:
         (arranged(forge, item(f"{out}/a/y"), links=honest), "which is not a directory"),
         (arranged(forge, item(f"{out}/A/y/z"), links=honest), "which is not a directory"),
         (arranged(forge, item(f"{out}/ß/y"), links={f"{out}/SS": "metrics.json"}), "which is not a directory"),
-        (arranged(forge, item(f"{out}/\u00e9/y"), links={f"{out}/e\u0301": "metrics.json"}), "which is not a directory"),
+        (
+            arranged(forge, item(f"{out}/\u00e9/y"), links={f"{out}/e\u0301": "metrics.json"}),
+            "which is not a directory",
+        ),
         (arranged(forge, item(f"{out}/A"), links=honest), "some disks take for one"),
         (arranged(forge, directories=(f"{out}/A",), links=honest), "some disks take for one"),
         (arranged(forge, links={**honest, f"{out}/A": "metrics.json"}), "some disks take for one"),

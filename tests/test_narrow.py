@@ -245,7 +245,7 @@ def test_a_narrower_toml_is_written_and_nothing_generated(ranked: Project) -> No
         (["a b", "--around", "rnn"], "NAME: found 'a b'"),
         (["new", "--around", "rnn", "--dry-run"], "--around: generates nothing"),
         (["new", "--around", "rnn", "--set", "params.lr=1"], "--around: generates nothing"),
-        (["new", "--top", "3"], "expected --around SWEEP"),
+        (["new", "--top", "3"], "--top needs --around"),
         (["new", "--around", "rnn", "--top", "0"], "--top"),
     ],
 )

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-
 FLOOR = 78.0  # percent of all lines that the quick tests reach; the rest is for real Slurm, browsers and trainings
 
 
